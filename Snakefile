@@ -1,0 +1,60 @@
+# Waybill: scientific data between file systems and S3, with proof.
+#
+# results/{transfer}/inventory/{dataset}/{batch}.local.tsv    files of a batch, as found
+# results/{transfer}/inventory/{dataset}/{batch}.remote.tsv   objects of a batch, as listed
+# results/{transfer}/checksums/{dataset}/{batch}.sha256       for `sha256sum -c` in the source folder
+# results/{transfer}/diff/{dataset}/{batch}.tsv               per entry: = + * ! and what to do
+# results/{transfer}/plan.tsv                                 all entries; target `plan` stops here
+# results/{transfer}/markers/{dataset}/{batch}.tsv            proof that a batch has moved
+# results/{transfer}/manifests/{dataset}.json                 proven entries of a dataset
+# results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
+# results/{transfer}/summary.tsv                              files and bytes by status
+# results/{transfer}/report/plan.html                         the plan for a browser; target `report`
+#
+# Never Snakemake outputs: data files, and under results/{transfer}/ the folders journal/, cache/
+# and failures/ and the file state.json.
+#
+#   snakemake                                        everything in config/config.toml
+#   snakemake plan                                   what would be done
+#   snakemake --config toml=PATH transfers=A,B       another configuration, some of its transfers
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inventory.smk"
+include: "workflow/rules/checksum.smk"
+include: "workflow/rules/diff.smk"
+include: "workflow/rules/upload.smk"
+include: "workflow/rules/manifest.smk"
+include: "workflow/rules/report.smk"
+
+
+onstart:
+    runner.begin()
+
+
+onsuccess:
+    runner.end(success=True)
+
+
+onerror:
+    runner.end(success=False)
+
+
+rule all:
+    input:
+        runner.per_transfer("summary.tsv"),
+    default_target: True
+
+
+rule plan:
+    input:
+        runner.per_transfer("plan.tsv"),
+
+
+rule report:
+    input:
+        runner.per_transfer("report/plan.html"),

@@ -1,0 +1,5 @@
+"""Rule ``checksum``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.checksum)

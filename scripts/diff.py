@@ -1,0 +1,5 @@
+"""Rule ``diff``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.compare)

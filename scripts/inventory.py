@@ -1,0 +1,5 @@
+"""Rule ``inventory``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.inventory)

@@ -1,0 +1,5 @@
+"""Rule ``manifest``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.manifest)

@@ -1,0 +1,5 @@
+"""Rule ``plan_page``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.plan_page)

@@ -1,0 +1,5 @@
+"""Rule ``publish``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.publish)

@@ -1,0 +1,5 @@
+"""Rule ``summary``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.summary)

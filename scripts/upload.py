@@ -1,0 +1,5 @@
+"""Rule ``upload``."""
+
+from waybill import stage, stages
+
+stage.run(snakemake, stages.upload)

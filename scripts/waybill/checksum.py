@@ -1,0 +1,74 @@
+"""Checksum: the SHA-256 of each entry of a batch, hashing each byte once.
+
+An entry whose (path, size, mtime_ns, inode) stands in the batch's cache, or in the cache of a
+batch it came from, keeps its hash. ``cache/{dataset}/{batch}.tsv``: ``path size mtime_ns inode
+sha256``; it is never a Snakemake output, so a failed job keeps what it has hashed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from waybill import sha256sum
+from waybill.entries import LocalEntry
+from waybill.errors import EntryError
+from waybill.failures import Failure
+from waybill.hashing import sha256_of
+from waybill.tables import escape, render, rows, unescape, write_atomic
+
+CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256")
+
+# A file modified this shortly before it was hashed may change again within the same mtime, so
+# its hash is not kept for a later run (coarsest clock of a common file system: FAT, 2 s).
+RACY_NS = 2_000_000_000
+
+
+def checksum(
+    folder: Path, entries: list[LocalEntry], caches: Iterable[Path], cache: Path, *, threads: int
+) -> tuple[bytes, list[Failure]]:
+    """The checksum table of ``entries``, relative to ``folder``, and what could not be hashed.
+
+    ``caches`` are read, ``cache`` is written. An entry that cannot be hashed is left out of the
+    table and named in the failures; the others go on.
+    """
+    known = _read_caches([cache, *caches])
+    missing = [entry for entry in entries if entry not in known]
+    failed: list[Failure] = []
+    started = time.time_ns()
+
+    def hash_one(entry: LocalEntry) -> str | EntryError:
+        try:
+            return sha256_of(folder, entry)
+        except EntryError as error:
+            return error
+
+    if missing:
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            for entry, result in zip(missing, pool.map(hash_one, missing), strict=True):
+                if isinstance(result, EntryError):
+                    failed.append(Failure.of(result))
+                else:
+                    known[entry] = result
+        settled = ((e, h) for e, h in known.items() if e.mtime_ns < started - RACY_NS)
+        _write_cache(cache, settled)
+    table = sha256sum.render((e.path, known[e]) for e in entries if e in known)
+    return table, failed
+
+
+def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
+    known: dict[LocalEntry, str] = {}
+    for path in paths:
+        try:
+            for r in rows(path, CACHE_COLUMNS):
+                known[LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3]))] = r[4]
+        except FileNotFoundError:
+            continue
+    return known
+
+
+def _write_cache(path: Path, items: Iterable[tuple[LocalEntry, str]]) -> None:
+    lines = (f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}" for e, sha256 in items)
+    write_atomic(path, render(CACHE_COLUMNS, lines))

@@ -1,0 +1,113 @@
+"""Whether an object holds the bytes of a file, asked of S3 for the entries a listing left open.
+
+In this order, the first that the object has decides: its ``source-sha256`` metadata, its native
+full-object SHA-256, its ETag where that is an MD5 (one part, not encrypted by KMS; S3 API,
+"Checking object integrity"; costs reading the file once more). A composite checksum or ETag says
+nothing about the whole file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions as be
+
+from waybill.engine import SOURCE_SHA256
+from waybill.entries import LocalEntry
+from waybill.errors import EntryError
+from waybill.hashing import BLOCK_BYTES, opened, read_range
+from waybill.s3 import common_arguments, make_client
+from waybill.s3_errors import explain, is_fatal, is_missing
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+def metadata_sha256(head: dict[str, Any]) -> str:
+    """The whole-file SHA-256 in an object's user metadata, in hex, or ``""``.
+
+    User metadata keys come back in any case, so they are compared without it.
+    """
+    for name, value in head.get("Metadata", {}).items():
+        if name.lower() == SOURCE_SHA256:
+            return str(value).lower()
+    return ""
+
+
+def native_sha256(head: dict[str, Any]) -> str:
+    """The object's own full-object SHA-256 in hex, or ``""`` when it has none."""
+    value = head.get("ChecksumSHA256", "")
+    if not value or "-" in value or head.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+        return ""
+    return base64.b64decode(value).hex()
+
+
+class Comparer:
+    """Asks S3 about single objects, ``max_concurrency`` at a time."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+        self._client = make_client(transfer)
+        self._common = common_arguments(transfer)
+
+    def same(
+        self, entries: list[LocalEntry], hashes: dict[str, str]
+    ) -> dict[str, bool | EntryError | None]:
+        """For each entry by path: the object holds the same bytes, other bytes, (None) nothing
+        to compare with, or the error of this one entry. Raises WaybillError for an error that
+        every entry would meet."""
+        with ThreadPoolExecutor(self._transfer.max_concurrency) as pool:
+            results = pool.map(lambda e: self._try(e, hashes[e.path]), entries)
+            return {entry.path: result for entry, result in zip(entries, results, strict=True)}
+
+    def _try(self, entry: LocalEntry, sha256: str) -> bool | EntryError | None:
+        try:
+            return self._same(entry, sha256)
+        except EntryError as error:
+            return error
+        except (be.ClientError, be.BotoCoreError) as error:
+            key = self._transfer.prefix + entry.path
+            line = explain(error, self._transfer, what=f"s3://{self._transfer.bucket}/{key}")
+            if is_fatal(error):
+                raise line from None
+            return EntryError(entry.path, str(line))
+
+    def _same(self, entry: LocalEntry, sha256: str) -> bool | None:
+        head = self._head(entry)
+        if head is None or head["ContentLength"] != entry.size:
+            return False
+        if there := metadata_sha256(head):
+            return there == sha256
+        encrypted_by_kms = str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
+        if encrypted_by_kms:  # its checksums need kms:Decrypt, its ETag is no MD5
+            return None
+        head = self._head(entry, ChecksumMode="ENABLED") or {}
+        if there := native_sha256(head):
+            return there == sha256
+        etag = head.get("ETag", "").strip('"')
+        return _md5(self._transfer.folder, entry) == etag if _MD5.fullmatch(etag) else None
+
+    def _head(self, entry: LocalEntry, **arguments: str) -> dict[str, Any] | None:
+        key = self._transfer.prefix + entry.path
+        try:
+            return self._client.head_object(Key=key, **self._common, **arguments)
+        except be.ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+
+
+def _md5(folder: Path, entry: LocalEntry) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with opened(folder, entry) as descriptor:
+        for start in range(0, entry.size, BLOCK_BYTES):
+            length = min(BLOCK_BYTES, entry.size - start)
+            digest.update(read_range(descriptor, entry.path, start, length))
+    return digest.hexdigest()

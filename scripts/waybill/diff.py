@@ -1,0 +1,191 @@
+"""Diff: what stands at the destination, compared entry by entry with what should.
+
+``diff/{dataset}/{batch}.tsv``: ``status``, ``action``, ``path``, ``size`` bytes, ``mtime_ns`` and
+``inode`` of the file, ``sha256`` hex, ``etag`` of the object there now or empty, ``time`` its
+LastModified in ns or empty, ``reason``.
+
+The truth table (``compare`` down, what the destination holds across):
+
+==========  ======  =========  ==============================  ==================
+compare     absent  size       same size                       nothing to compare
+                    differs                                    with
+==========  ======  =========  ==============================  ==================
+sha256      ``+``   ``*``      ``=`` same hash, ``*`` other    ``!``
+mtime       ``+``   ``*``      ``=`` object not older than     (cannot happen)
+                               the file, ``*`` older
+size        ``+``   ``*``      ``=``                           (cannot happen)
+any, file   ``!``   ``!``      ``!``                           ``!``
+unreadable
+or object
+not to be
+looked at
+==========  ======  =========  ==============================  ==================
+
+and what follows from a status, by ``overwrite``:
+
+============  ==========  ==========  =========  ==========================
+overwrite     ``=``       ``+``       ``*``      ``!`` nothing to compare with
+============  ==========  ==========  =========  ==========================
+if-changed    keep        move        move       move
+never         keep        move        refuse     refuse
+always        move        move        move       move
+============  ==========  ==========  =========  ==========================
+
+A file that cannot be read and an object that cannot be looked at are always refused. A refused entry fails its batch after the others moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.entries import LocalEntry, RemoteEntry
+from waybill.errors import EntryError
+from waybill.tables import escape, render, rows, unescape
+
+COLUMNS = (
+    "status", "action", "path", "size", "mtime_ns", "inode", "sha256", "etag", "time", "reason",
+)  # fmt: skip
+
+UNCHANGED, NEW, CHANGED, ONLY_THERE, FAILED = "=", "+", "*", "-", "!"
+KEEP, MOVE, REFUSE = "keep", "move", "refuse"
+
+NOTHING_TO_COMPARE = "the object has no checksum that can be compared"
+
+
+class Difference(NamedTuple):
+    """One entry of a diff table; ``sha256`` is empty when the file could not be hashed."""
+
+    status: str
+    action: str
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+    etag: str
+    time: str
+    reason: str
+
+    @property
+    def entry(self) -> LocalEntry:
+        return LocalEntry(self.path, self.size, self.mtime_ns, self.inode)
+
+
+def compare_entry(
+    entry: LocalEntry,
+    sha256: str | None,
+    there: RemoteEntry | None,
+    *,
+    compare: str,
+    same: Callable[[], bool | None],
+) -> tuple[str, str]:
+    """The status of one entry and the reason for it: the first truth table of this module.
+
+    ``same`` is asked only when a hash decides and the listing could not: it tells whether the
+    object holds the same bytes, or None when there is nothing to compare with.
+    """
+    if sha256 is None:
+        return FAILED, "the file could not be hashed"
+    if there is None:
+        return NEW, "not at the destination"
+    if there.size != entry.size:
+        return CHANGED, f"size differs: {there.size} bytes there"
+    if compare == "size":
+        return UNCHANGED, "same size"
+    if compare == "mtime":
+        if there.mtime_ns >= entry.mtime_ns:
+            return UNCHANGED, "same size, not older"
+        return CHANGED, "same size, older"
+    equal = same()
+    if equal is None:
+        return FAILED, NOTHING_TO_COMPARE
+    return (UNCHANGED, "same SHA-256") if equal else (CHANGED, "SHA-256 differs")
+
+
+def action_of(status: str, *, hashed: bool, overwrite: str) -> str:
+    """What to do about an entry: the second truth table of this module."""
+    if not hashed:
+        return REFUSE
+    if overwrite == "always" or status == NEW:
+        return MOVE
+    if status == UNCHANGED:
+        return KEEP
+    return MOVE if overwrite == "if-changed" else REFUSE
+
+
+def diff(
+    entries: list[LocalEntry],
+    hashes: Mapping[str, str],
+    remote: Mapping[str, RemoteEntry],
+    *,
+    compare: str,
+    overwrite: str,
+    same_bytes: Callable[[LocalEntry], bool | EntryError | None],
+) -> Iterator[Difference]:
+    """The differences of a batch, in the order of ``entries``.
+
+    ``hashes`` maps a path to its SHA-256; ``same_bytes`` is asked for objects of the same size
+    whose SHA-256 the listing, the markers and the manifests left open, and may answer with the
+    error of that one entry.
+    """
+    for entry in entries:
+        sha256 = hashes.get(entry.path)
+        there = remote.get(entry.path)
+
+        def same(entry=entry, sha256=sha256, there=there) -> bool | None:
+            if there.sha256:
+                return there.sha256 == sha256
+            answer = same_bytes(entry)
+            if isinstance(answer, EntryError):
+                raise answer
+            return answer
+
+        try:
+            status, reason = compare_entry(entry, sha256, there, compare=compare, same=same)
+            action = action_of(status, hashed=sha256 is not None, overwrite=overwrite)
+        except EntryError as error:
+            status, action, reason = FAILED, REFUSE, f"cannot be compared: {error}"
+            sha256 = None
+        if action == REFUSE and sha256 is not None:
+            reason += '; not overwritten (overwrite = "never")'
+        elif action == MOVE and status == UNCHANGED:
+            reason += '; forced (overwrite = "always")'
+        yield Difference(
+            status, action, entry.path, entry.size, entry.mtime_ns, entry.inode, sha256 or "",
+            there.etag if there else "", str(there.mtime_ns) if there else "", reason,
+        )  # fmt: skip
+
+
+def undecided(
+    entries: list[LocalEntry], hashes: Mapping[str, str], remote: Mapping[str, RemoteEntry]
+) -> list[LocalEntry]:
+    """The entries whose objects must be asked one by one: same size, SHA-256 not known."""
+    return [
+        e
+        for e in entries
+        if e.path in hashes
+        and (there := remote.get(e.path))
+        and there.size == e.size
+        and not there.sha256
+    ]
+
+
+def render_table(differences: Iterator[Difference]) -> bytes:
+    """The bytes of a diff table."""
+    return render(
+        COLUMNS,
+        (
+            "\t".join((d[0], d[1], escape(d[2]), str(d[3]), str(d[4]), str(d[5]), *d[6:]))
+            for d in differences
+        ),
+    )
+
+
+def read_table(path: Path) -> Iterator[Difference]:
+    """The differences of a diff table."""
+    for r in rows(path, COLUMNS):
+        yield Difference(
+            r[0], r[1], unescape(r[2]), int(r[3]), int(r[4]), int(r[5]), r[6], r[7], r[8], r[9]
+        )

@@ -1,0 +1,111 @@
+"""The engine: how bytes get to S3. One narrow seam, so that it can be replaced.
+
+An engine puts one object and puts one part; it retries, it never decides. The botocore engine is
+always there; DESIGN names a second one.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from waybill.s3 import common_arguments, make_client, write_arguments
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+SOURCE_SHA256 = "source-sha256"  # user metadata: SHA-256 of the whole file, hex (seed: HCA)
+SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
+
+
+class Stored(NamedTuple):
+    """What S3 answered to a write: etag without quotes, version id or ``""``."""
+
+    etag: str
+    version_id: str
+
+
+class Engine(Protocol):
+    """Puts bytes. Both calls raise botocore's ClientError or BotoCoreError after retries."""
+
+    def put_object(
+        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
+    ) -> Stored:
+        """Put a whole object whose SHA-256 (hex) S3 is to check; ``condition`` holds IfMatch or
+        IfNoneMatch or nothing."""
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
+
+
+def base64_sha256(sha256: str) -> str:
+    """A SHA-256 in hex as S3's checksum headers want it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+class Pace:
+    """Holds all threads of a job together to ``bytes_per_second``; None is no limit.
+
+    ``clock`` gives seconds, ``sleep`` takes them; both can be replaced in tests.
+    """
+
+    def __init__(self, bytes_per_second: int | None, *, clock=time.monotonic, sleep=time.sleep):
+        self._rate = bytes_per_second
+        self._clock, self._sleep = clock, sleep
+        self._free_at = clock()
+        self._lock = Lock()
+
+    def spend(self, count: int) -> None:
+        """Wait until ``count`` more bytes may go."""
+        if not self._rate:
+            return
+        with self._lock:
+            now = self._clock()
+            start = max(now, self._free_at)
+            self._free_at = start + count / self._rate
+        if start > now:
+            self._sleep(start - now)
+
+
+class BotoEngine:
+    """The engine on botocore's client; safe to use from several threads."""
+
+    def __init__(self, transfer: Transfer, *, accelerate: bool) -> None:
+        self.client = make_client(transfer, accelerate=accelerate)
+        self._common = common_arguments(transfer)
+        self._write = write_arguments(transfer)
+        self._pace = Pace(transfer.max_bandwidth)
+
+    def put_object(
+        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
+    ) -> Stored:
+        self._pace.spend(len(body))
+        answer = self.client.put_object(
+            Key=key,
+            Body=body,
+            ChecksumSHA256=base64_sha256(sha256),
+            Metadata=metadata,
+            **self._write,
+            **condition,
+        )
+        return stored(answer)
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        self._pace.spend(len(body))
+        answer = self.client.upload_part(
+            Key=key,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=body,
+            ChecksumSHA256=base64_sha256(sha256),
+            **self._common,
+        )
+        return answer["ETag"].strip('"')
+
+
+def stored(answer: dict[str, Any]) -> Stored:
+    """Etag and version of an answer to PutObject or CompleteMultipartUpload."""
+    version = answer.get("VersionId", "")
+    return Stored(answer["ETag"].strip('"'), "" if version in ("", "null") else version)

@@ -1,0 +1,56 @@
+"""Errors a user can act on, and the exit codes they end in.
+
+Exit codes, the same in every command and target:
+
+====  =====================================================================
+code  meaning
+====  =====================================================================
+0     everything asked for is proven done, or there was nothing to do
+1     something failed; each failure is named
+2     usage or configuration
+3     nothing matched the selection
+130   interrupted
+====  =====================================================================
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_EMPTY = 3
+EXIT_INTERRUPTED = 130
+
+
+class WaybillError(Exception):
+    """One clear line for the user: what failed, where, and what to do about it.
+
+    It is printed without a traceback; ``exit_code`` is what the command ends with.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = EXIT_FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class ConfigError(WaybillError):
+    """Every mistake found in a configuration, one line each in ``problems``."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems), exit_code=EXIT_CONFIG)
+        self.problems = problems
+
+
+class EntryError(WaybillError):
+    """A failure of one entry (one file or object); the other entries go on."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class StaleHashError(EntryError):
+    """The entry's bytes are not those of its checksum table, though size and mtime are."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "its bytes changed since they were hashed; run again")

@@ -1,0 +1,54 @@
+"""Failure records: what failed, kept outside Snakemake's outputs until it is mended.
+
+``failures/{stage}.{dataset}.{batch}.tsv``: ``path`` (empty when no single entry is to blame),
+``exit_code``, ``message``. A job removes its own record when it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.errors import EntryError, WaybillError
+from waybill.layout import Layout
+from waybill.tables import escape, render, rows, unescape, write_atomic
+
+COLUMNS = ("path", "exit_code", "message")
+
+
+class Failure(NamedTuple):
+    """One failure: the entry's path or ``""``, the exit code it asks for, the line to print."""
+
+    path: str
+    exit_code: int
+    message: str
+
+    @classmethod
+    def of(cls, error: WaybillError) -> Failure:
+        path = error.path if isinstance(error, EntryError) else ""
+        return cls(path, error.exit_code, str(error))
+
+    def __str__(self) -> str:
+        return f"{escape(self.path)}: {self.message}" if self.path else self.message
+
+
+def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:
+    """The record of one job."""
+    return layout.failures / ".".join(p for p in (stage, dataset, batch, "tsv") if p)
+
+
+def write(record: Path, failures: list[Failure]) -> None:
+    """Write the record of a job, or remove it when there is nothing to say."""
+    if not failures:
+        record.unlink(missing_ok=True)
+        return
+    lines = (f"{escape(f.path)}\t{f.exit_code}\t{escape(f.message)}" for f in failures)
+    write_atomic(record, render(COLUMNS, lines))
+
+
+def read(layout: Layout) -> Iterator[Failure]:
+    """Every failure of a transfer that still stands."""
+    for record in sorted(layout.failures.glob("*.tsv")):
+        for path, exit_code, message in rows(record, COLUMNS):
+            yield Failure(unescape(path), int(exit_code), unescape(message))

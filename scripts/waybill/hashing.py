@@ -1,0 +1,78 @@
+"""Reading a file's bytes so that what was read is what the inventory saw."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from waybill.entries import LocalEntry
+from waybill.errors import EntryError
+
+BLOCK_BYTES = 1 << 20
+
+
+@contextmanager
+def opened(folder: Path, entry: LocalEntry) -> Iterator[int]:
+    """A file descriptor of the entry, for as long as the file stays what the inventory saw.
+
+    Size and mtime are compared when the file is opened and again when the block ends: a file
+    that changed meanwhile raises EntryError, and so does one that vanished or cannot be read.
+    """
+    try:
+        descriptor = os.open(folder / entry.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise EntryError(entry.path, _reason(error)) from None
+    try:
+        _check(descriptor, entry)
+        yield descriptor
+        _check(descriptor, entry)
+    except OSError as error:
+        raise EntryError(entry.path, _reason(error)) from None
+    finally:
+        os.close(descriptor)
+
+
+def read_range(descriptor: int, path: str, start: int, length: int) -> bytes:
+    """Exactly ``length`` bytes from ``start``; EntryError when the file has become shorter."""
+    data = os.pread(descriptor, length, start)
+    if len(data) == length:
+        return data
+    blocks = [data]
+    missing = length - len(data)
+    while missing:
+        data = os.pread(descriptor, missing, start + length - missing)
+        if not data:
+            raise EntryError(path, "became shorter while it was read; run again")
+        blocks.append(data)
+        missing -= len(data)
+    return b"".join(blocks)
+
+
+def sha256_of(folder: Path, entry: LocalEntry) -> str:
+    """The SHA-256 of the entry in hex, read once. Raises EntryError as ``opened`` does."""
+    with opened(folder, entry) as descriptor:
+        digest = hashlib.sha256()
+        start = 0
+        while block := os.pread(descriptor, BLOCK_BYTES, start):
+            digest.update(block)
+            start += len(block)
+        if start != entry.size:
+            raise EntryError(entry.path, "changed while it was read; run again")
+        return digest.hexdigest()
+
+
+def _check(descriptor: int, entry: LocalEntry) -> None:
+    status = os.fstat(descriptor)
+    if (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
+        raise EntryError(entry.path, "changed since the inventory looked at it; run again")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "vanished since the inventory looked at it; run again"
+    if isinstance(error, PermissionError):
+        return "cannot be read: Permission denied; give read permission and run again"
+    return f"cannot be read: {error.strerror or error}"

@@ -1,0 +1,301 @@
+"""Inventory: both sides of a transfer, put into batches; runs at every start.
+
+A batch's tables are rewritten only when its files changed, or when the listing contradicts its
+marker. An untouched tree therefore ends here, and drift in the bucket is repaired.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill import batches as batching
+from waybill import failures, journal, marker, state
+from waybill.entries import LocalEntry, RemoteEntry, read_local, render_local, render_remote
+from waybill.failures import Failure
+from waybill.layout import Layout
+from waybill.marker import Proof
+from waybill.presets import dataset_name
+from waybill.published import is_published, known_sha256, published_key
+from waybill.tables import escape, render, write_if_changed
+from waybill.walk import Tree, Walk
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+    from waybill.control import Control
+
+ASIDE_COLUMNS = ("status", "path", "size", "reason")
+
+
+@dataclass(slots=True)
+class Remote:
+    """The listing, seen from the local tree: the entries both sides have, and the others."""
+
+    both: dict[str, RemoteEntry]
+    only: list[RemoteEntry]
+    published: set[str]
+
+
+def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
+    """Take the inventory of an upload and return what it saw.
+
+    Raises WaybillError when either side cannot be listed as a whole; the tables of the last
+    inventory then stand as they were.
+    """
+    dataset = dataset_name(transfer.preset, transfer.name, transfer.hca)
+    tree = _walk(transfer, layout)
+    paths = {entry.path for entry in tree.entries}
+    remote = _split(control.list_prefix(), paths, transfer)
+
+    before = state.read(layout)
+    now = state.State(destination=transfer.url, source=str(transfer.folder))
+    now.accelerate = control.accelerates()
+    now.datasets = [dataset] if tree.entries else []
+    update = _Update(layout, dataset, before, now, transfer, control, remote)
+    update.run(tree)
+    _forget_datasets(layout, {dataset})
+
+    now.files = len(tree.entries)
+    now.bytes = sum(entry.size for entry in tree.entries)
+    now.held, now.skipped, now.refused = len(tree.held), len(tree.skipped), len(tree.refused)
+    now.only_at_destination = len(remote.only)
+    write_if_changed(layout.aside(dataset), _render_aside(tree, remote))
+    failures.write(
+        failures.record_path(layout, "inventory"),
+        [Failure(path, 1, f"refused: {reason}") for path, reason in sorted(tree.refused.items())],
+    )
+    for stage in ("upload", "manifest", "publish", "summary"):  # what earlier runs failed at
+        for record in layout.failures.glob(f"{stage}.*"):
+            record.unlink(missing_ok=True)
+    state.write(layout, now)
+    return now
+
+
+def _walk(transfer: Transfer, layout: Layout) -> Tree:
+    settle_before = None
+    if transfer.settle:
+        settle_before = time.time_ns() - int(transfer.settle * 1e9)
+    own = [layout.root.parent, Path(".snakemake")]
+    identities = [status for folder in own if (status := _stat(folder))]
+    walk = Walk(
+        transfer.folder,
+        transfer.selection,
+        symlinks=transfer.symlinks,
+        settle_before=settle_before,
+        prefix_bytes=len(transfer.prefix.encode()),
+        avoid=frozenset((status.st_dev, status.st_ino) for status in identities),
+    )
+    tree = walk.tree()
+    # A manifest that was downloaded beside the data is not data.
+    tree.entries = [e for e in tree.entries if not is_published(transfer, e.path)]
+    return tree
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _split(listing: Iterable[RemoteEntry], paths: set[str], transfer: Transfer) -> Remote:
+    remote = Remote({}, [], set())
+    for entry in listing:
+        if entry.path in paths:
+            remote.both[entry.path] = entry
+        elif is_published(transfer, entry.path):
+            remote.published.add(transfer.prefix + entry.path)
+        elif entry.path and not entry.path.endswith("/"):
+            remote.only.append(entry)
+    return remote
+
+
+def _render_aside(tree: Tree, remote: Remote) -> bytes:
+    def lines() -> Iterator[str]:
+        for path, reason in sorted(tree.refused.items()):
+            yield f"!\t{escape(path)}\t\trefused: {escape(reason)}"
+        for path, reason in sorted(tree.held.items()):
+            yield f"!\t{escape(path)}\t\theld back: {escape(reason)}"
+        for path, reason in sorted(tree.skipped.items()):
+            yield f"!\t{escape(path)}\t\tskipped: {escape(reason)}"
+        for entry in remote.only:
+            yield f"-\t{escape(entry.path)}\t{entry.size}\tonly at the destination"
+
+    return render(ASIDE_COLUMNS, lines())
+
+
+@dataclass(slots=True)
+class _Update:
+    """Brings the batch tables of one dataset up to what both sides hold now."""
+
+    layout: Layout
+    dataset: str
+    before: state.State
+    now: state.State
+    transfer: Transfer
+    control: Control
+    remote: Remote
+
+    def run(self, tree: Tree) -> None:
+        new = {
+            batch.name: [tree.entries[i] for i in batch.indices]
+            for batch in batching.assign(
+                [e.path for e in tree.entries],
+                [e.size for e in tree.entries],
+                max_files=self.transfer.max_files,
+                max_bytes=self.transfer.max_bytes,
+            )
+        }
+        old = {batch for dataset, batch in self.layout.batches() if dataset == self.dataset}
+        moved = self.before.destination not in ("", self.transfer.url)
+        pending: dict[str, list[LocalEntry]] = {}
+        for name, entries in new.items():
+            path = self.layout.local(self.dataset, name)
+            changed = _differs(path, render_local(entries))
+            if changed or moved or not self._proven(name, entries):
+                pending[name] = entries
+        self._inherit(pending, old - set(new))
+        known = self._known_sha256(pending, set() if moved else old)
+        for name, entries in pending.items():
+            self._refresh(name, entries, known)
+        for name in old - set(new):
+            self._forget(name)
+        self._drop_history(keep=pending)
+        self.now.batches, self.now.pending = len(new), len(pending)
+        self._republish()
+
+    def _proven(self, name: str, entries: list[LocalEntry]) -> bool:
+        """Whether the marker holds every entry and the listing agrees with it."""
+        prefix = self.transfer.prefix
+        both = self.remote.both
+        count = 0
+        try:
+            for proof in marker.read(self.layout.marker(self.dataset, name)):
+                there = both.get(proof.path)
+                if (
+                    there is None
+                    or there.size != proof.size
+                    or there.etag != proof.etag
+                    or proof.key != prefix + proof.path
+                ):
+                    return False
+                count += 1
+        except FileNotFoundError:
+            return False
+        return count == len(entries)
+
+    def _inherit(self, pending: dict[str, list[LocalEntry]], gone: set[str]) -> None:
+        """Note where entries that changed their batch stood before, for cache and journal."""
+        standing: dict[str, str] = {}
+        for name in gone | pending.keys():
+            try:
+                for entry in read_local(self.layout.local(self.dataset, name)):
+                    standing[entry.path] = name
+            except FileNotFoundError:
+                continue
+        for name, entries in pending.items():
+            sources = {standing[e.path] for e in entries if e.path in standing}
+            sources.update(self.before.inherits.get(f"{self.dataset}/{name}", ()))
+            if sources := sources - {name}:
+                self.now.inherits[f"{self.dataset}/{name}"] = sorted(sources)
+
+    def _known_sha256(
+        self, pending: dict[str, list[LocalEntry]], old: set[str]
+    ) -> dict[str, str]:
+        """SHA-256 of objects by path, known without a request each: from markers, journals and
+        the manifest published last, wherever size and etag still agree with the listing."""
+        both = self.remote.both
+        wanted = {
+            e.path for entries in pending.values() for e in entries
+            if e.path in both and both[e.path].size == e.size
+        }  # fmt: skip
+        known: dict[str, str] = {}
+        if not wanted:
+            return known
+        for proof in self._proofs(old):
+            there = both.get(proof.path)
+            if there and (there.size, there.etag) == (proof.size, proof.etag):
+                known[proof.path] = proof.sha256
+        if not wanted <= known.keys():
+            published = known_sha256(self.transfer, self.control, self.remote.published)
+            for path in wanted - known.keys():
+                size, etag, sha256 = published.get(path, (-1, "", ""))
+                if both[path].size == size and both[path].etag == etag:
+                    known[path] = sha256
+        return known
+
+    def _proofs(self, names: set[str]) -> Iterator[Proof]:
+        """What markers and journals of the batches tell."""
+        for name in names:
+            try:
+                yield from marker.read(self.layout.marker(self.dataset, name))
+            except FileNotFoundError:
+                finished = journal.read([self.layout.journal(self.dataset, name)]).done
+                yield from (proof for _, proof in finished.values())
+
+    def _refresh(self, name: str, entries: list[LocalEntry], known: dict[str, str]) -> None:
+        layout, dataset = self.layout, self.dataset
+        both = self.remote.both
+        there = [both[e.path] for e in entries if e.path in both]
+        remote = render_remote(e._replace(sha256=known.get(e.path, "")) for e in there)
+        changed = write_if_changed(layout.local(dataset, name), render_local(entries))
+        if changed or failures.record_path(layout, "checksum", dataset, name).exists():
+            layout.checksums(dataset, name).unlink(missing_ok=True)
+        open_question = failures.record_path(layout, "diff", dataset, name).exists()
+        if write_if_changed(layout.remote(dataset, name), remote) or changed or open_question:
+            layout.diff(dataset, name).unlink(missing_ok=True)
+        layout.marker(dataset, name).unlink(missing_ok=True)
+
+    def _forget(self, name: str) -> None:
+        """Remove what stands for a batch that is no more."""
+        layout, dataset = self.layout, self.dataset
+        for path in (
+            layout.local(dataset, name),
+            layout.remote(dataset, name),
+            layout.checksums(dataset, name),
+            layout.diff(dataset, name),
+            layout.marker(dataset, name),
+            failures.record_path(layout, "checksum", dataset, name),
+            failures.record_path(layout, "diff", dataset, name),
+            failures.record_path(layout, "upload", dataset, name),
+        ):
+            path.unlink(missing_ok=True)
+
+    def _drop_history(self, keep: Iterable[str]) -> None:
+        """Remove the journals whose batches are proven (the marker tells what they told), and
+        the caches of batches that are no more, unless a pending batch inherits from them."""
+        inherited = {name for names in self.now.inherits.values() for name in names}
+        for path in self.layout.journal(self.dataset, "-").parent.glob("*.jsonl"):
+            if path.stem not in inherited and path.stem not in keep:
+                path.unlink(missing_ok=True)
+        for path in self.layout.cache(self.dataset, "-").parent.glob("*.tsv"):
+            if path.stem not in inherited and not self.layout.local(self.dataset, path.stem).exists():
+                path.unlink(missing_ok=True)
+
+    def _republish(self) -> None:
+        """A published manifest that is gone from the bucket is published again."""
+        if self.now.pending or not self.transfer.publish_prefix:
+            return
+        record = self.layout.publication(self.dataset)
+        key = published_key(record)
+        if key and not self.control.exists(key):
+            record.unlink()
+
+
+def _differs(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() != data
+    except FileNotFoundError:
+        return True
+
+
+def _forget_datasets(layout: Layout, keep: set[str]) -> None:
+    """Remove the inventory tables of datasets the transfer no longer has."""
+    for folder in layout.inventory.iterdir() if layout.inventory.is_dir() else ():
+        if folder.is_dir() and folder.name not in keep:
+            shutil.rmtree(folder)

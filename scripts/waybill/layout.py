@@ -1,0 +1,77 @@
+"""Where the files of one transfer live: the path grammar of the Snakefile, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LOCAL_SUFFIX = ".local.tsv"
+REMOTE_SUFFIX = ".remote.tsv"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files under ``results/{transfer}``; each method names one of them."""
+
+    root: Path
+
+    @property
+    def inventory(self) -> Path:
+        return self.root / "inventory"
+
+    def local(self, dataset: str, batch: str) -> Path:
+        return self.inventory / dataset / f"{batch}{LOCAL_SUFFIX}"
+
+    def remote(self, dataset: str, batch: str) -> Path:
+        return self.inventory / dataset / f"{batch}{REMOTE_SUFFIX}"
+
+    def aside(self, dataset: str) -> Path:
+        """Entries in no batch: only at the destination, held back, refused."""
+        return self.inventory / f"{dataset}.aside.tsv"
+
+    def checksums(self, dataset: str, batch: str) -> Path:
+        return self.root / "checksums" / dataset / f"{batch}.sha256"
+
+    def diff(self, dataset: str, batch: str) -> Path:
+        return self.root / "diff" / dataset / f"{batch}.tsv"
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.tsv"
+
+    def marker(self, dataset: str, batch: str) -> Path:
+        return self.root / "markers" / dataset / f"{batch}.tsv"
+
+    def manifest(self, dataset: str) -> Path:
+        return self.root / "manifests" / f"{dataset}.json"
+
+    def publication(self, dataset: str) -> Path:
+        return self.root / "published" / f"{dataset}.json"
+
+    # Never Snakemake outputs: they outlive failed jobs.
+    def journal(self, dataset: str, batch: str) -> Path:
+        return self.root / "journal" / dataset / f"{batch}.jsonl"
+
+    def cache(self, dataset: str, batch: str) -> Path:
+        return self.root / "cache" / dataset / f"{batch}.tsv"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state.json"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    def batches(self) -> Iterator[tuple[str, str]]:
+        """Every (dataset, batch) the last inventory left, sorted; reads folders only."""
+        for folder in sorted(self.inventory.iterdir()) if self.inventory.is_dir() else ():
+            if folder.is_dir():
+                names = (p.name for p in folder.iterdir())
+                for name in sorted(n for n in names if n.endswith(LOCAL_SUFFIX)):
+                    yield folder.name, name.removesuffix(LOCAL_SUFFIX)

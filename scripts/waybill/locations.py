@@ -1,0 +1,107 @@
+"""The two sides of a transfer as they are written in a configuration: folders and S3 addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|)", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def is_s3(text: str) -> bool:
+    """Whether ``text`` is meant as an S3 address rather than a folder."""
+    return text.startswith("s3://")
+
+
+def parse_s3(text: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://bucket/prefix``; the prefix is ``""`` or ends in ``/``.
+
+    Only a missing slash at the end is added: S3 takes every other slash literally, so a prefix
+    that starts with one is refused rather than moved. Raises ValueError; what could be a password
+    is not in its message.
+    """
+    bucket, _, prefix = text.removeprefix("s3://").partition("/")
+    if "@" in bucket or ":" in bucket:
+        raise ValueError(
+            "holds more than bucket and prefix; allowed: s3://bucket/prefix, and credentials come "
+            "only from the AWS chain"
+        )
+    check_bucket(bucket)
+    if prefix.startswith("/"):
+        raise ValueError('the prefix starts with "/"; write one slash after the bucket')
+    if _CONTROL.search(prefix):
+        raise ValueError("the prefix holds a control character")
+    if {".", ".."} & set(prefix.split("/")):
+        raise ValueError('the prefix has "." or ".." as a folder, which S3 does not resolve')
+    return bucket, prefix + "/" if prefix and not prefix.endswith("/") else prefix
+
+
+def check_bucket(name: str) -> None:
+    """Raise ValueError when ``name`` cannot be the name of a bucket."""
+    dotted_quad = re.fullmatch(r"\d+(\.\d+){3}", name, re.ASCII)
+    if not _BUCKET.fullmatch(name) or ".." in name or dotted_quad:
+        raise ValueError(
+            f'"{name}" is not the name of a bucket; allowed: 3 to 63 lower-case letters, digits, '
+            "dots and hyphens, with a letter or a digit at both ends"
+        )
+
+
+def local_path(text: str) -> Path:
+    """The folder that ``text`` names, with ``~`` and variables expanded; relative stays relative.
+
+    ``$$`` is a plain ``$``. Raises ValueError for an address, for an unknown user, and for a
+    variable that is unset or empty: half a path would be another place.
+    """
+    scheme = _SCHEME.match(text)
+    if scheme is not None:
+        raise ValueError(
+            f"{scheme[1]}:// is not supported; allowed: a folder or s3://bucket/prefix"
+        )
+    if _CONTROL.search(text):
+        raise ValueError("the path holds a control character")
+    text = os.path.expanduser(text)  # noqa: PTH111  Path would raise another error
+    if text.startswith("~"):
+        raise ValueError(f'no home folder for "{text.partition("/")[0]}"; "./~" is a plain "~"')
+    return Path(_VARIABLE.sub(_expanded, text))
+
+
+def _expanded(match: re.Match[str]) -> str:
+    if match[1]:
+        return "$"
+    name = match[2] or match[3]
+    if name is None:
+        raise ValueError('has a "$" without the name of a variable; "$$" is a plain "$"')
+    value = os.environ.get(name)
+    if not value:
+        state = "not set" if value is None else "empty"
+        raise ValueError(f'the variable {name} is {state}; "$$" is a plain "$"')
+    return value
+
+
+def key_prefix(prefix: str, relative: str) -> str:
+    """The key prefix, ending in ``/``, that ``relative`` names as seen from ``prefix``.
+
+    ``..`` goes up one folder. Raises ValueError when the result would leave the bucket or be its
+    top.
+    """
+    if relative.startswith("/") or _SCHEME.match(relative):
+        raise ValueError('is absolute; write it relative to the destination, like "../manifests/"')
+    if _CONTROL.search(relative):
+        raise ValueError("holds a control character")
+    folders = prefix.split("/")[:-1]
+    for folder in relative.removesuffix("/").split("/"):
+        if folder == "":
+            raise ValueError('has two "/" in a row')
+        if folder == "..":
+            if not folders:
+                raise ValueError("leaves the bucket; there are fewer folders in the destination")
+            folders.pop()
+        elif folder != ".":
+            folders.append(folder)
+    if not folders:
+        raise ValueError("is the top of the bucket; name a folder")
+    return "/".join(folders) + "/"

@@ -1,0 +1,73 @@
+"""Manifest: the proven entries of a dataset, assembled from its markers and nothing else.
+
+JSON with the fields of the seed hca-smart-sync, those of its guide (``path``, ``last_modified``)
+and those of the real tool (``manifest_version``, ``generated_at``, ``submission_id``,
+``modified_at``, ``submitter``), and for each file its ``key``, ``etag`` and ``version_id``.
+All times are UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from waybill import __version__
+from waybill.marker import Proof
+from waybill.presets import tool_name
+from waybill.times import utc
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural_key(path: str) -> list[Any]:
+    """Sorts ``sample2`` before ``sample10``."""
+    return [int(t) if i % 2 else t for i, t in enumerate(_DIGITS.split(path))]
+
+
+def manifest(
+    transfer: Transfer, dataset: str, proofs: Iterable[Proof], now: datetime
+) -> Iterator[bytes]:
+    """The bytes of a manifest, in pieces; ``now`` is its time (UTC)."""
+    ordered = sorted(proofs, key=lambda proof: natural_key(proof.path))
+    stamp = utc(now)
+    head = {
+        "manifest_version": "1.0",
+        "generated_at": stamp,
+        "submission_id": f"submission_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}",
+        "metadata": {
+            "upload_destination": transfer.url,
+            "upload_timestamp": max((proof.time for proof in ordered), default=stamp),
+            "tool": tool_name(transfer.preset),
+            "version": __version__,
+            "transfer": transfer.name,
+            "dataset": dataset,
+        },
+        "submitter": {},
+    }
+    yield json.dumps(head, indent=2).removesuffix("\n}").encode() + b',\n  "files": [\n'
+    last = len(ordered) - 1
+    for i, proof in enumerate(ordered):
+        text = json.dumps(_file(transfer, proof), ensure_ascii=False)
+        yield b"    " + text.encode() + (b"\n" if i == last else b",\n")
+    yield b"  ]\n}\n"
+
+
+def _file(transfer: Transfer, proof: Proof) -> dict[str, Any]:
+    modified = utc(proof.mtime_ns)
+    return {
+        "filename": proof.path,
+        "path": f"{transfer.folder}/{proof.path}",
+        "size_bytes": proof.size,
+        "sha256": proof.sha256,
+        "modified_at": modified,
+        "last_modified": modified,
+        "key": proof.key,
+        "etag": proof.etag,
+        "version_id": proof.version_id or None,
+    }

@@ -1,0 +1,44 @@
+"""Markers: proof that a batch has moved, written last and whole.
+
+``markers/{dataset}/{batch}.tsv``: ``path``, ``key``, ``size`` bytes, ``mtime_ns`` of the file,
+``sha256`` hex, ``etag`` without quotes, ``version_id`` or empty, ``time`` (UTC, ISO 8601) when the
+object was written or, for one that was there already, last modified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.tables import escape, render, rows, unescape, write_atomic
+
+COLUMNS = ("path", "key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
+
+
+class Proof(NamedTuple):
+    """One proven entry: sizes in bytes, ``mtime_ns`` of the file, ``time`` in UTC ISO 8601."""
+
+    path: str
+    key: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    etag: str
+    version_id: str
+    time: str
+
+
+def write(path: Path, proofs: list[Proof]) -> None:
+    """Write a marker; its bytes are on disk before its name is."""
+    lines = (
+        "\t".join((escape(p.path), escape(p.key), str(p.size), str(p.mtime_ns), *p[4:]))
+        for p in proofs
+    )
+    write_atomic(path, render(COLUMNS, lines), sync=True)
+
+
+def read(path: Path) -> Iterator[Proof]:
+    """The proofs of a marker."""
+    for r in rows(path, COLUMNS):
+        yield Proof(unescape(r[0]), unescape(r[1]), int(r[2]), int(r[3]), *r[4:])

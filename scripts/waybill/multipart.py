@@ -1,0 +1,188 @@
+"""Multipart uploads that resume: the parts the journal and S3 agree on are not sent again."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Condition
+from typing import Any
+
+import botocore.exceptions as be
+
+from waybill.diff import Difference
+from waybill.engine import BotoEngine, Stored, base64_sha256, stored
+from waybill.errors import StaleHashError
+from waybill.hashing import read_range
+from waybill.journal import Journal, OpenUpload
+from waybill.parts import Part, part_size, parts
+from waybill.s3_errors import error_code
+
+
+class Budget:
+    """Bounds the bytes that are in memory at one time; one larger piece may go alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._changed = Condition()
+
+    def take(self, count: int) -> None:
+        """Wait until ``count`` bytes fit."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + count <= self._limit)
+            self._used += count
+
+    def give(self, count: int) -> None:
+        """Give ``count`` bytes back."""
+        with self._changed:
+            self._used -= count
+            self._changed.notify_all()
+
+
+class MultipartUploader:
+    """Sends large files of one batch in parts; ``write`` and ``common`` are request arguments."""
+
+    def __init__(
+        self,
+        engine: BotoEngine,
+        journal: Journal,
+        pool: ThreadPoolExecutor,
+        budget: Budget,
+        write: dict[str, Any],
+        common: dict[str, Any],
+    ) -> None:
+        self._engine, self._journal = engine, journal
+        self._pool, self._budget = pool, budget
+        self._write, self._common = write, common
+
+    def put(
+        self,
+        descriptor: int,
+        item: Difference,
+        key: str,
+        metadata: dict[str, str],
+        condition: dict[str, str],
+        earlier: list[OpenUpload],
+    ) -> Stored:
+        """Put the open file as one object, resuming one of its ``earlier`` uploads if it can.
+
+        Raises StaleHashError when the file's bytes are not those of ``item.sha256``, and botocore's
+        errors; a failed upload stays open for the next run.
+        """
+        upload, there = self._resume(item, key, earlier)
+        if upload is None:
+            upload = self._create(item, key, metadata)
+        numbered = self._send(descriptor, item, upload, there)
+        answer = self._engine.client.complete_multipart_upload(
+            Key=key,
+            UploadId=upload.id,
+            MpuObjectSize=item.size,
+            MultipartUpload={
+                "Parts": [
+                    {"PartNumber": n, "ETag": etag, "ChecksumSHA256": base64_sha256(sha256)}
+                    for n, (etag, sha256) in sorted(numbered.items())
+                ]
+            },
+            **self._common,
+            **condition,
+        )
+        self._journal.closed(upload.id)
+        return stored(answer)
+
+    def _resume(
+        self, item: Difference, key: str, earlier: list[OpenUpload]
+    ) -> tuple[OpenUpload | None, dict[int, tuple[str, int]]]:
+        """The latest upload of the very same bytes that S3 still has, and its parts there as
+        number to (etag, size); uploads of other bytes are given up."""
+        for upload in reversed(earlier):
+            wanted = (item.size, item.sha256, part_size(item.size), key)
+            if (upload.size, upload.sha256, upload.part_size, upload.key) != wanted:
+                self.abort(upload)
+                continue
+            try:
+                return upload, self._list_parts(upload)
+            except be.ClientError as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+                self._journal.closed(upload.id)
+        return None, {}
+
+    def _list_parts(self, upload: OpenUpload) -> dict[int, tuple[str, int]]:
+        pages = self._engine.client.get_paginator("list_parts").paginate(
+            Key=upload.key, UploadId=upload.id, **self._common
+        )
+        return {
+            part["PartNumber"]: (part["ETag"].strip('"'), part["Size"])
+            for page in pages
+            for part in page.get("Parts", ())
+        }
+
+    def _create(self, item: Difference, key: str, metadata: dict[str, str]) -> OpenUpload:
+        answer = self._engine.client.create_multipart_upload(
+            Key=key, Metadata=metadata, ChecksumAlgorithm="SHA256", **self._write
+        )
+        upload = OpenUpload(
+            item.path, answer["UploadId"], item.size, item.sha256, part_size(item.size), key
+        )
+        self._journal.upload(upload)
+        return upload
+
+    def _send(
+        self,
+        descriptor: int,
+        item: Difference,
+        upload: OpenUpload,
+        there: dict[int, tuple[str, int]],
+    ) -> dict[int, tuple[str, str]]:
+        """Send the parts that are missing; returns number to (etag, sha256 hex) of all parts.
+
+        The file is read once, in order, so the hash of all its parts is the hash of the file.
+        """
+        whole = hashlib.sha256()
+        sent: dict[int, Future[tuple[str, str]]] = {}
+        try:
+            for part in parts(item.size, upload.part_size):
+                self._budget.take(part.length)
+                try:
+                    data = read_range(descriptor, item.path, part.start, part.length)
+                except BaseException:
+                    self._budget.give(part.length)
+                    raise
+                whole.update(data)
+                future = self._pool.submit(self._send_part, upload, part, data, there)
+                future.add_done_callback(lambda _, n=part.length: self._budget.give(n))
+                sent[part.number] = future
+                del data
+                if any(f.done() and f.exception() for f in sent.values()):
+                    break
+            numbered = {number: future.result() for number, future in sent.items()}
+        except BaseException:
+            for future in sent.values():
+                future.cancel()
+            raise
+        if whole.hexdigest() != item.sha256:
+            self.abort(upload)
+            raise StaleHashError(item.path)
+        return numbered
+
+    def _send_part(
+        self, upload: OpenUpload, part: Part, data: bytes, there: dict[int, tuple[str, int]]
+    ) -> tuple[str, str]:
+        sha256 = hashlib.sha256(data).hexdigest()
+        etag, journalled = upload.parts.get(part.number, ("", ""))
+        if journalled == sha256 and there.get(part.number) == (etag, part.length):
+            return etag, sha256
+        etag = self._engine.put_part(upload.key, upload.id, part.number, data, sha256)
+        self._journal.part(upload.id, part.number, etag, sha256)
+        return etag, sha256
+
+    def abort(self, upload: OpenUpload) -> None:
+        """Give up an open upload of ours, so that its parts stop costing storage."""
+        try:
+            self._engine.client.abort_multipart_upload(
+                Key=upload.key, UploadId=upload.id, **self._common
+            )
+        except be.ClientError as error:
+            if error_code(error) != "NoSuchUpload":
+                raise
+        self._journal.closed(upload.id)

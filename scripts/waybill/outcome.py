@@ -1,0 +1,84 @@
+"""How a run ended: the lines a user reads last, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from waybill import failures, journal, state
+from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
+from waybill.layout import Layout
+from waybill.stages import PLAN_COLUMNS
+from waybill.tables import rows
+from waybill.units import format_size
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+MOST_FAILURES = 20
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several transfers: a failure outweighs a mistake, which outweighs an
+    empty selection."""
+    found = set(codes)
+    return next((c for c in (EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY) if c in found), EXIT_OK)
+
+
+def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
+    """The last lines about one transfer, and its exit code."""
+    failed = list(failures.read(layout))
+    lines = [f"FAILED {failure}" for failure in failed[:MOST_FAILURES]]
+    if len(failed) > MOST_FAILURES:
+        lines.append(f"and {len(failed) - MOST_FAILURES} more, in {layout.failures}")
+    code = worst(failure.exit_code for failure in failed)
+    seen = state.read(layout)
+    if not seen.run:
+        return lines, code
+    lines += _aside(seen)
+    if not seen.files:
+        if not code and not seen.held:
+            code = EXIT_EMPTY
+        lines.append(f"no file to upload in {transfer.folder}")
+        return lines, code
+    lines.append(_progress(transfer, layout, seen))
+    return lines, code
+
+
+def _aside(seen: state.State) -> list[str]:
+    lines = []
+    if seen.held:
+        lines.append(f"{seen.held} held back: modified less than `settle` seconds ago")
+    if seen.skipped:
+        lines.append(f"{seen.skipped} skipped: symbolic links or no regular files")
+    if seen.only_at_destination:
+        lines.append(f"{seen.only_at_destination} only at the destination; nothing is deleted")
+    return lines
+
+
+def _progress(transfer: Transfer, layout: Layout, seen: state.State) -> str:
+    batches = list(layout.batches())
+    open_ = [b for b in batches if not layout.marker(*b).exists()]
+    size = f"{seen.files} files, {format_size(seen.bytes)}"
+    moved = _moved(layout, batches, seen.run)
+    what = f"; {moved[0]} moved, {format_size(moved[1])}" if moved[0] else "; nothing to move"
+    if not open_:
+        return f"{size}: all proven in {transfer.url}{what}"
+    if moved[0]:
+        return f"{size}: {len(batches) - len(open_)} of {len(batches)} batches proven{what}"
+    if layout.plan.exists():
+        counts = Counter(row[2] for row in rows(layout.plan, PLAN_COLUMNS))
+        return f"{size}: {counts['move']} to move, {counts['keep']} to keep; see {layout.plan}"
+    return f"{size}: {len(batches) - len(open_)} of {len(batches)} batches proven"
+
+
+def _moved(layout: Layout, batches: list[tuple[str, str]], run: str) -> tuple[int, int]:
+    """Files and bytes that were moved in this run, told by the journals."""
+    files = size = 0
+    for dataset, batch in batches:
+        for written, proof in journal.read([layout.journal(dataset, batch)]).done.values():
+            if written == run:
+                files += 1
+                size += proof.size
+    return files, size

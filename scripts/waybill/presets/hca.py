@@ -1,0 +1,97 @@
+"""Preset ``hca``: the buckets of the Human Cell Atlas tracker.
+
+Files of an atlas go to ``s3://{bucket}/{network}/{atlas}/{folder}/``, manifests beside the folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from waybill.locations import check_bucket
+from waybill.presets import PresetError
+
+BUCKETS = {"prod": "hca-atlas-tracker-data", "dev": "hca-atlas-tracker-data-dev"}
+REGION = "us-east-1"
+
+ATLAS_NETWORKS = {
+    "adipose-v1": "adipose",
+    "brain-v1": "nervous-system",
+    "breast-v1": "breast",
+    "cortex-v1": "nervous-system",
+    "development-v1": "development",
+    "gdn-v1": "genetic-diversity",
+    "gut-v1": "gut",
+    "gut-v2": "gut",
+    "heart-v1": "heart",
+    "immune-v1": "immune",
+    "kidney-v1": "kidney",
+    "liver-v1": "liver",
+    "lung-v1": "lung",
+    "lung-v2": "lung",
+    "msk-v1": "musculoskeletal",
+    "ocular-outflow-segment-v1": "eye",
+    "ocular-surface-v1": "eye",
+    "optic-nerve-head-v1": "eye",
+    "optic-nerve-v1": "eye",
+    "orcf-v1": "oral-and-craniofacial",
+    "organoid-endoderm-v1": "organoid",
+    "organoid-neural-v1": "organoid",
+    "pancreas-v1": "pancreas",
+    "reproduction-v1": "reproduction",
+    "retina-v1": "eye",
+    "retina-v2": "eye",
+    "rpe-choroid-v1": "eye",
+    "skin-v1": "skin",
+}
+
+# name-vG, or name-vG-R for revision R of generation G; neither number starts with a zero, so that
+# one atlas has one name
+_ATLAS = re.compile(r"([a-z][a-z-]*-v[1-9][0-9]*)(?:-[1-9][0-9]*)?")
+
+
+def network(atlas: str) -> str:
+    """The bio-network that ``atlas`` belongs to; a revision belongs where its generation does.
+
+    Raises PresetError, with the nearest names, for an atlas the tracker does not know.
+    """
+    match = _ATLAS.fullmatch(atlas)
+    found = ATLAS_NETWORKS.get(match[1]) if match else None
+    if found is None:
+        raise PresetError("hca.atlas", f"Unknown atlas: {atlas}{_nearest(atlas)}")
+    return found
+
+
+def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that follow from the ``hca`` table of a transfer.
+
+    The region is only known for the tracker's own buckets at Amazon. Raises PresetError when the
+    atlas is missing or unknown, or the bucket has no valid name.
+    """
+    hca = settings.get("hca", {})
+    if "atlas" not in hca:
+        raise PresetError("hca.atlas", 'missing; preset "hca" needs an atlas, like "gut-v1"')
+    atlas = hca["atlas"]
+    bucket = hca.get("bucket", BUCKETS[hca.get("environment", "prod")])
+    try:
+        check_bucket(bucket)
+    except ValueError as error:
+        raise PresetError("hca.bucket", str(error)) from None
+    folder = hca.get("folder", "source-datasets")
+    found: dict[str, Any] = {
+        "destination": f"s3://{bucket}/{network(atlas)}/{atlas}/{folder}/",
+        "include": ["/*.h5ad"],
+        "publish": "../manifests/",
+    }
+    if not {"endpoint_url", "destination"} & settings.keys() and "bucket" not in hca:
+        found["region"] = REGION
+    return found
+
+
+def _nearest(atlas: str) -> str:
+    names = difflib.get_close_matches(atlas.lower(), ATLAS_NETWORKS, n=3, cutoff=0.5)
+    if not names:
+        return f"; the tracker has {', '.join(ATLAS_NETWORKS)}"
+    return "; did you mean " + " or ".join(f'"{name}"' for name in names) + "?"

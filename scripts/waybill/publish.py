@@ -1,0 +1,57 @@
+"""Publication of a manifest: into the bucket, and for the hca preset beside the data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions as be
+
+from waybill.engine import base64_sha256, stored
+from waybill.published import manifest_name
+from waybill.s3 import make_client, write_arguments
+from waybill.s3_errors import explain
+from waybill.tables import write_atomic
+from waybill.times import utc
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+
+def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[str]]:
+    """Put the manifest under the transfer's publish prefix.
+
+    Its name comes from the time it was assembled, so a repeated publication writes the same
+    object. Returns the record of it (key, etag, size, sha256, time) and notes for the user.
+    Raises WaybillError when S3 does not take it.
+    """
+    body = manifest.read_bytes()
+    name = manifest_name(datetime.fromisoformat(json.loads(body)["generated_at"]))
+    key = f"{transfer.publish_prefix}{name}"
+    sha256 = hashlib.sha256(body).hexdigest()
+    try:
+        answer = stored(
+            make_client(transfer).put_object(
+                Key=key,
+                Body=body,
+                ContentType="application/json",
+                ChecksumSHA256=base64_sha256(sha256),
+                **write_arguments(transfer),
+            )
+        )
+    except (be.ClientError, be.BotoCoreError) as error:
+        raise explain(error, transfer, what=f"s3://{transfer.bucket}/{key}") from None
+    record = {
+        "key": key, "etag": answer.etag, "size": len(body), "sha256": sha256, "time": utc(),
+    }  # fmt: skip
+    notes = []
+    if transfer.preset == "hca":
+        copy = transfer.folder / name
+        try:
+            write_atomic(copy, body)
+        except OSError as error:
+            notes.append(f"{copy}: no copy of the manifest: {error.strerror}")
+    return record, notes

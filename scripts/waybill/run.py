@@ -1,0 +1,180 @@
+"""What the Snakefile asks: the transfers of this run, their targets, its beginning and its end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from waybill import config as configuration
+from waybill import outcome
+from waybill.config import Transfer
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError, WaybillError
+from waybill.layout import Layout
+
+DEFAULT_TOML = "config/config.toml"
+
+# Keys of `snakemake --config` that are not settings of a transfer.
+_OWN_KEYS = {"toml", "transfers", "start", "waybill"}
+
+
+class Run:
+    """One run of the Snakefile over the chosen transfers."""
+
+    def __init__(self, transfers: dict[str, Transfer], start: str, workflow: Any) -> None:
+        self.transfers = transfers
+        self.start = start
+        self._workflow = workflow
+        self._locks: list[int] = []
+
+    @classmethod
+    def from_snakemake(cls, workflow: Any, config: dict[str, Any]) -> Run:
+        """Read the configuration that ``--config`` names and leave it in ``config`` for the jobs.
+
+        A mistake ends the process with exit code 2 and one line for each mistake.
+        ``--config start=WORD`` takes a given inventory for granted instead of looking again.
+        """
+        chosen = config.get("transfers") or []
+        names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
+        overrides = {k: v for k, v in config.items() if k not in _OWN_KEYS}
+        try:
+            transfers = configuration.load(
+                config.get("toml", DEFAULT_TOML),
+                transfers=[n for n in names if n],
+                overrides=overrides,
+            )
+        except ConfigError as error:
+            for problem in error.problems:
+                print(f"waybill: {problem}", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        config["waybill"] = {name: asdict(transfer) for name, transfer in transfers.items()}
+        return cls(transfers, str(config.get("start", time.time_ns())), workflow)
+
+    # Wildcards
+
+    @property
+    def results_pattern(self) -> str:
+        """A regular expression of the results folders."""
+        return _any_of({os.fspath(t.results.parent) for t in self.transfers.values()})
+
+    @property
+    def transfers_pattern(self) -> str:
+        """A regular expression of the transfers' names."""
+        return _any_of(self.transfers)
+
+    # Input and params functions
+
+    def per_transfer(self, name: str) -> Callable[[Any], list[str]]:
+        """An input function: the file ``name`` of every transfer."""
+
+        def files(_wildcards: Any) -> list[str]:
+            self._check_triggers()
+            return [os.fspath(t.results / name) for t in self.transfers.values()]
+
+        return files
+
+    def setting(self, name: str) -> Callable[[Any], Any]:
+        """A params function: one setting of the job's transfer."""
+        return lambda wildcards: getattr(self.transfers[wildcards.transfer], name)
+
+    def diffs(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: the diff tables of a transfer, and its entries in no batch."""
+
+        def files(wildcards: Any) -> list[str]:
+            layout = self._after_inventory(checkpoints, wildcards)
+            tables = [layout.diff(dataset, batch) for dataset, batch in layout.batches()]
+            return [os.fspath(p) for p in (*tables, *sorted(layout.inventory.glob("*.aside.tsv")))]
+
+        return files
+
+    def markers(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: the markers of a dataset."""
+
+        def files(wildcards: Any) -> list[str]:
+            layout = self._after_inventory(checkpoints, wildcards)
+            batches = (b for dataset, b in layout.batches() if dataset == wildcards.dataset)
+            return [os.fspath(layout.marker(wildcards.dataset, b)) for b in batches]
+
+        return files
+
+    def manifests(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: the last file of each dataset of a transfer, which is the record of
+        its publication, or its manifest where nothing is published."""
+
+        def files(wildcards: Any) -> list[str]:
+            layout = self._after_inventory(checkpoints, wildcards)
+            published = self.transfers[wildcards.transfer].publish_prefix is not None
+            last = layout.publication if published else layout.manifest
+            return [os.fspath(last(d)) for d in sorted({d for d, _ in layout.batches()})]
+
+        return files
+
+    def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
+        self._check_triggers()
+        checkpoints.inventory.get(results=wildcards.results, transfer=wildcards.transfer)
+        return Layout(self.transfers[wildcards.transfer].results)
+
+    def _check_triggers(self) -> None:
+        """Refuse a run that would not look: the inventory follows a param that always differs."""
+        triggers = {str(trigger).lower() for trigger in self._workflow.rerun_triggers}
+        if self._workflow.is_main_process and "params" not in triggers:
+            print(
+                "waybill: --rerun-triggers without params: the inventory would not be taken again,"
+                " and a transfer that does not look is worse than none; add params",
+                file=sys.stderr,
+            )
+            sys.exit(EXIT_CONFIG)
+
+    # Handlers
+
+    def begin(self) -> None:
+        """Lock the results of every transfer for as long as this process lives.
+
+        Ends the process with exit code 1 when another run holds one of them.
+        """
+        for transfer in self.transfers.values():
+            try:
+                self._locks.append(_lock(Layout(transfer.results).lock))
+            except WaybillError as error:
+                print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
+                sys.exit(error.exit_code)
+
+    def end(self, *, success: bool) -> None:
+        """Print what became of each transfer; end the process unless all of it went well."""
+        codes = []
+        for transfer in self.transfers.values():
+            lines, code = outcome.conclude(transfer, Layout(transfer.results))
+            codes.append(code)
+            for line in lines:
+                print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
+        code = outcome.worst(codes) or (0 if success else EXIT_FAILED)
+        if code:
+            sys.exit(code)
+
+
+def _any_of(words: Iterable[str]) -> str:
+    import re
+
+    return "|".join(re.escape(word) for word in sorted(words))
+
+
+def _lock(path: Path) -> int:
+    """Hold ``path`` locked until this process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise WaybillError(
+            f"{path.parent}: another run is at work here ({holder}); wait until it has ended"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+    return descriptor

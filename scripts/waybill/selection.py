@@ -1,0 +1,206 @@
+"""Which files of a dataset are taken: include and exclude patterns.
+
+A pattern is held against the path of a file relative to its dataset, ``/`` between folders:
+
+=============  ==================================================================
+pattern        meaning
+=============  ==================================================================
+``*`` ``?``    any characters, one character; neither crosses a ``/``
+``**``         any characters, over any number of folders
+``[ab]``       one of these; ``[!ab]`` none of these; ``[*]`` a plain ``*``
+``name``       no ``/``: this file name, in any folder
+``/name``      at the top of the dataset only
+``a/b``        any ``/`` inside: the whole path, from the top of the dataset
+``name/``      a folder and everything below it, in any folder
+=============  ==================================================================
+
+An exclude pattern that matches a folder leaves out everything below it, so that a walk need not
+enter it. Case matters; names that start with a dot are like others; a backslash is itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_EVERYTHING = frozenset({"**", "*", "**/*", "/**", "/**/*"})
+
+
+class Selection:
+    """Decides by path alone which files belong to a transfer.
+
+    ``include`` and ``exclude`` are patterns as described in this module. Raises ValueError,
+    naming the pattern, when one of them is invalid.
+    """
+
+    __slots__ = ("_excluded", "_excluded_folder", "_included", "exclude", "include")
+
+    def __init__(self, include: Sequence[str] = ("**",), exclude: Sequence[str] = ()) -> None:
+        self.include = tuple(include)
+        self.exclude = tuple(exclude)
+        included = [_parse_named(pattern) for pattern in self.include]
+        excluded = [_parse_named(pattern) for pattern in self.exclude]
+        take_all = any(pattern in _EVERYTHING for pattern in self.include)
+        self._included = None if take_all else _compile(included, r"\Z")
+        self._excluded = _compile(excluded, r"(?:/|\Z)")
+        self._excluded_folder = _compile([_folder_form(p) for p in excluded], "/")
+
+    def __repr__(self) -> str:
+        return f"Selection(include={self.include!r}, exclude={self.exclude!r})"
+
+    def matches(self, path: str) -> bool:
+        """Whether the file at ``path`` (relative to the dataset, ``/`` separated) is taken."""
+        probe = "/" + path
+        if self._included is not None and not self._included(probe):
+            return False
+        return self._excluded is None or not self._excluded(probe)
+
+    def excludes_folder(self, folder: str) -> bool:
+        """Whether nothing below ``folder`` can be taken, so that a walk may skip it.
+
+        ``folder`` is relative to the dataset; ``""`` is the dataset itself. True is certain;
+        False only means that the exclude patterns do not tell.
+        """
+        probe = f"/{folder}/" if folder else "/"
+        return self._excluded_folder is not None and self._excluded_folder(probe) is not None
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise ValueError, saying what is wrong, when ``pattern`` is not a valid pattern."""
+    _parse(pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    segments: tuple[str, ...]
+    anchored: bool
+    folder: bool
+
+    def regex(self) -> str:
+        parts: list[str] = []
+        last = len(self.segments) - 1
+        for number, segment in enumerate(self.segments):
+            if segment == "**":
+                parts.append(".+" if number == last else "(?:.+/)?")
+            else:
+                parts.append(_segment_regex(segment) + ("" if number == last else "/"))
+        return "".join(parts)
+
+
+def _parse_named(pattern: str) -> _Pattern:
+    try:
+        return _parse(pattern)
+    except ValueError as error:
+        raise ValueError(f'pattern "{pattern}": {error}') from None
+
+
+def _parse(pattern: str) -> _Pattern:
+    if not pattern.strip("/"):
+        raise ValueError("is empty")
+    if re.match(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://|//", pattern):
+        raise ValueError("is absolute; patterns are relative to the dataset")
+    if pattern.startswith("!"):
+        raise ValueError('"!" does not negate; use "exclude" ("?" stands for a plain "!")')
+    body = pattern.removeprefix("/").removesuffix("/")
+    segments = tuple(body.split("/"))
+    if ".." in segments or "." in segments:
+        raise ValueError('a folder cannot be "." or ".."')
+    if "" in segments:
+        raise ValueError('has two "/" in a row')
+    for segment in segments:
+        _segment_regex(segment)
+    return _Pattern(
+        segments=segments,
+        anchored=pattern.startswith("/") or len(segments) > 1,
+        folder=pattern.endswith("/"),
+    )
+
+
+def _folder_form(pattern: _Pattern) -> _Pattern:
+    """The pattern of the folders below which ``pattern``, as an exclude, leaves nothing.
+
+    ``foo/*``, ``foo/**`` and ``foo/**/*`` leave nothing of ``foo``; a name leaves nothing of a
+    folder of that name. No segments are left when that is the dataset itself.
+    """
+    segments = list(pattern.segments)
+    if not pattern.folder:
+        if segments[-1] == "*":
+            segments.pop()
+        while segments and segments[-1] == "**":
+            segments.pop()
+    return _Pattern(tuple(segments), pattern.anchored, folder=True)
+
+
+def _compile(patterns: Sequence[_Pattern], end: str) -> Callable[[str], object] | None:
+    """One search over ``"/" + path`` for all patterns; ``end`` follows those not of a folder.
+
+    Every alternative starts at a slash: any slash for a name, the first one for an anchored
+    pattern. That lets the search jump from slash to slash.
+    """
+    if not patterns:
+        return None
+    if not all(pattern.segments for pattern in patterns):
+        return re.compile("/").match
+    alternatives = []
+    for pattern in sorted(patterns, key=lambda p: p.anchored):
+        at = r"(?<=\A/)" if pattern.anchored else ""
+        alternatives.append(at + pattern.regex() + ("/" if pattern.folder else end))
+    return re.compile(f"/(?:{'|'.join(alternatives)})", re.DOTALL).search
+
+
+def _segment_regex(segment: str) -> str:
+    """The regular expression of one folder or file name of a pattern."""
+    if segment == "*":
+        return "[^/]+"
+    runs = [""]  # what stands between stars, each of a fixed length
+    stars: list[int] = []
+    position = 0
+    while position < len(segment):
+        character = segment[position]
+        if character == "*":
+            count = len(segment) - position - len(segment[position:].lstrip("*"))
+            stars.append(count)
+            runs.append("")
+            position += count
+        elif character == "[":
+            regex, position = _set_regex(segment, position)
+            runs[-1] += regex
+        else:
+            runs[-1] += "[^/]" if character == "?" else re.escape(character)
+            position += 1
+    if any(count > 1 for count in stars):
+        gaps = [".*" if count > 1 else "[^/]*" for count in stars]
+        return runs[0] + "".join(gap + run for gap, run in zip(gaps, runs[1:], strict=True))
+    # The first place where a run fits is as good as any other, so there is no way back into it:
+    # that keeps a pattern of many stars from taking exponential time.
+    inner = "".join(f"(?>[^/]*?{run})" for run in runs[1:-1])
+    return runs[0] + inner + (f"[^/]*{runs[-1]}" if stars else "")
+
+
+def _set_regex(segment: str, start: int) -> tuple[str, int]:
+    """The regular expression of the ``[...]`` at ``start``, and the position after it."""
+    first = start + 1
+    negated = segment[first : first + 1] in ("!", "^")
+    first += negated
+    end = segment.find("]", first + 1)  # a "]" that comes first is one of the characters
+    if end < 0:
+        raise ValueError('has a "[" without "]" (a set holds no "/"; "[[]" is a plain "[")')
+    characters = segment[first:end]
+    if "[:" in characters:
+        raise ValueError('has a "[:...:]", which is not supported; use a range like [a-z]')
+    items: list[str] = []
+    position = 0
+    while position < len(characters):
+        low = characters[position]
+        high = low
+        if characters[position + 1 : position + 2] == "-" and position + 2 < len(characters):
+            high = characters[position + 2]
+            position += 2
+        if high < low:
+            raise ValueError(f'has the range "{low}-{high}", which is the wrong way round')
+        items.append(re.escape(low) + (f"-{re.escape(high)}" if high != low else ""))
+        position += 1
+    if negated:
+        return f"[^/{''.join(items)}]", end + 1
+    return f"(?!/)[{''.join(items)}]", end + 1

@@ -1,0 +1,51 @@
+"""The checksum table format: that of GNU coreutils' ``sha256sum``, text mode.
+
+``HEX  path`` per line. A path that holds a backslash, newline or carriage return is escaped
+(``\\\\``, ``\\n``, ``\\r``) and its line begins with a backslash (coreutils manual, "md5sum
+invocation"). The path ``-`` would mean standard input and is written ``./-``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from waybill.errors import WaybillError
+
+_UNSAFE = re.compile("[\\\\\n\r]")
+_ESCAPE = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+_ESCAPED = re.compile(r"\\([\\nr])")
+_UNESCAPE = {"\\": "\\", "n": "\n", "r": "\r"}
+_LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)", re.DOTALL)
+
+
+def line(path: str, sha256: str) -> str:
+    """One line of a checksum table, newline included."""
+    if path == "-":
+        path = "./-"
+    if _UNSAFE.search(path):
+        escaped = _UNSAFE.sub(lambda m: _ESCAPE[m.group()], path)
+        return f"\\{sha256}  {escaped}\n"
+    return f"{sha256}  {path}\n"
+
+
+def render(items: Iterable[tuple[str, str]]) -> bytes:
+    """The bytes of a checksum table from (path, sha256 hex) pairs."""
+    return "".join(line(path, sha256) for path, sha256 in items).encode()
+
+
+def read(path: Path) -> Iterator[tuple[str, str]]:
+    """The (path, sha256 hex) pairs of a checksum table.
+
+    Raises WaybillError for a line in another format.
+    """
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for number, text in enumerate(file, 1):
+            match = _LINE.fullmatch(text.rstrip("\n"))
+            if not match:
+                raise WaybillError(f"{path}:{number}: not a line of a sha256sum file")
+            escaped, sha256, name = match.groups()
+            if escaped:
+                name = _ESCAPED.sub(lambda m: _UNESCAPE[m.group(1)], name)
+            yield ("-" if name == "./-" else name), sha256

@@ -1,0 +1,101 @@
+"""Runs one stage inside a rule script: logging, signals, and errors without a traceback.
+
+A job's log gets everything; standard error gets what a user must read. A failure is recorded
+(``failures.py``) before the job ends, so that the summary of the run can name it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from waybill import failures, stages
+from waybill.config import Transfer
+from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
+from waybill.failures import Failure
+from waybill.layout import Layout
+
+log = logging.getLogger("waybill")
+
+
+def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
+    """Run ``stage`` for the job of a rule script, and end the process as it went."""
+    transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
+    task = stages.Task(
+        transfer,
+        Layout(transfer.results),
+        snakemake.rule,
+        snakemake.wildcards.get("dataset", ""),
+        snakemake.wildcards.get("batch", ""),
+    )
+    _log_to(Path(snakemake.log[0]), ":".join(n for n in (transfer.name, task.stage, task.batch) if n))
+    _end_on_signals()
+    try:
+        failures.write(task.failure_record, [])
+        stage(task)
+    except WaybillError as error:
+        _fail(task, error)
+    except OSError as error:
+        _fail(task, WaybillError(_os_error(error)))
+    except KeyboardInterrupt:
+        _end(EXIT_INTERRUPTED)
+    except BaseException:
+        log.exception("unexpected error; please report it with %s", snakemake.log[0])
+        _end(EXIT_FAILED)
+
+
+def _fail(task: stages.Task, error: WaybillError) -> None:
+    if not isinstance(error, stages.ReportedError):
+        log.error("%s", error)
+        try:
+            failures.write(task.failure_record, [Failure.of(error)])
+        except OSError as second:
+            log.error("%s", _os_error(second))
+    _end(error.exit_code)
+
+
+def _end(code: int) -> None:
+    """End at once: requests in other threads are not waited for, the journal knows them."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_on_signals() -> None:
+    def end(number: int, _frame: object) -> None:
+        _end(EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def _os_error(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}the disk of the results folder is full; make room and run again"
+    return f"{where}{error.strerror or error}"
+
+
+def _log_to(path: Path, name: str) -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.DEBUG if os.environ.get("WAYBILL_DEBUG") else logging.INFO)
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)
+    console.setFormatter(logging.Formatter(f"waybill: {name}: %(message)s"))
+    root.addHandler(console)
+    try:
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    except OSError as error:
+        log.error("%s", _os_error(error))
+        _end(EXIT_FAILED)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(file)
+    for noisy in ("botocore", "boto3", "urllib3", "s3transfer"):  # their debug logs hold headers
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,196 @@
+"""The stages of a transfer, one function per rule; each takes a Task and writes its output.
+
+Nothing here knows Snakemake: a rule script hands in a Task and ends with what is raised.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from waybill import diff, failures, journal, marker, sha256sum, state
+from waybill.config import Transfer
+from waybill.entries import read_local, read_remote
+from waybill.errors import EntryError, WaybillError
+from waybill.failures import Failure
+from waybill.inventory import ASIDE_COLUMNS
+from waybill.layout import Layout
+from waybill.tables import escape, render, rows, write_atomic
+
+log = logging.getLogger(__name__)
+
+PLAN_COLUMNS = (
+    "dataset", "status", "action", "path", "size", "mtime_ns", "sha256", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job: the transfer, its layout, and the batch it is about (empty where there is none)."""
+
+    transfer: Transfer
+    layout: Layout
+    stage: str
+    dataset: str = ""
+    batch: str = ""
+
+    @property
+    def failure_record(self) -> Path:
+        return failures.record_path(self.layout, self.stage, self.dataset, self.batch)
+
+    def inherited(self) -> list[str]:
+        """The batches that entries of this one stood in before."""
+        return state.read(self.layout).inherits.get(f"{self.dataset}/{self.batch}", [])
+
+
+def inventory(task: Task) -> None:
+    """Both sides, into batch tables; always runs."""
+    from waybill import inventory as module
+    from waybill.control import Control
+
+    seen = module.run(task.transfer, task.layout, Control(task.transfer))
+    log.info(
+        "%d files, %d bytes in %d batches, %d not proven; %d held back, %d refused, %d skipped,"
+        " %d only at the destination",
+        seen.files, seen.bytes, seen.batches, seen.pending,
+        seen.held, seen.refused, seen.skipped, seen.only_at_destination,
+    )  # fmt: skip
+
+
+def checksum(task: Task) -> None:
+    """The checksum table of one batch. An entry that cannot be hashed is left out and recorded;
+    the upload of the batch fails for it after the others have moved."""
+    from waybill import checksum as module
+
+    layout, transfer = task.layout, task.transfer
+    table, failed = module.checksum(
+        transfer.folder,
+        read_local(layout.local(task.dataset, task.batch)),
+        [layout.cache(task.dataset, name) for name in task.inherited()],
+        layout.cache(task.dataset, task.batch),
+        threads=transfer.max_concurrency,
+    )
+    failures.write(task.failure_record, failed)
+    write_atomic(layout.checksums(task.dataset, task.batch), table)
+
+
+def compare(task: Task) -> None:
+    """The diff table of one batch; S3 is asked only about entries that no table decides."""
+    layout, transfer = task.layout, task.transfer
+    entries = read_local(layout.local(task.dataset, task.batch))
+    remote = {e.path: e for e in read_remote(layout.remote(task.dataset, task.batch))}
+    hashes = dict(sha256sum.read(layout.checksums(task.dataset, task.batch)))
+    answers: dict[str, bool | EntryError | None] = {}
+    if transfer.compare == "sha256" and (open_ := diff.undecided(entries, hashes, remote)):
+        from waybill.compare import Comparer
+
+        log.info("asking S3 about %d objects", len(open_))
+        answers = Comparer(transfer).same(open_, hashes)
+    failed = [Failure.of(a) for a in answers.values() if isinstance(a, EntryError)]
+    failures.write(task.failure_record, failed)
+    table = diff.render_table(
+        diff.diff(
+            entries,
+            hashes,
+            remote,
+            compare=transfer.compare,
+            overwrite=transfer.overwrite,
+            same_bytes=lambda entry: answers[entry.path],
+        )
+    )
+    write_atomic(layout.diff(task.dataset, task.batch), table)
+
+
+def plan(task: Task) -> None:
+    """Every entry of the transfer with its status, in the order of the paths."""
+    layout = task.layout
+    seen = state.read(layout)
+
+    def lines() -> Iterator[str]:
+        for dataset in seen.datasets:
+            tables = [layout.diff(d, b) for d, b in layout.batches() if d == dataset]
+            for table in sorted(tables, key=_first_path):
+                for d in diff.read_table(table):
+                    yield "\t".join(
+                        (dataset, d.status, d.action, escape(d.path), str(d.size),
+                         str(d.mtime_ns), d.sha256, d.reason)
+                    )  # fmt: skip
+        for aside in sorted(layout.inventory.glob("*.aside.tsv")):
+            dataset = aside.name.removesuffix(".aside.tsv")
+            for status, path, size, reason in rows(aside, ASIDE_COLUMNS):
+                yield "\t".join((dataset, status, "", path, size, "", "", reason))
+
+    write_atomic(layout.plan, render(PLAN_COLUMNS, lines()))
+
+
+def _first_path(table: Path) -> str:
+    return next(diff.read_table(table)).path
+
+
+def upload(task: Task) -> None:
+    """Move one batch; the marker is written only when every entry is proven."""
+    from waybill.upload import Uploader
+
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    now = state.read(layout)
+    items = list(diff.read_table(layout.diff(dataset, batch)))
+    journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
+    record = journal.read(journals)
+    with journal.Journal(journals[-1], now.run) as open_journal:
+        uploader = Uploader(task.transfer, open_journal, record, now.run, now.accelerate)
+        outcome = uploader.run(items)
+    log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
+    if outcome.stale_hash:
+        # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
+        for name in (*task.inherited(), batch):
+            layout.cache(dataset, name).unlink(missing_ok=True)
+        layout.checksums(dataset, batch).unlink(missing_ok=True)
+    failures.write(task.failure_record, outcome.failed)
+    if outcome.failed:
+        for failure in outcome.failed:
+            log.error("%s", failure)
+        raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
+    marker.write(layout.marker(dataset, batch), [outcome.proofs[item.path] for item in items])
+
+
+class ReportedError(WaybillError):
+    """A failed job whose failures are recorded already, entry by entry."""
+
+
+def manifest(task: Task) -> None:
+    """The manifest of one dataset, from the markers of its batches."""
+    from waybill import manifest as module
+
+    layout = task.layout
+    batches = [batch for dataset, batch in layout.batches() if dataset == task.dataset]
+    proofs = [proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))]
+    data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
+    write_atomic(layout.manifest(task.dataset), data, sync=True)
+    log.info("%d files proven", len(proofs))
+
+
+def publish(task: Task) -> None:
+    """Put the manifest into the bucket, after the data it lists."""
+    from waybill.publish import publish as put
+
+    record, notes = put(task.transfer, task.layout.manifest(task.dataset))
+    for note in notes:
+        log.warning("%s", note)
+    write_atomic(task.layout.publication(task.dataset), json.dumps(record, indent=1).encode())
+
+
+def summary(task: Task) -> None:
+    """How many entries and bytes have which status, over the whole transfer."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for row in rows(task.layout.plan, PLAN_COLUMNS):
+        count = counts.setdefault((row[0], row[1]), [0, 0])
+        count[0] += 1
+        count[1] += int(row[4] or 0)
+    lines = (f"{d}\t{s}\t{n}\t{size}" for (d, s), (n, size) in sorted(counts.items()))
+    write_atomic(
+        task.layout.root / "summary.tsv", render(("dataset", "status", "files", "bytes"), lines)
+    )

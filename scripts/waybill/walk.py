@@ -1,0 +1,123 @@
+"""The local side of an inventory: which files there are, without reading them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from waybill.entries import LocalEntry
+from waybill.errors import EXIT_CONFIG, WaybillError
+from waybill.selection import Selection
+
+MAX_KEY_BYTES = 1024  # S3 API: object key names, "Creating object key names"
+
+# What an XML 1.0 listing cannot carry at all, even encoded by a careless server.
+_SURROGATE = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(slots=True)
+class Tree:
+    """What a walk found: ``entries`` sorted by path, and what was left out and why.
+
+    ``held`` and ``skipped`` map a path to a reason and are no failures; ``refused`` are.
+    """
+
+    entries: list[LocalEntry] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk of one dataset's folder.
+
+    ``symlinks`` is ``follow``, ``skip`` or ``error``; ``settle_before`` is a time in ns since the
+    epoch, files modified after it are held back; ``prefix_bytes`` is the length of the key in
+    front of a path; ``avoid`` are folders (device, inode) never to be entered, such as the
+    results folder when it lies inside the source.
+    """
+
+    root: Path
+    selection: Selection
+    symlinks: str = "follow"
+    settle_before: int | None = None
+    prefix_bytes: int = 0
+    avoid: frozenset[tuple[int, int]] = frozenset()
+
+    def tree(self) -> Tree:
+        """Walk the folder. Raises WaybillError when it is missing or cannot be listed."""
+        try:
+            top = self.root.stat()
+        except FileNotFoundError:
+            raise WaybillError(
+                f"{self.root}: the source folder does not exist", exit_code=EXIT_CONFIG
+            ) from None
+        if not stat.S_ISDIR(top.st_mode):
+            raise WaybillError(f"{self.root}: the source is not a folder", exit_code=EXIT_CONFIG)
+        found = Tree()
+        # Each open folder: its path, its path relative to the root with a trailing slash, and
+        # the (device, inode) of the folders above it, which a symbolic link may lead back to.
+        folders = [(os.fspath(self.root), "", frozenset([(top.st_dev, top.st_ino)]))]
+        while folders:
+            folder, relative, above = folders.pop()
+            try:
+                scan = os.scandir(folder)
+            except OSError as error:
+                if not relative:
+                    raise WaybillError(f"{self.root}: cannot list: {error.strerror}") from None
+                found.refused[relative] = f"cannot list the folder: {error.strerror}"
+                continue
+            with scan:
+                for item in scan:
+                    self._visit(item, relative + item.name, above, folders, found)
+        found.entries.sort()
+        return found
+
+    def _visit(self, item: os.DirEntry[str], path: str, above, folders, found: Tree) -> None:
+        try:
+            link = item.is_symlink()
+            if link and self.symlinks != "follow":
+                if self.selection.matches(path):
+                    if self.symlinks == "skip":
+                        found.skipped[path] = "symbolic link"
+                    else:
+                        found.refused[path] = 'symbolic link (symlinks = "error")'
+                return
+            status = item.stat()
+        except OSError as error:
+            # A file that went away during the walk was never part of this inventory.
+            if (link or not isinstance(error, FileNotFoundError)) and self.selection.matches(path):
+                what = "broken symbolic link" if link else "cannot stat"
+                found.refused[path] = f"{what}: {error.strerror}"
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._enter(item, path, status, above, folders, found)
+        elif self.selection.matches(path):
+            self._add(path, status, found)
+
+    def _enter(self, item, path: str, status: os.stat_result, above, folders, found: Tree) -> None:
+        identity = (status.st_dev, status.st_ino)
+        if identity in self.avoid or self.selection.excludes_folder(path):
+            return
+        if identity in above:
+            found.refused[path] = "symbolic link to a folder above itself"
+            return
+        folders.append((item.path, path + "/", above | {identity}))
+
+    def _add(self, path: str, status: os.stat_result, found: Tree) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            found.skipped[path] = "not a regular file"
+        elif _SURROGATE.search(path):
+            found.refused[path] = "the name is not UTF-8, so no key can hold it; rename the file"
+        elif (length := self.prefix_bytes + len(path.encode())) > MAX_KEY_BYTES:
+            found.refused[path] = f"the key would have {length} bytes, S3 allows {MAX_KEY_BYTES}"
+        elif self.settle_before is not None and status.st_mtime_ns > self.settle_before:
+            found.held[path] = "modified too recently (settle)"
+        else:
+            found.entries.append(
+                LocalEntry(path, status.st_size, status.st_mtime_ns, status.st_ino)
+            )

@@ -1,0 +1,18 @@
+"""SHA-256 of every file of a batch, each byte read once."""
+
+
+rule checksum:
+    input:
+        "{results}/{transfer}/inventory/{dataset}/{batch}.local.tsv",
+    output:
+        "{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
+    log:
+        "{results}/{transfer}/logs/checksum/{dataset}/{batch}.log",
+    benchmark:
+        "{results}/{transfer}/benchmarks/checksum/{dataset}/{batch}.tsv"
+    conda:
+        "../../environment.yml"
+    message:
+        "{wildcards.transfer}: hashing batch {wildcards.batch} of {wildcards.dataset}"
+    script:
+        "../../scripts/checksum.py"

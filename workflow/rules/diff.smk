@@ -1,0 +1,47 @@
+"""What the destination holds, against what it should; and the plan that follows."""
+
+
+localrules:
+    gather_plan,
+
+
+rule diff:
+    input:
+        local="{results}/{transfer}/inventory/{dataset}/{batch}.local.tsv",
+        remote="{results}/{transfer}/inventory/{dataset}/{batch}.remote.tsv",
+        checksums="{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
+    output:
+        "{results}/{transfer}/diff/{dataset}/{batch}.tsv",
+    log:
+        "{results}/{transfer}/logs/diff/{dataset}/{batch}.log",
+    benchmark:
+        "{results}/{transfer}/benchmarks/diff/{dataset}/{batch}.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        destination=runner.setting("url"),
+        compare=runner.setting("compare"),
+        overwrite=runner.setting("overwrite"),
+    resources:
+        s3_streams=1,
+    message:
+        "{wildcards.transfer}: comparing batch {wildcards.batch} of {wildcards.dataset}"
+    script:
+        "../../scripts/diff.py"
+
+
+rule gather_plan:
+    input:
+        runner.diffs(checkpoints),
+    output:
+        "{results}/{transfer}/plan.tsv",
+    log:
+        "{results}/{transfer}/logs/plan.log",
+    benchmark:
+        "{results}/{transfer}/benchmarks/plan.tsv"
+    conda:
+        "../../environment.yml"
+    message:
+        "{wildcards.transfer}: gathering the plan"
+    script:
+        "../../scripts/plan.py"

@@ -1,0 +1,20 @@
+"""Both sides of a transfer, put into batches; a checkpoint that runs at every start."""
+
+
+checkpoint inventory:
+    output:
+        update(directory("{results}/{transfer}/inventory")),
+    log:
+        "{results}/{transfer}/logs/inventory.log",
+    benchmark:
+        "{results}/{transfer}/benchmarks/inventory.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        start=runner.start,
+    resources:
+        s3_streams=1,
+    message:
+        "{wildcards.transfer}: looking at both sides"
+    script:
+        "../../scripts/inventory.py"
