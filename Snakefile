@@ -45,9 +45,9 @@ onerror:
 
 
 rule all:
+    default_target: True
     input:
         runner.per_transfer("summary.tsv"),
-    default_target: True
 
 
 rule plan:

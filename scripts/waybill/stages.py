@@ -194,3 +194,11 @@ def summary(task: Task) -> None:
     write_atomic(
         task.layout.root / "summary.tsv", render(("dataset", "status", "files", "bytes"), lines)
     )
+
+
+def plan_page(task: Task) -> None:
+    """The plan as a page for a browser."""
+    from waybill.plan_page import page, read_plan
+
+    text = page(read_plan(task.layout.plan), f"Plan of {task.transfer.name}")
+    write_atomic(task.layout.root / "report" / "plan.html", text.encode())

@@ -18,12 +18,12 @@ rule diff:
         "{results}/{transfer}/benchmarks/diff/{dataset}/{batch}.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        s3_streams=1,
     params:
         destination=runner.setting("url"),
         compare=runner.setting("compare"),
         overwrite=runner.setting("overwrite"),
-    resources:
-        s3_streams=1,
     message:
         "{wildcards.transfer}: comparing batch {wildcards.batch} of {wildcards.dataset}"
     script:

@@ -10,10 +10,10 @@ checkpoint inventory:
         "{results}/{transfer}/benchmarks/inventory.tsv"
     conda:
         "../../environment.yml"
-    params:
-        start=runner.start,
     resources:
         s3_streams=1,
+    params:
+        start=runner.start,
     message:
         "{wildcards.transfer}: looking at both sides"
     script:

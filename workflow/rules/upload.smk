@@ -12,10 +12,10 @@ rule upload:
         "{results}/{transfer}/benchmarks/upload/{dataset}/{batch}.tsv"
     conda:
         "../../environment.yml"
-    params:
-        destination=runner.setting("url"),
     resources:
         s3_streams=1,
+    params:
+        destination=runner.setting("url"),
     message:
         "{wildcards.transfer}: uploading batch {wildcards.batch} of {wildcards.dataset}"
     script:

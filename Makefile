@@ -1,0 +1,53 @@
+# Waybill. `make demo` and `make test` set up all they need in .venv/ beside this file.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The clone is used as it stands; only what it needs is installed.
+export PYTHONPATH := scripts
+
+# What pyproject.toml asks for: the dependencies, and the extras named as arguments.
+NEEDS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*p["dependencies"], *sum((p["optional-dependencies"][e] for e in sys.argv[1:]), []), sep="\n")'
+
+.PHONY: help demo test lint docs clean
+
+help:
+	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
+	@echo "make test   the whole test suite"
+	@echo "make lint   ruff, snakefmt, codespell, snakemake --lint"
+	@echo "make docs   the pages that are generated from the code"
+	@echo "make clean  remove .venv/ and demo/"
+
+demo: $(VENV)/.ready
+	@$(BIN)/python -m waybill.demo
+
+test: $(VENV)/.ready
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check -q Snakefile workflow \
+		&& $(BIN)/codespell && $(BIN)/snakemake --lint
+
+docs: $(VENV)/.ready
+	@$(BIN)/python -m waybill.config_docs --write
+
+clean:
+	rm -rf $(VENV) demo
+
+# The environment is made anew when the dependencies change.
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "waybill: $(PYTHON) is missing or older than 3.11; install Python, or name one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "waybill: $(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 2; }
+	@echo "waybill: making $(VENV)/, this takes a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(NEEDS) demo test > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.ready
+	@$(NEEDS) demo test lint > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	@touch $@
