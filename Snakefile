@@ -11,8 +11,7 @@
 # results/{transfer}/summary.tsv                              files and bytes by status
 # results/{transfer}/report/plan.html                         the plan for a browser; target `report`
 #
-# Never Snakemake outputs: data files, and under results/{transfer}/ the folders journal/, cache/
-# and failures/ and the file state.json.
+# Never Snakemake outputs: data, and in results/{transfer}/ journal/, cache/, failures/, state.json.
 #
 #   snakemake                                        everything in config/config.toml
 #   snakemake plan                                   what would be done

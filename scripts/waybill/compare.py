@@ -73,11 +73,10 @@ class Comparer:
         except EntryError as error:
             return error
         except (be.ClientError, be.BotoCoreError) as error:
-            key = self._transfer.prefix + entry.path
-            line = explain(error, self._transfer, what=f"s3://{self._transfer.bucket}/{key}")
             if is_fatal(error):
-                raise line from None
-            return EntryError(entry.path, str(line))
+                raise explain(error, self._transfer) from None
+            url = f"s3://{self._transfer.bucket}/{self._transfer.prefix}{entry.path}"
+            return EntryError(entry.path, str(explain(error, self._transfer, what=url)))
 
     def _same(self, entry: LocalEntry, sha256: str) -> bool | None:
         head = self._head(entry)

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import botocore.exceptions as be
+
 from waybill.s3 import common_arguments, make_client, write_arguments
+from waybill.s3_errors import DAMAGED, error_code
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
 
 SOURCE_SHA256 = "source-sha256"  # user metadata: SHA-256 of the whole file, hex (seed: HCA)
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
+
+DAMAGED_ATTEMPTS = 3  # of a request whose body does not arrive whole
 
 
 class Stored(NamedTuple):
@@ -69,6 +75,18 @@ class Pace:
             self._sleep(start - now)
 
 
+def _intact(call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+    """The answer to a request that is sent again when S3 finds its body damaged, which botocore's
+    own retries leave alone."""
+    for _ in range(DAMAGED_ATTEMPTS - 1):
+        try:
+            return call(**arguments)
+        except be.ClientError as error:
+            if error_code(error) not in DAMAGED:
+                raise
+    return call(**arguments)
+
+
 class BotoEngine:
     """The engine on botocore's client; safe to use from several threads."""
 
@@ -82,7 +100,8 @@ class BotoEngine:
         self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
     ) -> Stored:
         self._pace.spend(len(body))
-        answer = self.client.put_object(
+        answer = _intact(
+            self.client.put_object,
             Key=key,
             Body=body,
             ChecksumSHA256=base64_sha256(sha256),
@@ -94,7 +113,8 @@ class BotoEngine:
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         self._pace.spend(len(body))
-        answer = self.client.upload_part(
+        answer = _intact(
+            self.client.upload_part,
             Key=key,
             UploadId=upload_id,
             PartNumber=number,

@@ -47,8 +47,9 @@ def write(record: Path, failures: list[Failure]) -> None:
     write_atomic(record, render(COLUMNS, lines))
 
 
-def read(layout: Layout) -> Iterator[Failure]:
-    """Every failure of a transfer that still stands."""
-    for record in sorted(layout.failures.glob("*.tsv")):
+def read(layout: Layout, records: str = "*.tsv") -> Iterator[Failure]:
+    """The failures of a transfer that still stand, by stage: what a checksum or a comparison met
+    comes before what follows from it in an upload."""
+    for record in sorted(layout.failures.glob(records)):
         for path, exit_code, message in rows(record, COLUMNS):
             yield Failure(unescape(path), int(exit_code), unescape(message))

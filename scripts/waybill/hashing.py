@@ -21,8 +21,9 @@ def opened(folder: Path, entry: LocalEntry) -> Iterator[int]:
     Size and mtime are compared when the file is opened and again when the block ends: a file
     that changed meanwhile raises EntryError, and so does one that vanished or cannot be read.
     """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe that took its place must not block
     try:
-        descriptor = os.open(folder / entry.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder / entry.path, flags)
     except OSError as error:
         raise EntryError(entry.path, _reason(error)) from None
     try:

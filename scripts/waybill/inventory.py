@@ -157,7 +157,7 @@ class _Update:
         for name, entries in new.items():
             path = self.layout.local(self.dataset, name)
             changed = _differs(path, render_local(entries))
-            if changed or moved or not self._proven(name, entries):
+            if changed or moved or not (self._has_tables(name) and self._proven(name, entries)):
                 pending[name] = entries
         self._inherit(pending, old - set(new))
         known = self._known_sha256(pending, set() if moved else old)
@@ -167,7 +167,11 @@ class _Update:
             self._forget(name)
         self._drop_history(keep=pending)
         self.now.batches, self.now.pending = len(new), len(pending)
-        self._republish()
+        self._reopen(new)
+
+    def _has_tables(self, name: str) -> bool:
+        layout, dataset = self.layout, self.dataset
+        return layout.checksums(dataset, name).exists() and layout.diff(dataset, name).exists()
 
     def _proven(self, name: str, entries: list[LocalEntry]) -> bool:
         """Whether the marker holds every entry and the listing agrees with it."""
@@ -204,9 +208,7 @@ class _Update:
             if sources := sources - {name}:
                 self.now.inherits[f"{self.dataset}/{name}"] = sorted(sources)
 
-    def _known_sha256(
-        self, pending: dict[str, list[LocalEntry]], old: set[str]
-    ) -> dict[str, str]:
+    def _known_sha256(self, pending: dict[str, list[LocalEntry]], old: set[str]) -> dict[str, str]:
         """SHA-256 of objects by path, known without a request each: from markers, journals and
         the manifest published last, wherever size and etag still agree with the listing."""
         both = self.remote.both
@@ -247,7 +249,8 @@ class _Update:
         if changed or failures.record_path(layout, "checksum", dataset, name).exists():
             layout.checksums(dataset, name).unlink(missing_ok=True)
         open_question = failures.record_path(layout, "diff", dataset, name).exists()
-        if write_if_changed(layout.remote(dataset, name), remote) or changed or open_question:
+        hashed = layout.checksums(dataset, name).exists()
+        if write_if_changed(layout.remote(dataset, name), remote) or not hashed or open_question:
             layout.diff(dataset, name).unlink(missing_ok=True)
         layout.marker(dataset, name).unlink(missing_ok=True)
 
@@ -274,17 +277,40 @@ class _Update:
             if path.stem not in inherited and path.stem not in keep:
                 path.unlink(missing_ok=True)
         for path in self.layout.cache(self.dataset, "-").parent.glob("*.tsv"):
-            if path.stem not in inherited and not self.layout.local(self.dataset, path.stem).exists():
+            if (
+                path.stem not in inherited
+                and not self.layout.local(self.dataset, path.stem).exists()
+            ):
                 path.unlink(missing_ok=True)
 
-    def _republish(self) -> None:
-        """A published manifest that is gone from the bucket is published again."""
-        if self.now.pending or not self.transfer.publish_prefix:
-            return
-        record = self.layout.publication(self.dataset)
-        key = published_key(record)
-        if key and not self.control.exists(key):
-            record.unlink()
+    def _reopen(self, names: Iterable[str]) -> None:
+        """Remove what stands for the whole dataset and holds no longer, down to the summary.
+
+        Snakemake makes a missing file only for the sake of one that is missing after it, and it
+        takes a table that came back to an earlier content for one it has seen. A published
+        manifest that is gone from the bucket is published again.
+        """
+        layout, dataset = self.layout, self.dataset
+        manifest, publication = layout.manifest(dataset), layout.publication(dataset)
+        if self.now.pending:
+            manifest.unlink(missing_ok=True)
+        if not manifest.exists():
+            publication.unlink(missing_ok=True)
+        elif self.transfer.publish_prefix:
+            key = published_key(publication)
+            if key and not self._is_published(key):
+                publication.unlink()
+        if not all(layout.diff(dataset, name).exists() for name in names):
+            layout.plan.unlink(missing_ok=True)
+        last = publication if self.transfer.publish_prefix else manifest
+        if not (layout.plan.exists() and last.exists()):
+            layout.summary.unlink(missing_ok=True)
+
+    def _is_published(self, key: str) -> bool:
+        """Whether this manifest is in the bucket; asked only where the listing does not tell."""
+        if key.startswith(self.transfer.prefix):
+            return key in self.remote.published
+        return self.control.exists(key)
 
 
 def _differs(path: Path, data: bytes) -> bool:

@@ -49,6 +49,10 @@ class Layout:
     def publication(self, dataset: str) -> Path:
         return self.root / "published" / f"{dataset}.json"
 
+    @property
+    def summary(self) -> Path:
+        return self.root / "summary.tsv"
+
     # Never Snakemake outputs: they outlive failed jobs.
     def journal(self, dataset: str, batch: str) -> Path:
         return self.root / "journal" / dataset / f"{batch}.jsonl"

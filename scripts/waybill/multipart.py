@@ -67,11 +67,13 @@ class MultipartUploader:
         """Put the open file as one object, resuming one of its ``earlier`` uploads if it can.
 
         Raises StaleHashError when the file's bytes are not those of ``item.sha256``, and botocore's
-        errors; a failed upload stays open for the next run.
+        errors; a failed upload stays open for the next run and, put into ``earlier``, for a next
+        call.
         """
         upload, there = self._resume(item, key, earlier)
         if upload is None:
             upload = self._create(item, key, metadata)
+            earlier.append(upload)
         numbered = self._send(descriptor, item, upload, there)
         answer = self._engine.client.complete_multipart_upload(
             Key=key,
@@ -174,6 +176,7 @@ class MultipartUploader:
             return etag, sha256
         etag = self._engine.put_part(upload.key, upload.id, part.number, data, sha256)
         self._journal.part(upload.id, part.number, etag, sha256)
+        upload.parts[part.number] = (etag, sha256)
         return etag, sha256
 
     def abort(self, upload: OpenUpload) -> None:

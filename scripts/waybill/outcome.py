@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from waybill import failures, journal, state
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
+from waybill.failures import Failure
 from waybill.layout import Layout
 from waybill.stages import PLAN_COLUMNS
 from waybill.tables import rows
@@ -28,7 +29,10 @@ def worst(codes: Iterable[int]) -> int:
 
 def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     """The last lines about one transfer, and its exit code."""
-    failed = list(failures.read(layout))
+    blind = [f for f in failures.read(layout, "inventory.tsv") if not f.path]
+    if blind:  # no inventory: whatever else stands there is of another run
+        return [f"FAILED {failure}" for failure in blind], worst(f.exit_code for f in blind)
+    failed = _distinct(failures.read(layout))
     lines = [f"FAILED {failure}" for failure in failed[:MOST_FAILURES]]
     if len(failed) > MOST_FAILURES:
         lines.append(f"and {len(failed) - MOST_FAILURES} more, in {layout.failures}")
@@ -44,6 +48,15 @@ def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
         return lines, code
     lines.append(_progress(transfer, layout, seen))
     return lines, code
+
+
+def _distinct(found: Iterable[Failure]) -> list[Failure]:
+    """One failure for each entry, the first, from which the others follow; and one for what
+    several batches met alike."""
+    first: dict[tuple[str, str], Failure] = {}
+    for failure in found:
+        first.setdefault((failure.path, "" if failure.path else failure.message), failure)
+    return list(first.values())
 
 
 def _aside(seen: state.State) -> list[str]:

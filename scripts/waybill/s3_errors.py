@@ -23,6 +23,13 @@ _REGION = {
     "307",
 }
 DENIED = {"AccessDenied", "AllAccessDisabled", "403", "Forbidden"}
+DAMAGED = {
+    "BadDigest",
+    "InvalidDigest",
+    "IncompleteBody",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -114,8 +121,10 @@ def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> st
         return "the clock of this machine is wrong by more than S3 allows; set it and run again"
     if code in {"SlowDown", "503", "ServiceUnavailable", "InternalError", "500"}:
         return f"S3 kept answering {code} to {action}; run again later"
-    if code in {"BadDigest", "XAmzContentChecksumMismatch", "InvalidDigest"}:
+    if code in DAMAGED:
         return f"the bytes were damaged on the way ({code}); run again"
+    if code == "400":  # an answer to HEAD has no body that could tell
+        return f"S3 refused {action} (400); check that credentials{profile} and `region` are right"
     message = str(error.response.get("Error", {}).get("Message", "")).strip().replace("\n", " ")
     return f"{action} failed with {code}: {message}" if message else f"{action} failed with {code}"
 

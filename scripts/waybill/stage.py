@@ -34,7 +34,8 @@ def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
         snakemake.wildcards.get("dataset", ""),
         snakemake.wildcards.get("batch", ""),
     )
-    _log_to(Path(snakemake.log[0]), ":".join(n for n in (transfer.name, task.stage, task.batch) if n))
+    names = (transfer.name, task.stage, task.batch)
+    _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
     try:
         failures.write(task.failure_record, [])
@@ -45,9 +46,10 @@ def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
         _fail(task, WaybillError(_os_error(error)))
     except KeyboardInterrupt:
         _end(EXIT_INTERRUPTED)
-    except BaseException:
-        log.exception("unexpected error; please report it with %s", snakemake.log[0])
-        _end(EXIT_FAILED)
+    except BaseException as error:
+        log.exception("unexpected error")
+        what = f"unexpected error, {type(error).__name__}: {error}"
+        _fail(task, WaybillError(f"{what}; please report it with {snakemake.log[0]}"))
 
 
 def _fail(task: stages.Task, error: WaybillError) -> None:

@@ -167,7 +167,9 @@ def manifest(task: Task) -> None:
 
     layout = task.layout
     batches = [batch for dataset, batch in layout.batches() if dataset == task.dataset]
-    proofs = [proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))]
+    proofs = [
+        proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))
+    ]
     data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
     write_atomic(layout.manifest(task.dataset), data, sync=True)
     log.info("%d files proven", len(proofs))
@@ -191,9 +193,7 @@ def summary(task: Task) -> None:
         count[0] += 1
         count[1] += int(row[4] or 0)
     lines = (f"{d}\t{s}\t{n}\t{size}" for (d, s), (n, size) in sorted(counts.items()))
-    write_atomic(
-        task.layout.root / "summary.tsv", render(("dataset", "status", "files", "bytes"), lines)
-    )
+    write_atomic(task.layout.summary, render(("dataset", "status", "files", "bytes"), lines))
 
 
 def plan_page(task: Task) -> None:

@@ -137,10 +137,9 @@ class Uploader:
         except EntryError as error:
             return error
         except (be.ClientError, be.BotoCoreError) as error:
-            line = explain(error, self._transfer, what=self._url(item))
             if is_fatal(error):
-                raise line from None
-            return EntryError(item.path, str(line))
+                raise explain(error, self._transfer) from None
+            return EntryError(item.path, str(explain(error, self._transfer, what=self._url(item))))
         return proof
 
     def _put_small(self, item: Difference) -> Proof:
@@ -174,11 +173,12 @@ class Uploader:
     def _conditionally(self, item: Difference, put) -> Proof:
         """Put under the condition that the object is still what the listing showed, so that two
         users cannot overwrite each other unseen; a store without conditions does without."""
+        condition = self._condition(item)
         try:
-            return self._proof(item, put(self._condition(item)))
+            return self._proof(item, put(condition))
         except be.ClientError as error:
             code = error_code(error)
-            if code in _UNSUPPORTED and self._condition(item):
+            if code in _UNSUPPORTED and condition:
                 self._conditions = False
                 log.info("%s does not support conditional writes", self._transfer.url)
                 return self._proof(item, put({}))
@@ -206,7 +206,8 @@ class Uploader:
             return self._proof(item, stored(head))
         raise EntryError(
             item.path,
-            f"{self._url(item)} was written or removed by someone else since the listing; run again",
+            f"{self._url(item)} was written or removed by someone else since the listing;"
+            " run again",
         )
 
     def _key(self, item: Difference) -> str:
@@ -231,4 +232,3 @@ class Uploader:
             answer.version_id,
             when or utc(),
         )
-

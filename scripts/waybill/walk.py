@@ -14,6 +14,8 @@ from waybill.selection import Selection
 
 MAX_KEY_BYTES = 1024  # S3 API: object key names, "Creating object key names"
 
+_MEND_LINK = 'mend or exclude it, or set symlinks = "skip"'
+
 # What an XML 1.0 listing cannot carry at all, even encoded by a careless server.
 _SURROGATE = re.compile("[\udc80-\udcff]")
 
@@ -54,10 +56,13 @@ class Walk:
             top = self.root.stat()
         except FileNotFoundError:
             raise WaybillError(
-                f"{self.root}: the source folder does not exist", exit_code=EXIT_CONFIG
+                f"{self.root}: the source folder does not exist; check `source`",
+                exit_code=EXIT_CONFIG,
             ) from None
         if not stat.S_ISDIR(top.st_mode):
-            raise WaybillError(f"{self.root}: the source is not a folder", exit_code=EXIT_CONFIG)
+            raise WaybillError(
+                f"{self.root}: the source is not a folder; check `source`", exit_code=EXIT_CONFIG
+            )
         found = Tree()
         # Each open folder: its path, its path relative to the root with a trailing slash, and
         # the (device, inode) of the folders above it, which a symbolic link may lead back to.
@@ -68,8 +73,12 @@ class Walk:
                 scan = os.scandir(folder)
             except OSError as error:
                 if not relative:
-                    raise WaybillError(f"{self.root}: cannot list: {error.strerror}") from None
-                found.refused[relative] = f"cannot list the folder: {error.strerror}"
+                    raise WaybillError(
+                        f"{self.root}: cannot list the source folder: {error.strerror};"
+                        " give read permission and run again"
+                    ) from None
+                advice = "give read permission or exclude it, and run again"
+                found.refused[relative] = f"cannot list the folder: {error.strerror}; {advice}"
                 continue
             with scan:
                 for item in scan:
@@ -91,8 +100,11 @@ class Walk:
         except OSError as error:
             # A file that went away during the walk was never part of this inventory.
             if (link or not isinstance(error, FileNotFoundError)) and self.selection.matches(path):
-                what = "broken symbolic link" if link else "cannot stat"
-                found.refused[path] = f"{what}: {error.strerror}"
+                found.refused[path] = (
+                    f"broken symbolic link: {error.strerror}; {_MEND_LINK}"
+                    if link
+                    else f"cannot stat: {error.strerror}"
+                )
             return
         if stat.S_ISDIR(status.st_mode):
             self._enter(item, path, status, above, folders, found)
@@ -104,7 +116,7 @@ class Walk:
         if identity in self.avoid or self.selection.excludes_folder(path):
             return
         if identity in above:
-            found.refused[path] = "symbolic link to a folder above itself"
+            found.refused[path] = f"symbolic link to a folder above itself; {_MEND_LINK}"
             return
         folders.append((item.path, path + "/", above | {identity}))
 

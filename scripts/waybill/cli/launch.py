@@ -1,0 +1,174 @@
+"""Runs the Snakefile in a process group of its own, and listens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from waybill.resources import project_root
+
+TICK_SECONDS = 1.0
+
+_PASSED_ON = {EXIT_OK, EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY, EXIT_INTERRUPTED}
+_SAID = re.compile(r"waybill: (?P<transfer>[\w-]+)(?::(?P<stage>[\w:]+))?: (?P<text>.*)", re.ASCII)
+
+
+class Said(NamedTuple):
+    """One line the workflow had for the user; ``stage`` is empty in its last words."""
+
+    transfer: str
+    stage: str
+    text: str
+
+
+@dataclass(slots=True)
+class Ended:
+    """A run of Snakemake that has ended; ``signal`` is what ended it from this side, or 0."""
+
+    code: int
+    said: list[Said]
+    signal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to run the Snakefile: in ``directory`` over ``toml``, all it prints going to ``log``.
+
+    Runs with one ``start`` share one inventory. ``echo`` gets every line too.
+    """
+
+    directory: Path
+    toml: str
+    log: Path
+    cores: int | None = None
+    env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    echo: Callable[[str], None] | None = None
+    start: str = field(default_factory=lambda: f"door-{secrets.token_hex(8)}")
+
+    def run(self, target: str, transfers: list[str], tick: Callable[[], None]) -> Ended:
+        """Make ``target`` for the named transfers; ``tick`` is called about once a second."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a", encoding="utf-8") as log, _Child() as child:
+            child.begin(self._arguments(target, transfers), self.directory, self.env)
+            said = list(self._listen(child, log, tick))
+            code = child.wait()
+        if child.signal:
+            sent = signal.Signals(child.signal)
+            code = EXIT_INTERRUPTED if sent == signal.SIGINT else 128 + sent
+        return Ended(code if code in _PASSED_ON or child.signal else EXIT_FAILED, said, child.signal)
+
+    def _arguments(self, target: str, transfers: list[str]) -> list[str]:
+        root = project_root()
+        config = {"toml": self.toml, "start": self.start, "transfers": ",".join(transfers)}
+        return [
+            sys.executable, "-P", "-m", "snakemake",  # -P: no module out of the user's folder
+            "--snakefile", str(root / "Snakefile"),
+            "--directory", str(self.directory),
+            "--workflow-profile", str(root / "workflow" / "profiles" / "default"),
+            *([] if self.cores is None else ["--cores", str(self.cores)]),
+            # Quoted as YAML: Snakemake would take a transfer named 1e5 for a number.
+            "--config", *(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in config.items()),
+            "--", target,
+        ]  # fmt: skip
+
+    def _listen(self, child: _Child, log: IO[str], tick: Callable[[], None]) -> Iterator[Said]:
+        ticked = time.monotonic()
+        for line in child.lines():
+            if line:
+                log.write(line)
+                log.flush()
+                if self.echo is not None:
+                    self.echo(line.rstrip("\n"))
+                if match := _SAID.fullmatch(line.rstrip("\n")):
+                    yield Said(match["transfer"], match["stage"] or "", match["text"])
+            if time.monotonic() - ticked >= TICK_SECONDS:
+                tick()
+                ticked = time.monotonic()
+
+
+class _Child:
+    """Snakemake at work. A signal that would end this process is sent on to its whole group
+    instead; the second one insists, the third kills."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._count = 0
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> _Child:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+                self._before[number] = signal.signal(number, self._send_on)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._kill(signal.SIGKILL)
+            self._process.wait()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def begin(self, arguments: list[str], directory: Path, env: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            arguments,
+            cwd=directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+            process_group=0,
+        )
+        if self.signal:
+            self._kill(self.signal)
+
+    def lines(self) -> Iterator[str]:
+        """Each line as it comes, and an empty text whenever there was none for a while."""
+        arrived: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, args=(arrived,), daemon=True).start()
+        while True:
+            try:
+                line = arrived.get(timeout=TICK_SECONDS / 4)
+            except queue.Empty:
+                yield ""
+                continue
+            if line is None:
+                return
+            yield line
+
+    def wait(self) -> int:
+        assert self._process is not None
+        return self._process.wait()
+
+    def _read(self, arrived: queue.Queue[str | None]) -> None:
+        assert self._process is not None and self._process.stdout is not None
+        for line in self._process.stdout:
+            arrived.put(line)
+        arrived.put(None)
+
+    def _send_on(self, number: int, _frame: object) -> None:
+        self.signal = self.signal or number
+        self._count += 1
+        gentle = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+        self._kill({1: gentle, 2: signal.SIGTERM}.get(self._count, signal.SIGKILL))
+
+    def _kill(self, number: int) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)

@@ -1,0 +1,114 @@
+"""How far a run is, told by the files its jobs write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from waybill import journal, state
+from waybill.cli.plan import Plan
+from waybill.entries import read_local
+from waybill.layout import Layout
+from waybill.units import format_size
+
+
+class Hashing:
+    """The first half of a run: looking at both sides, then hashing what is not known."""
+
+    def __init__(self, layouts: list[Layout]) -> None:
+        self._layouts = layouts
+        self._before = [state.read(layout).run for layout in layouts]
+        self._sizes: dict[Path, int] = {}
+
+    def text(self) -> str:
+        """One line about how far it is."""
+        done = total = 0
+        for layout, before in zip(self._layouts, self._before, strict=True):
+            now = state.read(layout)
+            if now.run == before:
+                return "Looking at both sides ..."
+            total += now.bytes
+            for batch in layout.batches():
+                if layout.checksums(*batch).exists():
+                    done += self._size(layout.local(*batch))
+        return f"Hashing and comparing: {_share(done, total)}"
+
+    def _size(self, local: Path) -> int:
+        if local not in self._sizes:
+            self._sizes[local] = sum(entry.size for entry in read_local(local))
+        return self._sizes[local]
+
+
+class Uploading:
+    """The second half of a run: what has arrived of what the plans want moved."""
+
+    def __init__(
+        self, plans: list[tuple[Layout, Plan]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._runs: dict[Path, tuple[str, dict[str, int]]] = {}
+        for layout, plan in plans:
+            run = state.read(layout).run
+            for move in plan.moves:
+                path = layout.journal(move.dataset, move.batch)
+                self._runs.setdefault(path, (run, {}))[1][move.path] = move.size
+        self._files = sum(len(plan.moves) for _, plan in plans)
+        self._bytes = sum(plan.size for _, plan in plans)
+        self._read: dict[Path, tuple[int, tuple[int, int, int]]] = {}
+        self._started = clock()
+        self._at_start = self.arrived()[2]
+
+    def arrived(self) -> tuple[int, int, int]:
+        """Files, their bytes, and the bytes with those of unfinished files."""
+        sums = [0, 0, 0]
+        for path in self._runs:
+            for number, count in enumerate(self._arrived(path)):
+                sums[number] += count
+        return sums[0], sums[1], sums[2]
+
+    def text(self) -> str:
+        """One line about how far it is."""
+        files, _, size = self.arrived()
+        text = f"Uploading: {files} of {self._files} file(s), {_share(size, self._bytes)}"
+        seconds, sent = self._clock() - self._started, size - self._at_start
+        if sent <= 0 or seconds < 1:
+            return text
+        rate = sent / seconds
+        left = f", {_duration((self._bytes - size) / rate)} left" if size < self._bytes else ""
+        return f"{text}, {format_size(rate)}/s{left}"
+
+    def _arrived(self, path: Path) -> tuple[int, int, int]:
+        try:
+            length = path.stat().st_size
+        except FileNotFoundError:
+            return 0, 0, 0
+        if self._read.get(path, (-1,))[0] != length:
+            self._read[path] = (length, self._look(path))
+        return self._read[path][1]
+
+    def _look(self, path: Path) -> tuple[int, int, int]:
+        run, sizes = self._runs[path]
+        record = journal.read([path])
+        done = {p for p, (written, _) in record.done.items() if written == run and p in sizes}
+        partly: dict[str, int] = {}
+        for upload in record.uploads.values():
+            if upload.path in sizes and upload.path not in done:
+                before = (number - 1 for number in upload.parts)
+                there = (min(upload.part_size, upload.size - n * upload.part_size) for n in before)
+                partly[upload.path] = sum(there)
+        size = sum(sizes[p] for p in done)
+        return len(done), size, size + sum(partly.values())
+
+
+def _share(done: int, total: int) -> str:
+    percent = f" ({100 * done // total} %)" if total else ""
+    return f"{format_size(done)} of {format_size(total)}{percent}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"

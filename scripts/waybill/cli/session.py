@@ -1,0 +1,142 @@
+"""The two halves of a command: the plan, and after a yes the run that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from waybill import failures, state
+from waybill.cli import plan as planning
+from waybill.cli.launch import Ended, Launch
+from waybill.cli.plan import Plan
+from waybill.cli.progress import Hashing, Uploading
+from waybill.cli.terminal import Screen, printable, table
+from waybill.config import Transfer
+from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
+from waybill.layout import Layout
+from waybill.run import _lock as hold
+from waybill.units import format_size
+
+_FAILED = "FAILED "
+
+
+@dataclass(slots=True)
+class Session:
+    """One command at work on some transfers; holds their results from the first half to the end
+    of the second, so that no other command plans anew in between."""
+
+    screen: Screen
+    launch: Launch
+    layouts: dict[str, Layout]
+    _runs: dict[str, str] = field(default_factory=dict)
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, screen: Screen, launch: Launch, transfers: dict[str, Transfer]) -> Session:
+        """A session over ``transfers``. Raises WaybillError when another command is at them."""
+        layouts = {n: Layout(launch.directory / t.results) for n, t in transfers.items()}
+        for layout in layouts.values():
+            hold_results(layout)
+        return cls(screen, launch, layouts)
+
+    def plan(self, *, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
+        """Run target ``plan``: how it ended, and the plans of the transfers that have one."""
+        before = {name: state.read(layout).run for name, layout in self.layouts.items()}
+        hashing = Hashing(list(self.layouts.values()))
+        self.screen.progress(hashing.text())
+        ended = self.launch.run(
+            "plan", list(self.layouts), lambda: self.screen.progress(hashing.text())
+        )
+        self.screen.clear()
+        plans = {}
+        for name, layout in self.layouts.items():
+            now = state.read(layout)
+            if now.run != before[name] and planning.is_complete(layout):
+                plans[name] = planning.read(layout, forced=forced)
+                self._runs[name] = now.run
+        return ended, plans
+
+    def run(self, plans: dict[str, Plan]) -> Ended:
+        """Do what the plans say and nothing else: the second half, over the same inventory."""
+        for name in plans:
+            if state.read(self.layouts[name]).run != self._runs[name]:
+                raise WaybillError(f"{name}: another run has looked here meanwhile; run again")
+        uploading = Uploading([(self.layouts[name], plan) for name, plan in plans.items()])
+        moves = any(plan.moves for plan in plans.values())
+        ended = self.launch.run(
+            "all", list(plans), lambda: self.screen.progress(uploading.text() if moves else "...")
+        )
+        self.screen.clear()
+        return ended
+
+    def moved(self, plans: dict[str, Plan]) -> tuple[int, int]:
+        """Files and bytes of the plans that have arrived."""
+        pairs = [(self.layouts[name], plan) for name, plan in plans.items()]
+        return Uploading(pairs).arrived()[:2]
+
+    def failed(self, ended: Ended) -> list[tuple[str, str]]:
+        """What went wrong, (transfer, line), and was not told yet; each once."""
+        found: list[tuple[str, str]] = []
+        last = [said for said in ended.said if not said.stage]
+        named = {(s.transfer, s.text.removeprefix(_FAILED)) for s in last}
+        found += [(s.transfer, s.text) for s in last if s.text.startswith(_FAILED)]
+        found += [
+            (s.transfer, s.text)
+            for s in ended.said
+            if s.stage and (s.transfer, s.text) not in named
+        ]
+        if ended.signal:
+            found.append(("", _interrupted(ended.code)))
+        elif ended.code == EXIT_FAILED and not found:
+            found += [(s.transfer, s.text) for s in last]
+        if ended.code and not found and not last:
+            found.append(("", f"the workflow ended without a word; see {self.launch.log}"))
+        fresh = [item for item in dict.fromkeys(found) if item not in self._told]
+        self._told.update(fresh)
+        return fresh
+
+    def refused(self, name: str, plan: Plan) -> list[tuple[str, str]]:
+        """What a plan refuses for another reason than a failure: (path, reason)."""
+        failed = {failure.path for failure in failures.read(self.layouts[name])}
+        return [(path, reason) for path, reason in plan.refused if path not in failed]
+
+    def logs(self) -> Iterator[str]:
+        """The jobs' own logs, as lines."""
+        for layout in self.layouts.values():
+            for path in sorted(layout.root.glob("logs/**/*.log")):
+                yield f"--- {path}"
+                yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def hold_results(layout: Layout) -> None:
+    """Keep other commands from these results until this process ends; a plain Snakemake has a
+    lock of its own. Raises WaybillError when another command holds them."""
+    hold(layout.root / ".door.lock")
+
+
+def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None = None) -> list[str]:
+    """The plan as a table for people; ``most`` rows at most."""
+    rows = [("file", "size (MB)", "reason", "SHA-256")]
+    rows += [(printable(m.path), _megabytes(m.size), m.what, m.sha256[:16]) for m in plan.moves]
+    rows += [(printable(path), "", f"refused: {printable(reason)}", "") for path, reason in refused]
+    more = 0
+    if most is not None and len(rows) - 1 > most:
+        more = len(rows) - 1 - most
+        del rows[most + 1 :]
+    total = (f"{len(plan.moves)} file(s)", _megabytes(plan.size), "", "")
+    lines = table([*rows, total], right={1})
+    lines.insert(len(lines) - 1, "-" * max(map(len, lines)))
+    if more:
+        lines.insert(len(lines) - 2, f"... and {more} more")
+    return lines
+
+
+
+
+def _megabytes(size: int) -> str:
+    return "<0.01" if 0 < size < 5000 else f"{size / 1e6:,.2f}"
+
+
+def _interrupted(code: int) -> str:
+    how = "interrupted" if code == EXIT_INTERRUPTED else "ended by a signal"
+    return f"{how}; what has arrived stays proven, the same command goes on from there"

@@ -1,0 +1,121 @@
+"""What a person sees: lines, tables, the question, the progress line."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, ConfigError, WaybillError
+from waybill.tables import escape
+
+
+def printable(text: str) -> str:
+    """``text`` without any character a terminal would obey; nothing printable is changed."""
+    return "".join(c if c.isprintable() else _written_out(c) for c in escape(text))
+
+
+def _written_out(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal ``text`` takes."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """The rows as lines with columns two blanks apart; ``right`` are those set to the right."""
+    rows, right = list(rows), set(right)
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for number, (cell, wide) in enumerate(zip(row, widths, strict=True)):
+            blank = " " * (wide - width(cell))
+            cells.append(blank + cell if number in right else cell + blank)
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+class Screen:
+    """The terminal of one command: results on standard output, the rest on standard error."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._live = sys.stderr.isatty()
+        self._shown = 0
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")
+
+    def line(self, text: str = "") -> None:
+        """One line of the result."""
+        self.clear()
+        print(text, flush=True)
+
+    def problem(self, text: str) -> None:
+        """One line about what is wrong."""
+        self.clear()
+        sys.stdout.flush()
+        print(f"{self._program}: {text}", file=sys.stderr, flush=True)
+
+    def progress(self, text: str) -> None:
+        """Show ``text`` in place of the last progress; nothing off a terminal."""
+        if not self._live:
+            return
+        text = text[: shutil.get_terminal_size().columns - 1]
+        print(f"\r{text:<{self._shown}}", end="", file=sys.stderr, flush=True)
+        self._shown = len(text)
+
+    def clear(self) -> None:
+        """Take the progress away."""
+        if self._shown:
+            print(f"\r{'':<{self._shown}}\r", end="", file=sys.stderr, flush=True)
+            self._shown = 0
+
+    def ask(self, question: str) -> bool:
+        """Whether the answer is yes; no answer is no."""
+        return self.prompt(f"{question} [y/N] ").lower() in ("y", "yes")
+
+    def prompt(self, text: str) -> str:
+        """What is typed after ``text``; nothing at the end of input."""
+        self.clear()
+        try:
+            return input(text).strip()
+        except EOFError:
+            print(flush=True)
+            return ""
+
+
+def asks() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def guarded(program: str, command: Callable[[Screen], int]) -> int:
+    """The exit code of ``command``; what a user can mend ends in a line, not in a traceback."""
+    screen = Screen(program)
+    try:
+        return command(screen)
+    except ConfigError as error:
+        for problem in error.problems:
+            screen.problem(problem)
+        return EXIT_CONFIG
+    except WaybillError as error:
+        screen.problem(printable(str(error)))
+        return error.exit_code
+    except KeyboardInterrupt:
+        screen.clear()
+        screen.problem("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has gone, and with it whom to tell
+        sys.stdout = None
+        return EXIT_FAILED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        screen.problem(printable(f"{where}{error.strerror or error}"))
+        return EXIT_FAILED

@@ -1,0 +1,121 @@
+"""The listing, against the server and against pages as S3 documents them."""
+
+from types import SimpleNamespace
+
+import pytest
+from support.proxy import Answer, Fault
+
+from waybill.config import load
+from waybill.control import Control
+from waybill.errors import WaybillError
+from waybill.listing import parse_listing
+from waybill.published import is_published, manifest_name
+from waybill.times import utc
+
+PAGE = b"""<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
+<Prefix>p/</Prefix><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated>
+<EncodingType>url</EncodingType>
+<Contents><Key>p/a%0Ab+c%2B.txt</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified>
+<ETag>&quot;0cc1&quot;</ETag><Size>7</Size><Owner><ID>x</ID><Key>not this</Key></Owner>
+<StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"""
+
+
+def parsed(body, status=200):
+    response, found = {"status_code": status, "body": body}, {}
+    parse_listing(response, found)
+    return found.get("Waybill"), response["body"]
+
+
+def test_a_page_as_s3_sends_it():
+    (contents, tail), _ = parsed(PAGE)
+    assert contents == [
+        {
+            "Key": "p/a%0Ab+c%2B.txt",
+            "LastModified": "2026-01-02T03:04:05.678Z",
+            "ETag": '"0cc1"',
+            "Size": "7",
+        }
+    ]
+    assert tail["IsTruncated"] == "false"
+
+
+@pytest.mark.parametrize("body", [PAGE[:-30], b"", b"<html>login</html>"])
+def test_what_is_no_page_is_left_to_botocore(body):
+    assert parsed(body) == (None, body)
+
+
+def test_an_error_is_left_to_botocore():
+    assert parsed(PAGE, status=500) == (None, PAGE)
+
+
+@pytest.fixture
+def control(proxy, bucket, tmp_path, monkeypatch):
+    for name, value in proxy.env().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "c.toml").write_text(
+        f'[transfers.t]\nsource = "{tmp_path}"\ndestination = "s3://{bucket}/p"\n'
+    )
+    return Control(load(tmp_path / "c.toml")["t"])
+
+
+NAMES = ["a b", "a+b", "a%41", "\t", "é", "e\u0301", "x/y", "\x01", "&<>'\"", "\u2028"]
+
+
+def test_every_object_of_the_prefix_is_listed_once(control, s3, proxy, bucket):
+    client = s3.client()
+    for name in NAMES:
+        client.put_object(Bucket=bucket, Key="p/" + name, Body=name.encode())
+    client.put_object(Bucket=bucket, Key="pp/other", Body=b"")
+    entries = {entry.path: entry for entry in control.list_prefix()}
+    assert set(entries) == set(NAMES)
+    head = client.head_object(Bucket=bucket, Key="p/é")
+    assert entries["é"].size == 2
+    assert f'"{entries["é"].etag}"' == head["ETag"]
+    assert entries["é"].mtime_ns // 10**9 == int(head["LastModified"].timestamp())
+    assert proxy.count() == 1
+
+
+def test_pages_are_followed(control, s3, proxy, bucket):
+    client = s3.client()
+    for i in range(1005):
+        client.put_object(Bucket=bucket, Key=f"p/{i:04}", Body=b"")
+    assert len(list(control.list_prefix())) == 1005
+    assert proxy.count(op="ListObjectsV2") == 2
+
+
+def test_a_page_that_fails_for_good_is_no_listing(control, s3, proxy, bucket):
+    client = s3.client()
+    for i in range(1005):
+        client.put_object(Bucket=bucket, Key=f"p/{i:04}", Body=b"")
+    proxy.faults.append(Fault(Answer(403, "AccessDenied", "no"), op="ListObjectsV2", after=1))
+    with pytest.raises(WaybillError, match="access denied to ListObjectsV2"):
+        list(control.list_prefix())
+
+
+def test_an_object_that_may_not_be_looked_at_is_not_called_missing(control, proxy):
+    assert control.exists("p/none") is False
+    proxy.faults.append(Fault(Answer(403, "AccessDenied", "no"), op="HeadObject"))
+    with pytest.raises(WaybillError, match="access denied"):
+        control.exists("p/none")
+
+
+def test_published_manifests_are_known_by_name_and_place():
+    transfer = SimpleNamespace(prefix="p/", publish_prefix="p/manifests/")
+    name = "manifest-2026-01-02-03-04-05-678.json"
+    assert is_published(transfer, f"manifests/{name}")
+    assert not is_published(transfer, name)
+    assert not is_published(transfer, "manifests/mine.json")
+    outside = SimpleNamespace(prefix="p/", publish_prefix="manifests/")
+    assert not is_published(outside, f"manifests/{name}")
+    assert not is_published(SimpleNamespace(prefix="p/", publish_prefix=None), f"manifests/{name}")
+
+
+def test_times_are_utc_to_the_millisecond():
+    from datetime import UTC, datetime
+
+    when = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    assert manifest_name(when) == "manifest-2026-01-02-03-04-05-678.json"
+    assert utc(when) == "2026-01-02T03:04:05.678Z"
+    assert utc(1_767_323_045_678_901_234) == "2026-01-02T03:04:05.678Z"
+    assert utc(-1) == "1969-12-31T23:59:59.999Z"

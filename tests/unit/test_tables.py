@@ -1,0 +1,94 @@
+"""Tables: escaped names come back, files appear whole, an equal table is left alone."""
+
+import csv
+import os
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waybill import marker, tables
+from waybill.entries import (
+    LocalEntry,
+    RemoteEntry,
+    read_local,
+    read_remote,
+    render_local,
+    render_remote,
+)
+from waybill.errors import WaybillError
+from waybill.marker import Proof
+
+NAMES = st.text(min_size=1).filter(lambda t: not any(0xD800 <= ord(c) <= 0xDFFF for c in t))
+
+
+@given(NAMES)
+def test_escape_is_one_line_and_comes_back(name):
+    escaped = tables.escape(name)
+    assert not set(escaped) & {"\t", "\n", "\r"}
+    assert tables.unescape(escaped) == name
+
+
+def test_a_byte_that_is_not_utf8_comes_back():
+    name = os.fsdecode(b"caf\xe9\\x.bin")
+    assert tables.escape(name) == "caf\\xe9\\\\x.bin"
+    assert tables.unescape(tables.escape(name)) == name
+
+
+@given(st.lists(NAMES, unique=True, max_size=20))
+def test_entries_come_back(tmp_path_factory, names):
+    path = tmp_path_factory.getbasetemp() / "t.tsv"
+    local = [LocalEntry(name, i, i * 10**9 + 7, i) for i, name in enumerate(names)]
+    path.write_bytes(render_local(local))
+    assert read_local(path) == local
+    remote = [RemoteEntry(name, i, i, f"e{i}", "") for i, name in enumerate(names)]
+    path.write_bytes(render_remote(remote))
+    assert read_remote(path) == remote
+
+
+def test_pandas_reads_a_table_as_documented(tmp_path):
+    names = ['quote"d', "tab\tbed", "N/A", "# hash", "line\nend", " space ", "\u2028"]
+    marker.write(
+        tmp_path / "m.tsv", [Proof(n, f"p/{n}", 1, 2, "0" * 64, "e", "", "t") for n in names]
+    )
+    frame = pd.read_csv(
+        tmp_path / "m.tsv", sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False
+    )
+    assert [tables.unescape(name) for name in frame["path"]] == names
+    assert [proof.path for proof in marker.read(tmp_path / "m.tsv")] == names
+
+
+def test_an_equal_table_keeps_its_mtime(tmp_path):
+    path = tmp_path / "a" / "t.tsv"
+    assert tables.write_if_changed(path, b"x\n")
+    os.utime(path, ns=(5, 5))
+    assert not tables.write_if_changed(path, b"x\n")
+    assert path.stat().st_mtime_ns == 5
+    assert tables.write_if_changed(path, b"y\n")
+    assert path.stat().st_mtime_ns != 5
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_bytes(b"old")
+
+    def broken():
+        yield b"half"
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        tables.write_atomic(path, broken())
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["t.tsv"]
+
+
+@pytest.mark.parametrize("text", ["path\tsize\n", "size\tpath\na\t1\n", "path\tsize\na\n", ""])
+def test_a_damaged_table_is_named(tmp_path, text):
+    path = tmp_path / "t.tsv"
+    path.write_text(text)
+    if text == "path\tsize\n":
+        assert list(tables.rows(path, ("path", "size"))) == []
+        return
+    with pytest.raises(WaybillError, match="t.tsv"):
+        list(tables.rows(path, ("path", "size")))
