@@ -167,31 +167,27 @@ class _Update:
             self._forget(name)
         self._drop_history(keep=pending)
         self.now.batches, self.now.pending = len(new), len(pending)
-        self._reopen(new)
+        self._reopen(new, complete=not pending and old <= new.keys())
 
     def _has_tables(self, name: str) -> bool:
         layout, dataset = self.layout, self.dataset
         return layout.checksums(dataset, name).exists() and layout.diff(dataset, name).exists()
 
     def _proven(self, name: str, entries: list[LocalEntry]) -> bool:
-        """Whether the marker holds every entry and the listing agrees with it."""
+        """Whether the marker holds every entry as it is now, and the listing agrees with it."""
         prefix = self.transfer.prefix
         both = self.remote.both
-        count = 0
         try:
-            for proof in marker.read(self.layout.marker(self.dataset, name)):
-                there = both.get(proof.path)
-                if (
-                    there is None
-                    or there.size != proof.size
-                    or there.etag != proof.etag
-                    or proof.key != prefix + proof.path
-                ):
-                    return False
-                count += 1
+            proofs = list(marker.read(self.layout.marker(self.dataset, name)))
         except FileNotFoundError:
             return False
-        return count == len(entries)
+        return len(proofs) == len(entries) and all(
+            (proof.path, proof.size, proof.mtime_ns) == entry[:3]
+            and proof.key == prefix + proof.path
+            and (there := both.get(proof.path)) is not None
+            and (there.size, there.etag) == (proof.size, proof.etag)
+            for proof, entry in zip(proofs, entries, strict=True)
+        )
 
     def _inherit(self, pending: dict[str, list[LocalEntry]], gone: set[str]) -> None:
         """Note where entries that changed their batch stood before, for cache and journal."""
@@ -241,18 +237,28 @@ class _Update:
                 yield from (proof for _, proof in finished.values())
 
     def _refresh(self, name: str, entries: list[LocalEntry], known: dict[str, str]) -> None:
+        """Bring a batch's tables up to date, and remove what no longer follows from them.
+
+        What is removed goes first, the marker before all: a kill in between leaves a batch that
+        is still seen to be open.
+        """
         layout, dataset = self.layout, self.dataset
         both = self.remote.both
+        local = render_local(entries)
         there = [both[e.path] for e in entries if e.path in both]
         remote = render_remote(e._replace(sha256=known.get(e.path, "")) for e in there)
-        changed = write_if_changed(layout.local(dataset, name), render_local(entries))
-        if changed or failures.record_path(layout, "checksum", dataset, name).exists():
-            layout.checksums(dataset, name).unlink(missing_ok=True)
-        open_question = failures.record_path(layout, "diff", dataset, name).exists()
-        hashed = layout.checksums(dataset, name).exists()
-        if write_if_changed(layout.remote(dataset, name), remote) or not hashed or open_question:
-            layout.diff(dataset, name).unlink(missing_ok=True)
         layout.marker(dataset, name).unlink(missing_ok=True)
+        checksums, diff = layout.checksums(dataset, name), layout.diff(dataset, name)
+        if _differs(layout.local(dataset, name), local) or self._failed("checksum", name):
+            checksums.unlink(missing_ok=True)
+        differs = _differs(layout.remote(dataset, name), remote)
+        if differs or not checksums.exists() or self._failed("diff", name):
+            diff.unlink(missing_ok=True)
+        write_if_changed(layout.local(dataset, name), local)
+        write_if_changed(layout.remote(dataset, name), remote)
+
+    def _failed(self, stage: str, name: str) -> bool:
+        return failures.record_path(self.layout, stage, self.dataset, name).exists()
 
     def _forget(self, name: str) -> None:
         """Remove what stands for a batch that is no more."""
@@ -283,8 +289,9 @@ class _Update:
             ):
                 path.unlink(missing_ok=True)
 
-    def _reopen(self, names: Iterable[str]) -> None:
-        """Remove what stands for the whole dataset and holds no longer, down to the summary.
+    def _reopen(self, names: Iterable[str], *, complete: bool) -> None:
+        """Remove what stands for the whole dataset and holds no longer, down to the summary;
+        ``complete`` tells that the batches of the manifest are those of now, all proven.
 
         Snakemake makes a missing file only for the sake of one that is missing after it, and it
         takes a table that came back to an earlier content for one it has seen. A published
@@ -292,7 +299,7 @@ class _Update:
         """
         layout, dataset = self.layout, self.dataset
         manifest, publication = layout.manifest(dataset), layout.publication(dataset)
-        if self.now.pending:
+        if not complete:
             manifest.unlink(missing_ok=True)
         if not manifest.exists():
             publication.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +16,13 @@ from typing import Any
 from waybill import config as configuration
 from waybill import outcome
 from waybill.config import Transfer
-from waybill.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError, WaybillError
+from waybill.errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ConfigError,
+    WaybillError,
+)
 from waybill.layout import Layout
 
 DEFAULT_TOML = "config/config.toml"
@@ -31,6 +39,7 @@ class Run:
         self.start = start
         self._workflow = workflow
         self._locks: list[int] = []
+        self._interrupted = False
 
     @classmethod
     def from_snakemake(cls, workflow: Any, config: dict[str, Any]) -> Run:
@@ -135,8 +144,11 @@ class Run:
     def begin(self) -> None:
         """Lock the results of every transfer for as long as this process lives.
 
-        Ends the process with exit code 1 when another run holds one of them.
+        Ends the process with exit code 1 when another run holds one of them. From here on an
+        interrupt is remembered, so that the run ends with its exit code.
         """
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
         for transfer in self.transfers.values():
             try:
                 self._locks.append(_lock(Layout(transfer.results).lock))
@@ -144,8 +156,15 @@ class Run:
                 print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
                 sys.exit(error.exit_code)
 
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        self._interrupted = True
+        raise KeyboardInterrupt
+
     def end(self, *, success: bool) -> None:
         """Print what became of each transfer; end the process unless all of it went well."""
+        if self._interrupted:
+            print("waybill: interrupted; run the same command to go on", file=sys.stderr)
+            sys.exit(EXIT_INTERRUPTED)
         codes = []
         for transfer in self.transfers.values():
             lines, code = outcome.conclude(transfer, Layout(transfer.results))
@@ -158,15 +177,16 @@ class Run:
 
 
 def _any_of(words: Iterable[str]) -> str:
-    import re
-
     return "|".join(re.escape(word) for word in sorted(words))
 
 
 def _lock(path: Path) -> int:
     """Hold ``path`` locked until this process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise WaybillError(f"{path.parent}: cannot be written: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

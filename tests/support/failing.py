@@ -143,8 +143,8 @@ def the_failure(run: Finished, transfer: str, *parts: str) -> None:
 
 
 def the_failures(run: Finished, transfer: str, expected: list[tuple[str, ...]]) -> None:
-    """A transfer failed in exactly these lines, in this order, each with all its parts."""
-    found = failures(run, transfer)
+    """A transfer failed in exactly these lines, each with all its parts."""
+    found = sorted(failures(run, transfer))
     assert len(found) == len(expected), found
     for line, parts in zip(found, expected, strict=True):
         assert all(part in line for part in parts), (line, parts)

@@ -69,7 +69,9 @@ class Launch:
         if child.signal:
             sent = signal.Signals(child.signal)
             code = EXIT_INTERRUPTED if sent == signal.SIGINT else 128 + sent
-        return Ended(code if code in _PASSED_ON or child.signal else EXIT_FAILED, said, child.signal)
+        return Ended(
+            code if code in _PASSED_ON or child.signal else EXIT_FAILED, said, child.signal
+        )
 
     def _arguments(self, target: str, transfers: list[str]) -> list[str]:
         root = project_root()

@@ -131,8 +131,6 @@ def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None =
     return lines
 
 
-
-
 def _megabytes(size: int) -> str:
     return "<0.01" if 0 < size < 5000 else f"{size / 1e6:,.2f}"
 

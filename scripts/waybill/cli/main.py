@@ -1,0 +1,211 @@
+"""The command ``waybill``: plan, question and run over a configuration of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from waybill import __version__, config, outcome
+from waybill.cli.launch import Launch
+from waybill.cli.plan import Plan
+from waybill.cli.session import Session, plan_lines
+from waybill.cli.starter import STARTER
+from waybill.cli.terminal import Screen, asks, guarded, printable
+from waybill.config import Transfer
+from waybill.config_check import properties, show
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError
+from waybill.layout import Layout
+from waybill.run import DEFAULT_TOML
+from waybill.units import format_size
+
+PROGRAM = "waybill"
+MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.command is None:
+        parser.print_help()
+        return EXIT_OK
+    return guarded(PROGRAM, lambda screen: given.command(screen, given))
+
+
+def plan(screen: Screen, given: argparse.Namespace) -> int:
+    """Show what a run would do."""
+    session, transfers = _session(screen, given)
+    ended, plans = session.plan()
+    _tell(screen, session.failed(ended))
+    for name, its_plan in plans.items():
+        _show(screen, session, transfers[name], its_plan)
+    return ended.code
+
+
+def run(screen: Screen, given: argparse.Namespace) -> int:
+    """Show the plan, ask, run."""
+    session, transfers = _session(screen, given)
+    ended, plans = session.plan()
+    _tell(screen, session.failed(ended))
+    if ended.signal or not plans:
+        return ended.code or EXIT_FAILED
+    for name, its_plan in plans.items():
+        _show(screen, session, transfers[name], its_plan)
+    moves = sum(len(its_plan.moves) for its_plan in plans.values())
+    if moves and not given.yes:
+        if not asks():
+            screen.problem("no terminal to ask on: add --yes; nothing uploaded")
+            return EXIT_CONFIG
+        urls = [transfers[name].url for name, its_plan in plans.items() if its_plan.moves]
+        where = urls[0] if len(urls) == 1 else f"{len(urls)} destinations"
+        if not screen.ask(f"Upload {moves} file(s) to {where}?"):
+            screen.line("nothing uploaded")
+            return EXIT_OK
+    second = session.run(plans)
+    _tell(screen, session.failed(second))
+    if second.signal:
+        return second.code
+    for name in plans:
+        _conclude(screen, transfers[name], session.layouts[name], failures=False)
+    missing = [ended.code or EXIT_FAILED] if len(plans) < len(transfers) else []
+    return outcome.worst([second.code, *missing])
+
+
+def status(screen: Screen, given: argparse.Namespace) -> int:
+    """What the last run left of each transfer."""
+    transfers = _transfers(given)
+    return outcome.worst(
+        [_conclude(screen, transfer, Layout(transfer.results)) for transfer in transfers.values()]
+    )
+
+
+def show_config(screen: Screen, given: argparse.Namespace) -> int:
+    """The settings of each transfer, every one decided."""
+    secret = {key for key, rules in properties().items() if rules.get("x-secret")}
+    for name, transfer in _transfers(given).items():
+        screen.line(f"[transfers.{name}]")
+        for field in dataclasses.fields(Transfer):
+            value = getattr(transfer, field.name)
+            if field.name == "name" or value is None:
+                continue
+            text = "(set, not shown)" if field.name in secret else _shown(value)
+            screen.line(f"{field.name} = {text}")
+        screen.line()
+    return EXIT_OK
+
+
+def init(screen: Screen, given: argparse.Namespace) -> int:
+    """Write a starter configuration where there is none."""
+    path = Path(given.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(STARTER)
+    except FileExistsError:
+        text = f"{path}: is there already; nothing written"
+        raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+    screen.line(f"Written to {printable(str(path))}; fill it in, then `{PROGRAM} plan`")
+    return EXIT_OK
+
+
+def _transfers(given: argparse.Namespace) -> dict[str, Transfer]:
+    names = [name.strip() for name in (given.transfers or "").split(",")]
+    return config.load(given.config, transfers=[name for name in names if name])
+
+
+def _session(screen: Screen, given: argparse.Namespace) -> tuple[Session, dict[str, Transfer]]:
+    transfers = _transfers(given)
+    here = Path.cwd()
+    log = here / ".snakemake" / "waybill.log"
+    log.unlink(missing_ok=True)
+    launch = Launch(here, str(given.config), log, cores=given.cores)
+    return Session.of(screen, launch, transfers), transfers
+
+
+def _tell(screen: Screen, failed: list[tuple[str, str]]) -> None:
+    for name, line in failed:
+        screen.problem(printable(f"{name}: {line}" if name else line))
+
+
+def _show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -> None:
+    screen.line(f"{transfer.name}: {printable(transfer.source)} -> {printable(transfer.url)}")
+    refused = session.refused(transfer.name, its_plan)
+    if its_plan.moves or refused:
+        for line in plan_lines(its_plan, refused, most=MOST_ROWS):
+            screen.line(f"  {line}")
+        if len(its_plan.moves) + len(refused) > MOST_ROWS:
+            screen.line(f"  all of it: {printable(str(Layout(transfer.results).plan))}")
+    notes = {
+        "up to date": len(its_plan.same),
+        "cannot be uploaded": len(its_plan.refused),
+        "held back": len(its_plan.held),
+        "skipped": len(its_plan.skipped),
+        "only at the destination": its_plan.only_there,
+    }
+    text = ", ".join(f"{count} {what}" for what, count in notes.items() if count)
+    screen.line(f"  {text or 'no files'}" if text or not its_plan.moves else "")
+
+
+def _conclude(screen: Screen, transfer: Transfer, layout: Layout, *, failures: bool = True) -> int:
+    """Print how a transfer stands and return the exit code that goes with it."""
+    lines, code = outcome.conclude(transfer, layout)
+    for line in lines or ["no run yet"]:
+        if failures or not line.startswith("FAILED "):
+            screen.line(printable(f"{transfer.name}: {line}"))
+    return code
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, tuple):
+        value = list(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_shown(item)}" for key, item in value.items()) + "}"
+    return printable(show(value))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Move data between file systems and S3, with proof.",
+        epilog="exit codes: 0 everything is proven, or there was nothing to do; 1 something failed,"
+        " named; 2 usage or configuration; 3 nothing matched the selection; 130 interrupted",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, command in (
+        ("plan", plan),
+        ("run", run),
+        ("status", status),
+        ("config", show_config),
+    ):
+        sub = commands.add_parser(
+            name, help=command.__doc__, description=command.__doc__, allow_abbrev=False
+        )
+        sub.set_defaults(command=command)
+        add = sub.add_argument
+        add("--config", metavar="TOML", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
+        add("--transfers", metavar="A,B", help="some of its transfers (default: all)")
+        if name in ("plan", "run"):
+            add("--cores", metavar="N", type=_cores, help="CPU cores to use (default: all)")
+        if name == "run":
+            add("--yes", "-y", action="store_true", help="upload without a question")
+    sub = commands.add_parser("init", help=init.__doc__, description=init.__doc__)
+    sub.set_defaults(command=init)
+    sub.add_argument("path", nargs="?", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
+    return parser
+
+
+def _cores(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
