@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+
 from waybill import config, config_check, presets, resources
 from waybill.errors import ConfigError
 

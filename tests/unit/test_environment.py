@@ -77,7 +77,9 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
     assert {p.name for p in (site / "waybill" / "workflow" / "rules").glob("*.smk")} == rules
     entries = {p.name for p in (ROOT / "scripts").glob("*.py")}
     assert {p.name for p in (site / "waybill" / "scripts").glob("*.py")} == entries
-    (tmp_path / "c.toml").write_text('[transfers.a]\nsource = "data"\ndestination = "s3://bucket"\n')
+    (tmp_path / "c.toml").write_text(
+        '[transfers.a]\nsource = "data"\ndestination = "s3://bucket"\n'
+    )
     (tmp_path / "data").mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--snakefile", str(site / "waybill" / "Snakefile")]

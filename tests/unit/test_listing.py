@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from support.proxy import Answer, Fault
 
+from support.proxy import Answer, Fault
 from waybill.config import load
 from waybill.control import Control
 from waybill.errors import WaybillError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from waybill.locations import key_prefix, local_path, parse_s3
 from waybill.units import parse_sample, parse_size
 

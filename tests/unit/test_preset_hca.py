@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from waybill import config_check, presets
 from waybill.presets import PresetError, hca
 

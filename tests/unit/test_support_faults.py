@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ConnectionClosedError,
     ReadTimeoutError,
 )
+
 from support import proxy as kit
 from support.objects import base64_sha256, error_of, keys, stored
 from support.proxy import (

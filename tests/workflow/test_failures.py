@@ -22,7 +22,6 @@ from support.proxy import (
     expired_token,
     internal_error,
     invalid_access_key,
-    no_such_bucket,
     signature_mismatch,
     slow_down,
     wrong_region,

@@ -14,7 +14,7 @@ from waybill.cli.hca_arguments import PROGRAM, Wish, parse
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
-from waybill.cli.terminal import Screen, asks, guarded, printable
+from waybill.cli.terminal import Screen, asks, guarded, printable, visible
 from waybill.config import Transfer
 from waybill.config_check import toml
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
@@ -80,7 +80,7 @@ def _plan_and_run(screen: Screen, wish: Wish, session: Session, transfer: Transf
     forced_dry = wish.dry_run and wish.force
     ended, plans = session.plan(forced=forced_dry)
     for _, line in session.failed(ended):
-        screen.problem(printable(line))
+        screen.problem(visible(line))
     if ended.signal or NAME not in plans:
         return ended.code or EXIT_FAILED
     plan = plans[NAME]
@@ -112,7 +112,7 @@ def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, 
     before = published_key(layout.publication(dataset))
     ended = session.run(plans)
     for _, line in session.failed(ended):
-        screen.problem(printable(line))
+        screen.problem(visible(line))
     if plan.moves:
         files, size = session.moved(plans)
         count = str(files) if files == len(plan.moves) else f"{files} of {len(plan.moves)}"

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from waybill import __version__
 from waybill.cli import user_config
-from waybill.cli.terminal import printable
+from waybill.cli.terminal import visible
 from waybill.errors import WaybillError
 
 PROGRAM = "hca-smart-sync"
@@ -74,7 +74,7 @@ def parse(arguments: list[str], warn: Callable[[str], None]) -> Wish:
     try:
         settings = user_config.read()
     except WaybillError as error:
-        warn(f"warning: {printable(str(error))}; going on without it")
+        warn(f"warning: {visible(str(error))}; going on without it")
     atlas, folder = _atlas_and_folder(parser.error, words, given.folder, settings)
     return Wish(
         action=action,
@@ -193,11 +193,6 @@ def _parser() -> argparse.ArgumentParser:
         help="upload all files, also those that are there, without a question",
     )
     add("--yes", "-y", action="store_true", help="upload what is new or changed without a question")
-    add(
-        "--verbose",
-        "-v",
-        action="store_true",
-        help="also list what is up to date, and where logs are",
-    )
+    add("--verbose", "-v", action="store_true", help="also what is up to date, and where logs are")
     add("--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser

@@ -67,11 +67,8 @@ class Launch:
             said = list(self._listen(child, log, tick))
             code = child.wait()
         if child.signal:
-            sent = signal.Signals(child.signal)
-            code = EXIT_INTERRUPTED if sent == signal.SIGINT else 128 + sent
-        return Ended(
-            code if code in _PASSED_ON or child.signal else EXIT_FAILED, said, child.signal
-        )
+            return Ended(_code_of(child.signal), said, child.signal)
+        return Ended(code if code in _PASSED_ON else EXIT_FAILED, said)
 
     def _arguments(self, target: str, transfers: list[str]) -> list[str]:
         root = project_root()
@@ -100,6 +97,10 @@ class Launch:
             if time.monotonic() - ticked >= TICK_SECONDS:
                 tick()
                 ticked = time.monotonic()
+
+
+def _code_of(number: int) -> int:
+    return EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number
 
 
 class _Child:

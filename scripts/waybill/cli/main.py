@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 from waybill import __version__, config, outcome
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, plan_lines
 from waybill.cli.starter import STARTER
-from waybill.cli.terminal import Screen, asks, guarded, printable
+from waybill.cli.terminal import Screen, asks, guarded, printable, visible
 from waybill.config import Transfer
-from waybill.config_check import properties, show
+from waybill.config_check import dotted, properties, toml
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.run import DEFAULT_TOML
-from waybill.units import format_size
 
 PROGRAM = "waybill"
 MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
@@ -82,16 +81,16 @@ def status(screen: Screen, given: argparse.Namespace) -> int:
 
 
 def show_config(screen: Screen, given: argparse.Namespace) -> int:
-    """The settings of each transfer, every one decided."""
-    secret = {key for key, rules in properties().items() if rules.get("x-secret")}
+    """The settings of each transfer, every one decided, as TOML."""
     for name, transfer in _transfers(given).items():
         screen.line(f"[transfers.{name}]")
-        for field in dataclasses.fields(Transfer):
-            value = getattr(transfer, field.name)
-            if field.name == "name" or value is None:
-                continue
-            text = "(set, not shown)" if field.name in secret else _shown(value)
-            screen.line(f"{field.name} = {text}")
+        for key, value in _settings(transfer).items():
+            if properties().get(key, {}).get("x-secret"):
+                screen.line(f"# {key} is set and not shown")
+            else:
+                screen.line(f"{key} = {_toml(value)}")
+        if transfer.publish_prefix is not None:
+            screen.line(f"# manifests: s3://{transfer.bucket}/{transfer.publish_prefix}")
         screen.line()
     return EXIT_OK
 
@@ -126,7 +125,7 @@ def _session(screen: Screen, given: argparse.Namespace) -> tuple[Session, dict[s
 
 def _tell(screen: Screen, failed: list[tuple[str, str]]) -> None:
     for name, line in failed:
-        screen.problem(printable(f"{name}: {line}" if name else line))
+        screen.problem(visible(f"{name}: {line}" if name else line))
 
 
 def _show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -> None:
@@ -153,18 +152,36 @@ def _conclude(screen: Screen, transfer: Transfer, layout: Layout, *, failures: b
     lines, code = outcome.conclude(transfer, layout)
     for line in lines or ["no run yet"]:
         if failures or not line.startswith("FAILED "):
-            screen.line(printable(f"{transfer.name}: {line}"))
+            screen.line(visible(f"{transfer.name}: {line}"))
     return code
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, Path):
-        value = str(value)
-    if isinstance(value, tuple):
-        value = list(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_shown(item)}" for key, item in value.items()) + "}"
-    return printable(show(value))
+def _toml(value: Any) -> str:
+    """A value as TOML writes it, in characters that a terminal does not obey."""
+    escapes = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in toml(value))
+    return "".join(escapes)
+
+
+def _settings(transfer: Transfer) -> dict[str, Any]:
+    """The settings of a transfer under the names they have in a configuration."""
+    found: dict[str, Any] = {}
+    for key in properties():
+        value = getattr(transfer, key, None)
+        match key:
+            case "batch":
+                found |= {f"batch.{k}": getattr(transfer, k) for k in ("max_files", "max_bytes")}
+            case "verify":
+                found["verify.depth"] = transfer.verify_depth
+                found["verify.sample"] = "/".join(map(str, transfer.verify_sample))
+            case "results":
+                found[key] = str(transfer.results.parent)
+            case "publish" if transfer.publish_prefix is None:
+                found[key] = False
+            case "hca" | "tags":
+                found |= {dotted([key, k]): item for k, item in (value or {}).items()}
+            case _ if value is not None:
+                found[key] = value
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

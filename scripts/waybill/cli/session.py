@@ -15,7 +15,6 @@ from waybill.config import Transfer
 from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
 from waybill.layout import Layout
 from waybill.run import _lock as hold
-from waybill.units import format_size
 
 _FAILED = "FAILED "
 

@@ -12,12 +12,18 @@ from waybill.tables import escape
 
 
 def printable(text: str) -> str:
-    """``text`` without any character a terminal would obey; nothing printable is changed."""
-    return "".join(c if c.isprintable() else _written_out(c) for c in escape(text))
+    """A name for the screen: as ``tables.escape`` writes it, and no character in it is one that
+    a terminal would obey."""
+    return visible(escape(text))
+
+
+def visible(text: str) -> str:
+    """``text`` with the characters that a terminal would obey written out; all else stays."""
+    return "".join(c if c.isprintable() else _written_out(c) for c in text)
 
 
 def _written_out(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def width(text: str) -> int:
@@ -103,10 +109,10 @@ def guarded(program: str, command: Callable[[Screen], int]) -> int:
         return command(screen)
     except ConfigError as error:
         for problem in error.problems:
-            screen.problem(problem)
+            screen.problem(visible(problem))
         return EXIT_CONFIG
     except WaybillError as error:
-        screen.problem(printable(str(error)))
+        screen.problem(visible(str(error)))
         return error.exit_code
     except KeyboardInterrupt:
         screen.clear()
@@ -117,5 +123,5 @@ def guarded(program: str, command: Callable[[Screen], int]) -> int:
         return EXIT_FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        screen.problem(printable(f"{where}{error.strerror or error}"))
+        screen.problem(visible(f"{where}{error.strerror or error}"))
         return EXIT_FAILED
