@@ -2,4 +2,5 @@
 
 from waybill import stage, stages
 
-stage.run(snakemake, stages.upload)
+one_job = snakemake.config.get("one_job_per_batch")
+stage.run(snakemake, stages.move if one_job else stages.upload)

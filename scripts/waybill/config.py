@@ -1,8 +1,9 @@
 """Reads the configuration and hands out transfers that are known to be sound.
 
 Settings are merged in this order, later ones win: the defaults of the schema, those of the preset,
-``[defaults]``, ``[transfers.NAME]``, overrides from outside the file. Tables are joined key by
-key; everything else, lists too, is replaced. All mistakes are reported at once.
+those of a Snakemake profile, ``[defaults]``, ``[transfers.NAME]``, overrides from outside the file.
+Tables are joined key by key; everything else, lists too, is replaced. All mistakes are reported at
+once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from waybill import presets
-from waybill.errors import ConfigError
+from waybill.errors import ConfigError, one_line
 from waybill.locations import is_s3, key_prefix, local_path, parse_s3
 from waybill.selection import Selection, check_pattern
 from waybill.units import parse_sample, parse_size
@@ -84,11 +85,13 @@ def load(
     *,
     transfers: Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Any] | None = None,
 ) -> dict[str, Transfer]:
     """The transfers configured in the TOML file ``path``, by name and in the order of the file.
 
     ``transfers`` picks some of them (None or empty: all); the others are checked all the same.
     ``overrides`` are settings put over every picked transfer; those that are None do not count.
+    ``beneath`` are settings of a Snakemake profile, put under ``[defaults]``.
     Raises ConfigError with every mistake found, also when the file cannot be read.
     """
     from waybill.config_check import Checked, check_document, check_settings
@@ -96,8 +99,9 @@ def load(
     file = os.fspath(path)
     document = check_document(_read(file), f"{file}: ")
     above = check_settings(_plain(overrides), "command line: ") if overrides else Checked({})
-    problems = document.problems + above.problems
-    shared = document.valid.get("defaults", {})
+    below = check_settings(_plain(beneath), "profile: ") if beneath else Checked({})
+    problems = document.problems + above.problems + below.problems
+    shared = _merged(below.valid, document.valid.get("defaults", {}))
     sections = document.valid.get("transfers", {})
     broken = [keys[1] for keys in document.removed if keys[0] == "transfers" and len(keys) == 2]
     picked = list(transfers or sections)
@@ -123,13 +127,8 @@ def load(
     if "hca" in shared and not broken and sections and not used_presets & {"hca", None}:
         problems.append(f'{file}: defaults.hca: only with preset "hca", which no transfer has')
     if problems:
-        raise ConfigError([_one_line(problem) for problem in dict.fromkeys(problems)])
+        raise ConfigError([one_line(problem) for problem in dict.fromkeys(problems)])
     return found
-
-
-def _one_line(text: str) -> str:
-    """``text`` with line breaks and other characters a terminal obeys written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _read(file: str) -> dict[str, Any]:

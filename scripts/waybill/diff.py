@@ -31,7 +31,8 @@ never         keep        move        refuse     refuse
 always        move        move        move       move
 ============  ==========  ==========  =========  ==========================
 
-A file that cannot be read and an object that cannot be looked at are always refused. A refused entry fails its batch after the others moved.
+A file that cannot be read and an object that cannot be looked at are always refused. A refused
+entry fails its batch after the others moved.
 """
 
 from __future__ import annotations

@@ -22,6 +22,11 @@ EXIT_EMPTY = 3
 EXIT_INTERRUPTED = 130
 
 
+def one_line(text: str) -> str:
+    """``text`` with line breaks and other characters a terminal obeys written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class WaybillError(Exception):
     """One clear line for the user: what failed, where, and what to do about it.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill.errors import EntryError, WaybillError
+from waybill.errors import EntryError, WaybillError, one_line
 from waybill.layout import Layout
 from waybill.tables import escape, render, rows, unescape, write_atomic
 
@@ -30,7 +30,7 @@ class Failure(NamedTuple):
         return cls(path, error.exit_code, str(error))
 
     def __str__(self) -> str:
-        return f"{escape(self.path)}: {self.message}" if self.path else self.message
+        return one_line(f"{escape(self.path)}: {self.message}" if self.path else self.message)
 
 
 def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:

@@ -28,16 +28,20 @@ from waybill.layout import Layout
 DEFAULT_TOML = "config/config.toml"
 
 # Keys of `snakemake --config` that are not settings of a transfer.
-_OWN_KEYS = {"toml", "transfers", "start", "waybill"}
+_OWN_KEYS = {"toml", "transfers", "start", "waybill", "defaults", "one_job_per_batch"}
+
+# Targets that look and do not move.
+_LOOKING = {"plan", "report"}
 
 
 class Run:
     """One run of the Snakefile over the chosen transfers."""
 
-    def __init__(self, transfers: dict[str, Transfer], start: str, workflow: Any) -> None:
+    def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
         self.transfers = transfers
-        self.start = start
+        self.start = str(config.get("start", time.time_ns()))
         self._workflow = workflow
+        self._fused = bool(config.get("one_job_per_batch"))
         self._locks: list[int] = []
         self._interrupted = False
 
@@ -47,6 +51,8 @@ class Run:
 
         A mistake ends the process with exit code 2 and one line for each mistake.
         ``--config start=WORD`` takes a given inventory for granted instead of looking again.
+        ``defaults`` and ``one_job_per_batch`` are for profiles: settings below those of the TOML
+        file, and checksum, diff and upload of a batch in one job.
         """
         chosen = config.get("transfers") or []
         names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
@@ -56,13 +62,14 @@ class Run:
                 config.get("toml", DEFAULT_TOML),
                 transfers=[n for n in names if n],
                 overrides=overrides,
+                beneath=config.get("defaults"),
             )
         except ConfigError as error:
             for problem in error.problems:
                 print(f"waybill: {problem}", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
         config["waybill"] = {name: asdict(transfer) for name, transfer in transfers.items()}
-        return cls(transfers, str(config.get("start", time.time_ns())), workflow)
+        return cls(transfers, workflow, config)
 
     # Wildcards
 
@@ -92,14 +99,23 @@ class Run:
         return lambda wildcards: getattr(self.transfers[wildcards.transfer], name)
 
     def diffs(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: the diff tables of a transfer, and its entries in no batch."""
+        """An input function: the diff tables of a transfer, and its entries in no batch. Where
+        one job does all for a batch, its diff table is there when its marker is."""
 
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
-            tables = [layout.diff(dataset, batch) for dataset, batch in layout.batches()]
+            table = layout.marker if self._one_job else layout.diff
+            tables = [table(dataset, batch) for dataset, batch in layout.batches()]
             return [os.fspath(p) for p in (*tables, *sorted(layout.inventory.glob("*.aside.tsv")))]
 
         return files
+
+    def to_upload(self, wildcards: Any) -> list[str]:
+        """An input function: what the upload of a batch starts from."""
+        layout = Layout(self.transfers[wildcards.transfer].results)
+        batch = wildcards.dataset, wildcards.batch
+        tables = [layout.local(*batch), layout.remote(*batch)]
+        return [os.fspath(p) for p in (tables if self._one_job else [layout.diff(*batch)])]
 
     def markers(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: the markers of a dataset."""
@@ -122,6 +138,13 @@ class Run:
             return [os.fspath(last(d)) for d in sorted({d for d, _ in layout.batches()})]
 
         return files
+
+    @property
+    def _one_job(self) -> bool:
+        """Whether one job does checksum, diff and upload: as the profile asks, unless the targets
+        only look."""
+        targets = set(self._workflow.dag_settings.targets)
+        return self._fused and not (targets and targets <= _LOOKING)
 
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
         self._check_triggers()

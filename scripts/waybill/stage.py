@@ -54,9 +54,10 @@ def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
 
 def _fail(task: stages.Task, error: WaybillError) -> None:
     if not isinstance(error, stages.ReportedError):
-        log.error("%s", error)
+        failure = Failure.of(error)
+        log.error("%s", failure)
         try:
-            failures.write(task.failure_record, [Failure.of(error)])
+            failures.write(task.failure_record, [failure])
         except OSError as second:
             log.error("%s", _os_error(second))
     _end(error.exit_code)

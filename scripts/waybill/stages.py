@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -129,6 +129,15 @@ def plan(task: Task) -> None:
 
 def _first_path(table: Path) -> str:
     return next(diff.read_table(table)).path
+
+
+def move(task: Task) -> None:
+    """Checksum, diff and upload of one batch in one job. The inventory removes a checksum table
+    that no longer holds; a diff is cheap and follows the settings of now."""
+    if not task.layout.checksums(task.dataset, task.batch).exists():
+        checksum(replace(task, stage="checksum"))
+    compare(replace(task, stage="diff"))
+    upload(task)
 
 
 def upload(task: Task) -> None:

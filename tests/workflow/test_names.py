@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.objects import keys, stored
-from support.proxy import Proxy
+from support.proxy import Answer, Proxy
 from support.server import S3Server
 from support.workflow import Finished, Workflow, is_manifest
 
@@ -76,6 +76,7 @@ NAMES = [
     "名" * 85,
     "/".join(f"level {i}" for i in range(24)) + "/deep",
     "folder with 'quotes' & #/inner + %20/file",
+    "fol\nder/\ttab/\x1b[31mred",
 ]  # fmt: skip
 REFUSED = b"not utf-8 \xff\xe9"
 CONTENT = {name: f"the content of {name!r}\n".encode() * 3 for name in NAMES}
@@ -163,3 +164,25 @@ def test_a_second_run_leaves_them_alone(names: Names) -> None:
     run = names.run()
     assert run.operations == Counter(ListObjectsV2=1)
     assert not any("FAILED" in line for line in run.lines)
+
+
+def test_a_failure_is_one_line_whatever_the_name(names: Names) -> None:
+    for name in ("fol\nder/\ttab/\x1b[31mred", "línea\u2028separator"):
+        names.write(name, b"changed")
+    fault = names.proxy.fault(Answer(400, "InvalidArgument", "not today"), op="PutObject")
+    run = names.run(code=1)
+    names.proxy.faults.remove(fault)
+    assert fault.hits == 2
+    failed = sorted(line for line in run.output.split("\n") if "FAILED" in line)
+    key = f"s3://{names.bucket}/{PREFIX}/"
+    assert len(failed) == 2
+    for line, name in zip(
+        failed, [r"fol\nder/\ttab/\x1b[31mred", r"línea\u2028separator"], strict=True
+    ):
+        assert line.startswith(f"waybill: t: FAILED {name}: {key}{name}")
+        assert line.isprintable()
+        assert "not today" in line
+    assert names.run().data_puts == [
+        f"{PREFIX}/fol\nder/\ttab/\x1b[31mred",
+        f"{PREFIX}/línea\u2028separator",
+    ]

@@ -1,9 +1,9 @@
-"""Moves a batch to S3 and writes its marker."""
+"""Moves a batch to S3 and writes its marker; on a cluster its checksum and diff go along."""
 
 
 rule upload:
     input:
-        "{results}/{transfer}/diff/{dataset}/{batch}.tsv",
+        runner.to_upload,
     output:
         "{results}/{transfer}/markers/{dataset}/{batch}.tsv",
     log:
@@ -16,6 +16,8 @@ rule upload:
         s3_streams=1,
     params:
         destination=runner.setting("url"),
+        compare=runner.setting("compare"),
+        overwrite=runner.setting("overwrite"),
     message:
         "{wildcards.transfer}: uploading batch {wildcards.batch} of {wildcards.dataset}"
     script:

@@ -103,7 +103,8 @@ def _plan_and_run(screen: Screen, wish: Wish, session: Session, transfer: Transf
         if not screen.ask(f"Upload {len(plan.moves)} file(s) to {transfer.url}?"):
             screen.line("nothing uploaded")
             return EXIT_OK
-    return _run(screen, session, transfer, plans)
+    # A second half with nothing left to do says nothing of what the first could not do.
+    return _run(screen, session, transfer, plans) or ended.code
 
 
 def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, Plan]) -> int:
@@ -146,7 +147,7 @@ def _show(screen: Screen, wish: Wish, session: Session, transfer: Transfer, plan
     if plan.refused:
         screen.line(f"{len(plan.refused)} cannot be uploaded")
     for path, reason in plan.skipped:
-        screen.line(f"skipped {printable(path)}: {printable(reason)}")
+        screen.line(f"skipped {printable(path)}: {visible(reason)}")
     if wish.verbose:
         for path in plan.same:
             screen.line(f"up to date {printable(path)}")

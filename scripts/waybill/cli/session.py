@@ -10,7 +10,7 @@ from waybill.cli import plan as planning
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.plan import Plan
 from waybill.cli.progress import Hashing, Uploading
-from waybill.cli.terminal import Screen, printable, table
+from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.config import Transfer
 from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
 from waybill.layout import Layout
@@ -117,7 +117,7 @@ def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None =
     """The plan as a table for people; ``most`` rows at most."""
     rows = [("file", "size (MB)", "reason", "SHA-256")]
     rows += [(printable(m.path), _megabytes(m.size), m.what, m.sha256[:16]) for m in plan.moves]
-    rows += [(printable(path), "", f"refused: {printable(reason)}", "") for path, reason in refused]
+    rows += [(printable(path), "", f"refused: {visible(reason)}", "") for path, reason in refused]
     more = 0
     if most is not None and len(rows) - 1 > most:
         more = len(rows) - 1 - most

@@ -1,0 +1,19 @@
+"""A user for the tests of the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from doors import Door
+
+from support.proxy import Proxy
+
+
+@pytest.fixture
+def door(tmp_path: Path, bucket: str, proxy: Proxy) -> Door:
+    """A user with an empty home and an empty data folder."""
+    home, data = tmp_path / "home", tmp_path / "data"
+    home.mkdir()
+    data.mkdir()
+    return Door(home, data, bucket, proxy)

@@ -1,0 +1,153 @@
+"""``hca-smart-sync`` when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from doors import Door
+
+from support.proxy import Call, Delay, Request, access_denied, no_such_bucket
+from support.server import ACCESS_KEY, SECRET_KEY
+
+PREFIX = "gut/gut-v1/source-datasets/"
+
+
+def three(door: Door) -> None:
+    for name in ("a.h5ad", "b.h5ad", "c.h5ad"):
+        door.write(name)
+
+
+def test_one_upload_fails(door: Door) -> None:
+    three(door)
+    door.proxy.fault(access_denied(), op="PutObject", key="*/b.h5ad")
+    said = door.run("gut-v1", "--yes", code=1)
+    assert door.keys() == [PREFIX + "a.h5ad", PREFIX + "c.h5ad"]
+    assert "Uploaded 2 of 3 file(s)" in said.out
+    failed = [line for line in said.err.splitlines() if "FAILED" in line]
+    assert len(failed) == 1
+    assert failed[0].startswith("hca-smart-sync: FAILED b.h5ad: ")
+    assert "access denied" in failed[0]
+    assert door.manifests() == [], "a manifest without one of its files"
+    assert list(door.data.glob("manifest*")) == []
+
+    door.proxy.faults.clear()
+    said = door.run("gut-v1", "--yes")
+    assert said.puts() == [PREFIX + "b.h5ad"]
+    (manifest,) = door.manifests()
+    assert [f["filename"] for f in manifest["files"]] == ["a.h5ad", "b.h5ad", "c.h5ad"]
+
+
+def test_a_manifest_that_was_not_published_is_published_by_the_next_run(door: Door) -> None:
+    three(door)
+    door.proxy.fault(access_denied(), op="PutObject", key="*/manifests/*")
+    said = door.run("gut-v1", "--yes", code=1)
+    assert len(said.puts()) == 3
+    assert "manifests/manifest-" in said.err
+    assert door.manifests() == []
+
+    door.proxy.faults.clear()
+    said = door.run("gut-v1")  # no terminal and no --yes: no data moves, so nothing is asked
+    assert "Found 3 .h5ad file(s) - all up to date" in said.out
+    assert said.puts() == []
+    (manifest,) = door.manifests()
+    assert len(manifest["files"]) == 3
+    assert len(list(door.data.glob("manifest-*.json"))) == 1
+
+
+def test_entries_that_cannot_be_uploaded_do_not_stop_the_others(door: Door) -> None:
+    three(door)
+    (door.data / "gone.h5ad").symlink_to("nowhere")
+    Path(os.fsdecode(os.fsencode(door.data) + b"/\xff.h5ad")).write_bytes(b"x")
+    (door.data / "a\x1b[31m\u202e\\\n.h5ad").write_bytes(b"x")
+    dry = door.run("gut-v1", "--dry-run", code=1)
+    assert "2 cannot be uploaded" in dry.out
+    assert re.search(r"^a\\x1b\[31m\\u202e\\\\\\n\.h5ad  ", dry.out, re.MULTILINE)
+    assert "\x1b" not in dry.all
+    said = door.run("gut-v1", "--yes", code=1)
+    assert "FAILED gone.h5ad: " in said.err
+    assert r"FAILED \xff.h5ad: " in said.err
+    assert "Uploaded 4 file(s)" in said.out
+    assert len(door.manifests()[0]["files"]) == 4
+    again = door.run("gut-v1", code=1)
+    assert "FAILED gone.h5ad: " in again.err
+    assert again.puts() == []
+
+
+def test_the_bucket_says_no(door: Door) -> None:
+    three(door)
+    door.proxy.fault(no_such_bucket(door.bucket))
+    said = door.run("gut-v1", "--force", code=1)
+    assert len(said.err.splitlines()) == 1
+    assert f"bucket '{door.bucket}' does not exist" in said.err
+    said = door.run("gut-v1", "--profile", "nobody", code=2)
+    assert len(said.err.splitlines()) == 1
+    assert "'nobody' is not configured" in said.err
+
+
+def test_debug_tells_all_but_secrets(door: Door) -> None:
+    three(door)
+    said = door.run("gut-v1", "--yes", HCA_DEBUG="1")
+    assert "snakemake.log" in said.err
+    assert "Finished jobid" in said.err
+    assert re.search(r"INFO waybill\.stages: moved 3 files", said.err)
+    secret = SECRET_KEY.encode()
+    files = [p for top in (door.home, door.data) for p in top.rglob("*") if p.is_file()]
+    assert any(p.name == "upload.py" or "logs" in p.parts for p in files)
+    for text in (said.all.encode(), *(p.read_bytes() for p in files)):
+        assert secret not in text
+        assert ACCESS_KEY.encode() not in text
+
+
+def test_interrupted_while_uploading(door: Door) -> None:
+    for name in ("a.h5ad", "b.h5ad", "c.h5ad"):
+        door.write(name, 2_000_000)
+    first: list[float] = []
+
+    def begun(_request: Request) -> None:
+        first.append(time.monotonic())
+
+    door.proxy.fault(Call(begun), op="PutObject", times=1)
+    door.proxy.fault(Delay(60), op="PutObject", key="*/c.h5ad")
+    with door.talk("gut-v1", "--force") as talk:
+        talk.expect("Uploading: 2 of 3 file(s), 3.8 MiB of 5.7 MiB")
+        talk.type("\x03")
+        asked = time.monotonic()
+        said = talk.end(130)
+    assert first
+    assert time.monotonic() - asked < 30
+    assert "interrupted" in said.out
+    assert "Uploaded 2 of 3 file(s)" in said.out
+    (state,) = door.states()
+    assert not [p for p in _command_lines() if str(state).encode() in p], "jobs are left"
+    assert list(state.glob("results/hca/markers/*/*.tsv")) == []
+    assert door.manifests() == []
+
+    door.proxy.faults.clear()
+    said = door.run("gut-v1", "--yes")
+    assert said.puts() == [PREFIX + "c.h5ad"]
+    assert len(door.manifests()[-1]["files"]) == 3
+
+
+def _command_lines() -> list[bytes]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(process.read_bytes())
+        except OSError:
+            continue
+    return found
+
+
+def test_two_at_once(door: Door) -> None:
+    three(door)
+    with door.talk("gut-v1") as talk:
+        talk.expect("[y/N] ")
+        second = door.run("gut-v1", "--yes", code=1)
+        assert f"process {talk.process.pid} on {os.uname().nodename}" in second.err
+        assert second.requests == []
+        talk.type("\x03")
+        talk.end(130)
+    assert door.keys() == []

@@ -1,0 +1,12 @@
+#!/bin/bash
+# One allocation for the whole workflow, for a busy queue: no job of its own for each batch.
+#
+#   sbatch --cpus-per-task=8 --time=1-0 workflow/profiles/slurm/pilot.sh --config toml=my.toml
+#
+# Arguments are those of snakemake. Submitted again, it goes on where it was cut off.
+#SBATCH --job-name=waybill
+#SBATCH --ntasks=1
+#SBATCH --mem=4G
+#SBATCH --no-requeue
+#SBATCH --signal=TERM@60
+exec snakemake --cores "${SLURM_CPUS_PER_TASK:-1}" "$@"
