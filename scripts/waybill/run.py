@@ -173,11 +173,15 @@ class Run:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
         for transfer in self.transfers.values():
+            layout = Layout(transfer.results)
             try:
-                self._locks.append(_lock(Layout(transfer.results).lock))
+                self._locks.append(_lock(layout.lock))
             except WaybillError as error:
                 print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
                 sys.exit(error.exit_code)
+            # Snakemake copies an output marked `update` before its job and stumbles over the copy
+            # that a killed run left; the folder itself is whole at every moment.
+            self._workflow.persistence.cleanup_backup(layout.inventory)
 
     def _interrupt(self, _number: int, _frame: object) -> None:
         self._interrupted = True

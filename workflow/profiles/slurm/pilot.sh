@@ -8,5 +8,4 @@
 #SBATCH --ntasks=1
 #SBATCH --mem=4G
 #SBATCH --no-requeue
-#SBATCH --signal=TERM@60
 exec snakemake --cores "${SLURM_CPUS_PER_TASK:-1}" "$@"
