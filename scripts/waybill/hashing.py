@@ -30,21 +30,19 @@ def opened(folder: Path, entry: LocalEntry) -> Iterator[int]:
         _check(descriptor, entry)
         yield descriptor
         _check(descriptor, entry)
-    except OSError as error:
-        raise EntryError(entry.path, _reason(error)) from None
     finally:
         os.close(descriptor)
 
 
 def read_range(descriptor: int, path: str, start: int, length: int) -> bytes:
     """Exactly ``length`` bytes from ``start``; EntryError when the file has become shorter."""
-    data = os.pread(descriptor, length, start)
+    data = _read(descriptor, path, length, start)
     if len(data) == length:
         return data
     blocks = [data]
     missing = length - len(data)
     while missing:
-        data = os.pread(descriptor, missing, start + length - missing)
+        data = _read(descriptor, path, missing, start + length - missing)
         if not data:
             raise EntryError(path, "became shorter while it was read; run again")
         blocks.append(data)
@@ -57,7 +55,7 @@ def sha256_of(folder: Path, entry: LocalEntry) -> str:
     with opened(folder, entry) as descriptor:
         digest = hashlib.sha256()
         start = 0
-        while block := os.pread(descriptor, BLOCK_BYTES, start):
+        while block := _read(descriptor, entry.path, BLOCK_BYTES, start):
             digest.update(block)
             start += len(block)
         if start != entry.size:
@@ -65,8 +63,18 @@ def sha256_of(folder: Path, entry: LocalEntry) -> str:
         return digest.hexdigest()
 
 
+def _read(descriptor: int, path: str, length: int, start: int) -> bytes:
+    try:
+        return os.pread(descriptor, length, start)
+    except OSError as error:
+        raise EntryError(path, _reason(error)) from None
+
+
 def _check(descriptor: int, entry: LocalEntry) -> None:
-    status = os.fstat(descriptor)
+    try:
+        status = os.fstat(descriptor)
+    except OSError as error:  # a file server may have lost it
+        raise EntryError(entry.path, _reason(error)) from None
     if (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
         raise EntryError(entry.path, "changed since the inventory looked at it; run again")
 

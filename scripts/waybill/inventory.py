@@ -50,10 +50,12 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     dataset = dataset_name(transfer.preset, transfer.name, transfer.hca)
     tree = _walk(transfer, layout)
     paths = {entry.path for entry in tree.entries}
-    remote = _split(control.list_prefix(), paths, transfer)
-
     before = state.read(layout)
     now = state.State(destination=transfer.url, source=str(transfer.folder))
+    for path in layout.journal(dataset, "-").parent.glob("*.jsonl"):
+        journal.mark_listing(path, now.run)
+    remote = _split(control.list_prefix(), paths, transfer)
+
     now.accelerate = control.accelerates()
     now.datasets = [dataset] if tree.entries else []
     update = _Update(layout, dataset, before, now, transfer, control, remote)
@@ -166,7 +168,8 @@ class _Update:
         for name in old - set(new):
             self._forget(name)
         self._drop_history(keep=pending)
-        self.now.batches, self.now.pending = len(new), len(pending)
+        self.now.batches = len(new)
+        self.now.open = sorted(f"{self.dataset}/{name}" for name in pending)
         self._reopen(new, complete=not pending and old <= new.keys())
 
     def _has_tables(self, name: str) -> bool:
@@ -230,11 +233,11 @@ class _Update:
     def _proofs(self, names: set[str]) -> Iterator[Proof]:
         """What markers and journals of the batches tell."""
         for name in names:
-            try:
-                yield from marker.read(self.layout.marker(self.dataset, name))
-            except FileNotFoundError:
-                finished = journal.read([self.layout.journal(self.dataset, name)]).done
-                yield from (proof for _, proof in finished.values())
+            proven = self.layout.marker(self.dataset, name)
+            kept = self.layout.kept_marker(self.dataset, name)
+            yield from marker.read_if_any(proven if proven.exists() else kept)
+            finished = journal.read([self.layout.journal(self.dataset, name)]).done
+            yield from (proof for _, proof in finished.values())
 
     def _refresh(self, name: str, entries: list[LocalEntry], known: dict[str, str]) -> None:
         """Bring a batch's tables up to date, and remove what no longer follows from them.
@@ -269,6 +272,7 @@ class _Update:
             layout.checksums(dataset, name),
             layout.diff(dataset, name),
             layout.marker(dataset, name),
+            layout.kept_marker(dataset, name),
             failures.record_path(layout, "checksum", dataset, name),
             failures.record_path(layout, "diff", dataset, name),
             failures.record_path(layout, "upload", dataset, name),

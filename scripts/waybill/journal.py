@@ -2,25 +2,35 @@
 
 ``journal/{dataset}/{batch}.jsonl`` is append-only and never a Snakemake output. A line is one
 ``write`` to a file opened with O_APPEND, so a killed job leaves at most one torn last line, which
-is ignored, and two copies of one job do not tear each other's lines. Records:
+is ignored. Two copies of one job take turns, by a lock on the file. Records:
 
 ``{"done": path, "run", "size", "mtime_ns", "sha256", "key", "etag", "version_id", "time"}``
 ``{"upload": path, "id", "size", "sha256", "part_size", "key"}``   a multipart upload was opened
 ``{"part": number, "id", "etag", "sha256"}``                       one part of it has arrived
 ``{"closed": id}``                                                 it was completed or given up
+``{"listing": run}``                                   an inventory is about to list the destination
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import logging
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from waybill.marker import Proof
+
+log = logging.getLogger(__name__)
+
+# How long another copy of a job may write nothing before it is taken for lost.
+SILENT_SECONDS = 600
+POLL_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -38,7 +48,8 @@ class OpenUpload:
 
 @dataclass(slots=True)
 class Record:
-    """What the journals of a batch tell: ``done`` maps a path to (run, proof)."""
+    """What the journals of a batch tell: ``done`` maps a path to (run, proof), where ``run`` names
+    the last inventory whose listing is older than the proof."""
 
     done: dict[str, tuple[str, Proof]] = field(default_factory=dict)
     uploads: dict[str, OpenUpload] = field(default_factory=dict)
@@ -48,27 +59,42 @@ class Record:
         return [upload for upload in self.uploads.values() if upload.path == path]
 
 
-def read(paths: Iterable[Path]) -> Record:
-    """What the journals at ``paths`` tell, later lines over earlier ones."""
+def read(paths: Iterable[Path], run: str = "") -> Record:
+    """What the journals at ``paths`` tell, later lines over earlier ones.
+
+    ``run`` names the last inventory: a journal it did not find is later than its listing, even
+    where a job of an earlier run writes it.
+    """
     record = Record()
     for path in paths:
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             continue
-        for line in lines:
-            try:
-                _apply(record, json.loads(line))
-            except ValueError:  # a line torn by a kill, or the empty one at the end
-                continue
+        listing = run
+        items = [item for item in map(_parsed, lines) if item]
+        if any("listing" in item for item in items):
+            listing = ""
+        for item in items:
+            listing = item.get("listing", listing)
+            _apply(record, item, listing)
     return record
 
 
-def _apply(record: Record, item: dict[str, Any]) -> None:
+def _parsed(line: str) -> dict[str, Any]:
+    """The record in a line; nothing for one torn by a kill, and for the empty one at the end."""
+    try:
+        item = json.loads(line)
+    except ValueError:
+        return {}
+    return item if isinstance(item, dict) else {}
+
+
+def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
     if "done" in item:
         names = ("key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
         proof = Proof(item["done"], *(item[name] for name in names))
-        record.done[proof.path] = (item["run"], proof)
+        record.done[proof.path] = (listing or item["run"], proof)
     elif "upload" in item:
         names = ("id", "size", "sha256", "part_size", "key")
         record.uploads[item["id"]] = OpenUpload(item["upload"], *(item[name] for name in names))
@@ -78,15 +104,51 @@ def _apply(record: Record, item: dict[str, Any]) -> None:
         record.uploads.pop(item["closed"], None)
 
 
+def mark_listing(path: Path, run: str) -> None:
+    """Note that what follows is later than the listing of the inventory ``run``."""
+    line = json.dumps({"listing": run}, separators=(",", ":")).encode()
+    with path.open("ab") as file:
+        file.write(b"\n" + line + b"\n")
+
+
 class Journal:
-    """The open journal of one running job; safe to use from several threads."""
+    """The open journal of one running job; safe to use from several threads.
+
+    SLURM may run one job twice, and a Snakemake that was killed leaves its jobs at work: a second
+    copy waits until the first has ended, and then finds in the journal what is done. Copies that
+    cannot see each other's lock, or are silent for long, work side by side: slower, not wrong.
+    """
 
     def __init__(self, path: Path, run: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         self._run = run
+        self._wait_for_turn(path)
         if os.fstat(self._file).st_size:
             os.write(self._file, b"\n")  # ends the line a kill may have torn
+
+    def _wait_for_turn(self, path: Path) -> None:
+        """Take the lock, which goes with this process; while another copy of the job holds it,
+        wait as long as the journal grows."""
+        size, since = -1, time.monotonic()
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                pass
+            except OSError as error:  # a file system without locks
+                log.info("%s cannot be locked: %s", path, error.strerror)
+                return
+            if size < 0:
+                log.info("another copy of this job is at work; waiting for it")
+            now = os.fstat(self._file).st_size
+            if now != size:
+                size, since = now, time.monotonic()
+            elif time.monotonic() - since > SILENT_SECONDS:
+                log.warning("another copy of this job is silent; going on beside it")
+                return
+            time.sleep(POLL_SECONDS)
 
     def __enter__(self) -> Journal:
         return self

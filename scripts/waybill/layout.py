@@ -57,6 +57,10 @@ class Layout:
     def journal(self, dataset: str, batch: str) -> Path:
         return self.root / "journal" / dataset / f"{batch}.jsonl"
 
+    def kept_marker(self, dataset: str, batch: str) -> Path:
+        """The last marker once more: Snakemake removes the other before it runs a job again."""
+        return self.root / "journal" / dataset / f"{batch}.tsv"
+
     def cache(self, dataset: str, batch: str) -> Path:
         return self.root / "cache" / dataset / f"{batch}.tsv"
 

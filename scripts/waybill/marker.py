@@ -42,3 +42,9 @@ def read(path: Path) -> Iterator[Proof]:
     """The proofs of a marker."""
     for r in rows(path, COLUMNS):
         yield Proof(unescape(r[0]), unescape(r[1]), int(r[2]), int(r[3]), *r[4:])
+
+
+def read_if_any(path: Path) -> Iterator[Proof]:
+    """The proofs of a marker; none when there is no such file."""
+    if path.exists():
+        yield from read(path)

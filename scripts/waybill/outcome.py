@@ -90,7 +90,7 @@ def _moved(layout: Layout, batches: list[tuple[str, str]], run: str) -> tuple[in
     """Files and bytes that were moved in this run, told by the journals."""
     files = size = 0
     for dataset, batch in batches:
-        for written, proof in journal.read([layout.journal(dataset, batch)]).done.values():
+        for written, proof in journal.read([layout.journal(dataset, batch)], run).done.values():
             if written == run:
                 files += 1
                 size += proof.size

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import config as configuration
-from waybill import outcome
+from waybill import outcome, state
 from waybill.config import Transfer
 from waybill.errors import (
     EXIT_CONFIG,
@@ -41,8 +41,11 @@ class Run:
         self.transfers = transfers
         self.start = str(config.get("start", time.time_ns()))
         self._workflow = workflow
+        self._taken = "start" in config  # the inventory is taken for granted
         self._fused = bool(config.get("one_job_per_batch"))
         self._locks: list[int] = []
+        # The inventory before that of this run, for each transfer whose new one is awaited.
+        self._before: dict[str, str | None] = {}
         self._interrupted = False
 
     @classmethod
@@ -143,13 +146,40 @@ class Run:
     def _one_job(self) -> bool:
         """Whether one job does checksum, diff and upload: as the profile asks, unless the targets
         only look."""
+        return self._fused and not self._only_looks
+
+    @property
+    def _only_looks(self) -> bool:
         targets = set(self._workflow.dag_settings.targets)
-        return self._fused and not (targets and targets <= _LOOKING)
+        return bool(targets) and targets <= _LOOKING
 
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
         self._check_triggers()
         checkpoints.inventory.get(results=wildcards.results, transfer=wildcards.transfer)
-        return Layout(self.transfers[wildcards.transfer].results)
+        layout = Layout(self.transfers[wildcards.transfer].results)
+        if self._before.get(wildcards.transfer) is not None:
+            self._await_inventory(wildcards.transfer, layout)
+        return layout
+
+    def _await_inventory(self, name: str, layout: Layout) -> None:
+        """Wait until the tables of the inventory that has just been taken are all to be seen: a
+        shared file system may show those of another node late, and for a while the old ones."""
+        end = time.monotonic() + self._workflow.execution_settings.latency_wait
+        while True:
+            now = state.read(layout)
+            batches = {f"{dataset}/{batch}" for dataset, batch in layout.batches()}
+            if now.run != self._before[name]:
+                if len(batches) == now.batches and batches.issuperset(now.open):
+                    self._before[name] = None
+                    return
+            if time.monotonic() > end:
+                print(
+                    f"waybill: {name}: FAILED the inventory is not to be seen in {layout.root}"
+                    " after `latency-wait` seconds; give it more and run again",
+                    file=sys.stderr,
+                )
+                sys.exit(EXIT_FAILED)
+            time.sleep(0.5)
 
     def _check_triggers(self) -> None:
         """Refuse a run that would not look: the inventory follows a param that always differs."""
@@ -179,9 +209,17 @@ class Run:
             except WaybillError as error:
                 print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
                 sys.exit(error.exit_code)
+            except OSError as error:
+                where = error.filename or layout.root
+                print(f"waybill: {transfer.name}: {where}: {error.strerror}", file=sys.stderr)
+                sys.exit(EXIT_FAILED)
+            if not self._taken:
+                self._before[transfer.name] = state.read(layout).run
             # Snakemake copies an output marked `update` before its job and stumbles over the copy
             # that a killed run left; the folder itself is whole at every moment.
             self._workflow.persistence.cleanup_backup(layout.inventory)
+            if self._only_looks:  # the plan of now is asked for, not that of the last move
+                layout.plan.unlink(missing_ok=True)
 
     def _interrupt(self, _number: int, _frame: object) -> None:
         self._interrupted = True
@@ -198,7 +236,10 @@ class Run:
             codes.append(code)
             for line in lines:
                 print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
-        code = outcome.worst(codes) or (0 if success else EXIT_FAILED)
+        code = outcome.worst(codes)
+        if not code and not success:
+            print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
+            code = EXIT_FAILED
         if code:
             sys.exit(code)
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
+import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,8 @@ from waybill.failures import Failure
 from waybill.layout import Layout
 
 log = logging.getLogger("waybill")
+
+_STARTED = time.monotonic()
 
 
 def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
@@ -40,10 +46,11 @@ def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
     try:
         failures.write(task.failure_record, [])
         stage(task)
+        _log_cost()
     except WaybillError as error:
         _fail(task, error)
     except OSError as error:
-        _fail(task, WaybillError(_os_error(error)))
+        _fail(task, WaybillError(_os_error(error, task.layout.root)))
     except KeyboardInterrupt:
         _end(EXIT_INTERRUPTED)
     except BaseException as error:
@@ -52,14 +59,24 @@ def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
         _fail(task, WaybillError(f"{what}; please report it with {snakemake.log[0]}"))
 
 
+def _log_cost() -> None:
+    """What the job cost, as the last line of its log. (Snakemake's ``benchmark`` asks the system
+    for it all along and takes 20 ms of the main process for each job.)"""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    wall = time.monotonic() - _STARTED
+    cpu = used.ru_utime + used.ru_stime
+    kib = used.ru_maxrss  # counts the parent's pages up to the exec
+    if (status := Path("/proc/self/status")).exists():
+        kib = int(re.findall(r"VmHWM:\s*(\d+)", status.read_text(encoding="utf-8"))[0])
+    log.info("cost: %.2f s, CPU %.2f s, peak %.0f MiB", wall, cpu, kib / 1024)
+
+
 def _fail(task: stages.Task, error: WaybillError) -> None:
     if not isinstance(error, stages.ReportedError):
         failure = Failure.of(error)
         log.error("%s", failure)
-        try:
+        with suppress(OSError):  # on a full disk the line above has to do
             failures.write(task.failure_record, [failure])
-        except OSError as second:
-            log.error("%s", _os_error(second))
     _end(error.exit_code)
 
 
@@ -79,14 +96,15 @@ def _end_on_signals() -> None:
     signal.signal(signal.SIGINT, end)
 
 
-def _os_error(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}the disk of the results folder is full; make room and run again"
-    return f"{where}{error.strerror or error}"
+def _os_error(error: OSError, results: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        why = os.strerror(error.errno)
+        return f"{results}: the results folder is full ({why}); make room and run again"
+    return f"{error.filename or results}: {error.strerror or error}"
 
 
 def _log_to(path: Path, name: str) -> None:
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if os.environ.get("WAYBILL_DEBUG") else logging.INFO)
     console = logging.StreamHandler()
@@ -96,7 +114,7 @@ def _log_to(path: Path, name: str) -> None:
     try:
         file = logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError as error:
-        log.error("%s", _os_error(error))
+        log.error("%s", _os_error(error, path))
         _end(EXIT_FAILED)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.addHandler(file)

@@ -27,6 +27,8 @@ PLAN_COLUMNS = (
     "dataset", "status", "action", "path", "size", "mtime_ns", "sha256", "reason",
 )  # fmt: skip
 
+PROVEN = "proven by its marker"
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -56,7 +58,7 @@ def inventory(task: Task) -> None:
     log.info(
         "%d files, %d bytes in %d batches, %d not proven; %d held back, %d refused, %d skipped,"
         " %d only at the destination",
-        seen.files, seen.bytes, seen.batches, seen.pending,
+        seen.files, seen.bytes, seen.batches, len(seen.open),
         seen.held, seen.refused, seen.skipped, seen.only_at_destination,
     )  # fmt: skip
 
@@ -106,15 +108,24 @@ def compare(task: Task) -> None:
 
 
 def plan(task: Task) -> None:
-    """Every entry of the transfer with its status, in the order of the paths."""
+    """Every entry of the transfer with its status, in the order of the paths.
+
+    The diff table of a proven batch tells of the time before it moved; its entries are ``=``.
+    """
     layout = task.layout
     seen = state.read(layout)
+    open_ = set(seen.open)
 
     def lines() -> Iterator[str]:
         for dataset in seen.datasets:
             tables = [layout.diff(d, b) for d, b in layout.batches() if d == dataset]
             for table in sorted(tables, key=_first_path):
+                proven = f"{dataset}/{table.stem}" not in open_ and not _is_newer(
+                    table, layout.marker(dataset, table.stem), task.transfer
+                )
                 for d in diff.read_table(table):
+                    if proven:
+                        d = d._replace(status=diff.UNCHANGED, action=diff.KEEP, reason=PROVEN)
                     yield "\t".join(
                         (dataset, d.status, d.action, escape(d.path), str(d.size),
                          str(d.mtime_ns), d.sha256, d.reason)
@@ -125,6 +136,14 @@ def plan(task: Task) -> None:
                 yield "\t".join((dataset, status, "", path, size, "", "", reason))
 
     write_atomic(layout.plan, render(PLAN_COLUMNS, lines()))
+
+
+def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
+    """Whether a diff table asks for a proven batch to be moved again: one made since then, when
+    everything is to be sent always."""
+    if transfer.overwrite != "always":
+        return False
+    return not proof.exists() or table.stat().st_mtime_ns > proof.stat().st_mtime_ns
 
 
 def _first_path(table: Path) -> str:
@@ -148,8 +167,13 @@ def upload(task: Task) -> None:
     now = state.read(layout)
     items = list(diff.read_table(layout.diff(dataset, batch)))
     journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
-    record = journal.read(journals)
     with journal.Journal(journals[-1], now.run) as open_journal:
+        record = journal.read(journals, now.run)
+        if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
+            # A job that Snakemake repeats for a reason of its own: the inventory found the marker
+            # right, and the diff may be older than the marker.
+            kept = marker.read_if_any(layout.kept_marker(dataset, batch))
+            record.done.update((proof.path, (now.run, proof)) for proof in kept)
         uploader = Uploader(task.transfer, open_journal, record, now.run, now.accelerate)
         outcome = uploader.run(items)
     log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
@@ -163,7 +187,9 @@ def upload(task: Task) -> None:
         for failure in outcome.failed:
             log.error("%s", failure)
         raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
-    marker.write(layout.marker(dataset, batch), [outcome.proofs[item.path] for item in items])
+    proofs = [outcome.proofs[item.path] for item in items]
+    marker.write(layout.kept_marker(dataset, batch), proofs)
+    marker.write(layout.marker(dataset, batch), proofs)
 
 
 class ReportedError(WaybillError):

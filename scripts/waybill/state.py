@@ -20,8 +20,8 @@ class State:
 
     ``run`` names this inventory: a journal record that carries it was written later than the
     listing. ``inherits`` maps ``dataset/batch`` to the batches its entries stood in before.
-    ``batches`` and ``pending`` count the batches and those without a proof; ``bytes`` is the
-    size of the selection.
+    ``batches`` counts the batches, ``open`` names those without a proof (``dataset/batch``);
+    ``bytes`` is the size of the selection.
     """
 
     destination: str = ""
@@ -31,12 +31,12 @@ class State:
     files: int = 0
     bytes: int = 0
     batches: int = 0
-    pending: int = 0
     held: int = 0
     skipped: int = 0
     refused: int = 0
     only_at_destination: int = 0
     accelerate: bool = False
+    open: list[str] = field(default_factory=list)
     inherits: dict[str, list[str]] = field(default_factory=dict)
 
 

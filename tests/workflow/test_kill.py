@@ -60,7 +60,7 @@ class Killing:
         sent = [
             (r.key, r.sha256) for r in requests if r.op == "PutObject" and not is_manifest(r.key)
         ]
-        assert self.finished.isdisjoint(sent)
+        assert not self.finished.intersection(sent)
         assert len(set(sent)) == len(sent)
         if any(r.op in ("CreateMultipartUpload", "UploadPart") for r in requests):
             assert (f"data/{BIG}", big) not in self.finished

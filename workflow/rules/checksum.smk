@@ -8,8 +8,6 @@ rule checksum:
         "{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
     log:
         "{results}/{transfer}/logs/checksum/{dataset}/{batch}.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/checksum/{dataset}/{batch}.tsv"
     conda:
         "../../environment.yml"
     message:

@@ -14,8 +14,6 @@ rule diff:
         "{results}/{transfer}/diff/{dataset}/{batch}.tsv",
     log:
         "{results}/{transfer}/logs/diff/{dataset}/{batch}.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/diff/{dataset}/{batch}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -37,8 +35,6 @@ rule gather_plan:
         "{results}/{transfer}/plan.tsv",
     log:
         "{results}/{transfer}/logs/plan.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/plan.tsv"
     conda:
         "../../environment.yml"
     message:

@@ -6,8 +6,6 @@ checkpoint inventory:
         update(directory("{results}/{transfer}/inventory")),
     log:
         "{results}/{transfer}/logs/inventory.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/inventory.tsv"
     conda:
         "../../environment.yml"
     resources:

@@ -13,8 +13,6 @@ rule manifest:
         "{results}/{transfer}/manifests/{dataset}.json",
     log:
         "{results}/{transfer}/logs/manifest/{dataset}.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/manifest/{dataset}.tsv"
     conda:
         "../../environment.yml"
     message:
@@ -30,8 +28,6 @@ rule publish:
         "{results}/{transfer}/published/{dataset}.json",
     log:
         "{results}/{transfer}/logs/publish/{dataset}.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/publish/{dataset}.tsv"
     conda:
         "../../environment.yml"
     params:

@@ -18,8 +18,6 @@ rule summary:
         ),
     log:
         "{results}/{transfer}/logs/summary.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/summary.tsv"
     conda:
         "../../environment.yml"
     message:
@@ -39,8 +37,6 @@ rule plan_page:
         ),
     log:
         "{results}/{transfer}/logs/plan_page.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/plan_page.tsv"
     conda:
         "../../environment.yml"
     message:

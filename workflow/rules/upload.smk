@@ -8,8 +8,6 @@ rule upload:
         "{results}/{transfer}/markers/{dataset}/{batch}.tsv",
     log:
         "{results}/{transfer}/logs/upload/{dataset}/{batch}.log",
-    benchmark:
-        "{results}/{transfer}/benchmarks/upload/{dataset}/{batch}.tsv"
     conda:
         "../../environment.yml"
     resources:

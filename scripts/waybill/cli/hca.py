@@ -14,7 +14,7 @@ from waybill.cli.hca_arguments import PROGRAM, Wish, parse
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
-from waybill.cli.terminal import Screen, asks, guarded, printable, visible
+from waybill.cli.terminal import Screen, asks, guarded, printable, size_text, visible
 from waybill.config import Transfer
 from waybill.config_check import toml
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
@@ -24,7 +24,6 @@ from waybill.presets import PresetError
 from waybill.presets.hca import BUCKETS, REGION, network
 from waybill.published import published_key
 from waybill.tables import write_atomic
-from waybill.units import format_size
 
 NAME = "hca"  # of the only transfer
 
@@ -62,17 +61,17 @@ def sync(screen: Screen, wish: Wish) -> int:
         env["WAYBILL_DEBUG"] = "1"
     log = home / "snakemake.log"
     log.unlink(missing_ok=True)
-    launch = Launch(home, "config.toml", log, env=env, echo=_stderr if wish.debug else None)
+    launch = Launch(home, "config.toml", log, env=env, echo=screen.note if wish.debug else None)
     if wish.verbose or wish.debug:
-        _stderr(f"state {home}")
-        _stderr(f"log   {log}")
+        screen.note(f"state {home}")
+        screen.note(f"log   {log}")
     session = Session(screen, launch, {NAME: layout})
     try:
         return _plan_and_run(screen, wish, session, transfer)
     finally:
         if wish.debug:
             for line in session.logs():
-                _stderr(line)
+                screen.note(line)
 
 
 def _plan_and_run(screen: Screen, wish: Wish, session: Session, transfer: Transfer) -> int:
@@ -117,15 +116,15 @@ def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, 
     if plan.moves:
         files, size = session.moved(plans)
         count = str(files) if files == len(plan.moves) else f"{files} of {len(plan.moves)}"
-        screen.line(f"Uploaded {count} file(s), {format_size(size)}, to {transfer.url}")
+        screen.line(f"Uploaded {count} file(s), {size_text(size)}, to {transfer.url}")
+        if files < len(plan.moves):
+            screen.line("No new manifest: it is published when every file has arrived")
     key = published_key(layout.publication(dataset))
     if key and key != before:
         screen.line(f"Manifest s3://{transfer.bucket}/{key}")
         copy = transfer.folder / key.rpartition("/")[2]
         if copy.exists():
             screen.line(f"Its copy {printable(str(copy))}")
-    elif ended.code and not key:
-        screen.line("No manifest: it is published when every file has arrived")
     return ended.code
 
 
@@ -286,10 +285,6 @@ def config_show(screen: Screen, wish: Wish) -> int:
     for label, text in rows:
         screen.line(f"{label:<14} {printable(text)}")
     return EXIT_OK
-
-
-def _stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

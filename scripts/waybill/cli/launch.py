@@ -39,6 +39,7 @@ class Said(NamedTuple):
 class Ended:
     """A run of Snakemake that has ended; ``signal`` is what ended it from this side, or 0."""
 
+    target: str
     code: int
     said: list[Said]
     signal: int = 0
@@ -67,8 +68,8 @@ class Launch:
             said = list(self._listen(child, log, tick))
             code = child.wait()
         if child.signal:
-            return Ended(_code_of(child.signal), said, child.signal)
-        return Ended(code if code in _PASSED_ON else EXIT_FAILED, said)
+            return Ended(target, _code_of(child.signal), said, child.signal)
+        return Ended(target, code if code in _PASSED_ON else EXIT_FAILED, said)
 
     def _arguments(self, target: str, transfers: list[str]) -> list[str]:
         root = project_root()

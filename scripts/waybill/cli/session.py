@@ -62,9 +62,8 @@ class Session:
                 raise WaybillError(f"{name}: another run has looked here meanwhile; run again")
         uploading = Uploading([(self.layouts[name], plan) for name, plan in plans.items()])
         moves = any(plan.moves for plan in plans.values())
-        ended = self.launch.run(
-            "all", list(plans), lambda: self.screen.progress(uploading.text() if moves else "...")
-        )
+        text = uploading.text if moves else lambda: "Seeing to the manifest ..."
+        ended = self.launch.run("all", list(plans), lambda: self.screen.progress(text()))
         self.screen.clear()
         return ended
 
@@ -85,7 +84,7 @@ class Session:
             if s.stage and (s.transfer, s.text) not in named
         ]
         if ended.signal:
-            found.append(("", _interrupted(ended.code)))
+            found.append(("", _interrupted(ended)))
         elif ended.code == EXIT_FAILED and not found:
             found += [(s.transfer, s.text) for s in last]
         if ended.code and not found and not last:
@@ -134,6 +133,8 @@ def _megabytes(size: int) -> str:
     return "<0.01" if 0 < size < 5000 else f"{size / 1e6:,.2f}"
 
 
-def _interrupted(code: int) -> str:
-    how = "interrupted" if code == EXIT_INTERRUPTED else "ended by a signal"
+def _interrupted(ended: Ended) -> str:
+    how = "interrupted" if ended.code == EXIT_INTERRUPTED else "ended by a signal"
+    if ended.target == "plan":
+        return f"{how}; nothing uploaded"
     return f"{how}; what has arrived stays proven, the same command goes on from there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import unicodedata
@@ -32,6 +33,15 @@ def width(text: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
     )
+
+
+def size_text(size: float) -> str:
+    """A size in bytes for people, in decimal units as in the table: ``1.5 GB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
@@ -65,9 +75,13 @@ class Screen:
 
     def problem(self, text: str) -> None:
         """One line about what is wrong."""
+        self.note(f"{self._program}: {text}")
+
+    def note(self, text: str) -> None:
+        """One line beside the result."""
         self.clear()
         sys.stdout.flush()
-        print(f"{self._program}: {text}", file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
     def progress(self, text: str) -> None:
         """Show ``text`` in place of the last progress; nothing off a terminal."""
@@ -95,6 +109,9 @@ class Screen:
         except EOFError:
             print(flush=True)
             return ""
+        except KeyboardInterrupt:
+            print(flush=True)
+            raise
 
 
 def asks() -> bool:
@@ -119,7 +136,7 @@ def guarded(program: str, command: Callable[[Screen], int]) -> int:
         screen.problem("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has gone, and with it whom to tell
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -1,0 +1,65 @@
+"""What a person sees, without a run behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from waybill import state
+from waybill.cli.plan import Move, Plan
+from waybill.cli.progress import Uploading
+from waybill.cli.terminal import printable, table, width
+from waybill.journal import Journal, OpenUpload
+from waybill.layout import Layout
+from waybill.marker import Proof
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("sample 1.h5ad", "sample 1.h5ad"),
+        ("é é ß 试.h5ad", "é é ß 试.h5ad"),
+        ("a\tb\nc\\d", r"a\tb\nc\\d"),
+        ("\x1b[2J\x07\x7f\x9b", r"\x1b[2J\x07\x7f\x9b"),
+        ("\u202egnp.h5ad\u2028", r"\u202egnp.h5ad\u2028"),
+        ("\udcff.h5ad", r"\xff.h5ad"),
+    ],
+)
+def test_names_cannot_steer_the_terminal(name: str, shown: str) -> None:
+    assert printable(name) == shown
+
+
+def test_columns_stand_below_each_other() -> None:
+    rows = [("file", "MB"), ("试.h5ad", "1.00"), ("e\u0301.h5ad", "20.00")]
+    lines = table(rows, right={1})
+    assert {width(line) for line in lines} == {14}
+    assert lines[0] == "file        MB"
+
+
+def test_progress_counts_this_run_and_the_parts_that_are_there(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    state.write(layout, state.State(run="now"))
+    moves = [Move(f"f{n}", 100, "", "new", "set", "b0") for n in range(3)]
+    path = layout.journal("set", "b0")
+
+    def proof(name: str) -> Proof:
+        return Proof(name, name, 100, 0, "", "etag", "", "")
+
+    with Journal(path, "earlier") as earlier:
+        earlier.done(proof("f0"))
+    now = 50.0
+    uploading = Uploading([(layout, Plan(moves=moves))], clock=lambda: now)
+    assert uploading.text() == "Uploading: 0 of 3 file(s), 0 B of 300 B (0 %)"
+    with Journal(path, "now") as journal:
+        journal.done(proof("f1"))
+        journal.done(proof("another batch's file that is not in the plan"))
+        journal.upload(OpenUpload("f2", "id", 100, "", 30, "f2"))
+        for number in (1, 4):  # the last part has 10 bytes
+            journal.part("id", number, "etag", "")
+        now += 10
+        assert uploading.arrived() == (1, 100, 140)
+        assert uploading.text().endswith("1 of 3 file(s), 140 B of 300 B (46 %), 14 B/s, 11 s left")
+        journal.closed("id")
+        journal.done(proof("f2"))
+    assert uploading.arrived() == (2, 200, 200)

@@ -1,0 +1,136 @@
+"""The command ``waybill`` over a configuration of the user's own."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from doors import Door, Spoken
+
+from waybill import __version__, config
+from waybill.cli.starter import STARTER
+
+
+@pytest.fixture
+def work(door: Door, tmp_path: Path) -> Path:
+    """A folder with a configuration of three transfers: data, an empty folder, no bucket."""
+    folder = tmp_path / "work"
+    (folder / "config").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    (folder / "config" / "config.toml").write_text(
+        f"""
+[transfers.data]
+source = "{door.data}"
+destination = "s3://{door.bucket}/data/"
+[transfers.1e5]
+source = "{tmp_path}/empty"
+destination = "s3://{door.bucket}/empty/"
+[transfers.lost]
+source = "{door.data}"
+destination = "s3://no-such-bucket-{door.bucket}/"
+"""
+    )
+    # Modules of these names must not be taken out of the folder one works in.
+    (folder / "snakemake.py").write_text("raise SystemExit('not me')\n")
+    return folder
+
+
+def waybill(door: Door, work: Path, *arguments: str, code: int = 0) -> Spoken:
+    return door.run(*arguments, command="main", cwd=work, code=code)
+
+
+def test_plan_run_status(door: Door, work: Path) -> None:
+    for number in range(60):
+        door.write(f"folder/file{number}.bin", 100)
+    assert waybill(door, work, "status", "--transfers", "data").out == "data: no run yet\n"
+
+    said = waybill(door, work, "plan", "--transfers", "data,1e5", "--cores", "1", code=3)
+    assert "file(s)" in said.out
+    rows = [line for line in said.out.splitlines() if "  new  " in line]
+    assert [row.split()[0] for row in rows[:3]] == [f"folder/file{n}.bin" for n in range(3)]
+    assert len(rows) == 50
+    assert "... and 10 more" in said.out
+    assert "all of it: results/data/plan.tsv" in said.out
+    assert door.keys() == []
+
+    said = waybill(door, work, "run", "--transfers", "data", code=2)
+    assert "no terminal" in said.err
+    with door.talk("run", "--transfers", "data", command="main", cwd=work) as talk:
+        talk.expect(f"Upload 60 file(s) to s3://{door.bucket}/data/? [y/N] ")
+        second = waybill(door, work, "plan", "--transfers", "data", code=1)
+        assert f"process {talk.process.pid} on {os.uname().nodename}" in second.err
+        talk.type("n\n")
+        assert "nothing uploaded" in talk.end(0).out
+    assert door.keys() == []
+
+    # One transfer that fails, one without files: the third is done all the same.
+    said = waybill(door, work, "run", "--yes", code=1)
+    assert len(said.puts("data/folder/*")) == 60
+    assert "data: 60 files" in said.out
+    assert "60 moved" in said.out
+    assert said.err.count("does not exist; Waybill never creates buckets") == 1
+    status = waybill(door, work, "status", code=1)
+    assert "data: 60 files, 5.9 KiB: all proven" in status.out
+    assert "lost: FAILED" in status.out
+
+
+def test_config(door: Door, work: Path, tmp_path: Path) -> None:
+    """What it prints is a configuration that means the same; a mistake is named, all at once."""
+    toml = work / "config" / "config.toml"
+    toml.write_text(
+        toml.read_text()
+        + '[defaults]\ntags = {"a b" = "c"}\nexclude = ["*.tmp"]\nverify.sample = "1/7"\n'
+        + "[transfers.data.batch]\nmax_files = 7\n"
+    )
+    hca = f'preset = "hca"\nsource = "{door.data}"\n[transfers.more.hca]\natlas = "gut-v1"\n'
+    toml.write_text(f"{toml.read_text()}[transfers.more]\n{hca}")
+    before = config.load(toml)
+    printed = waybill(door, work, "config").out
+    again = tmp_path / "again.toml"
+    again.write_text(printed)
+    assert config.load(again) == before
+    assert set(tomllib.loads(printed)["transfers"]) == {"data", "1e5", "lost", "more"}
+
+    toml.write_text('[transfers.a]\nsource = "x"\nsecret_key = "hush"\ncompare = "sha1"\n')
+    for command in ("config", "plan", "run", "status"):
+        said = waybill(door, work, command, code=2)
+        assert "destination" in said.err
+        assert "secret_key" in said.err
+        assert '"sha256"' in said.err
+        assert "hush" not in said.err
+    assert not (work / "results").exists()
+    said = waybill(door, work, "plan", "--config", "nowhere.toml", code=2)
+    assert said.err == "waybill: nowhere.toml: no such file\n"
+
+
+def test_init(door: Door, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    waybill(door, new, "init")
+    path = new / "config" / "config.toml"
+    assert path.read_text() == STARTER
+    assert list(config.load(path)) == ["data"]
+    path.write_text("mine")
+    said = waybill(door, new, "init", code=2)
+    assert "is there already" in said.err
+    assert path.read_text() == "mine"
+    waybill(door, new, "init", "other.toml")
+    assert (new / "other.toml").read_text() == STARTER
+
+
+def test_the_starter_is_right_in_all_it_offers(tmp_path: Path) -> None:
+    """With every commented line put to use it still is a configuration."""
+    lines = STARTER.splitlines()
+    used = [line.removeprefix("# ") if " = " in line or "# [" in line else line for line in lines]
+    path = tmp_path / "config.toml"
+    path.write_text("\n".join(used))
+    assert list(config.load(path)) == ["data", "gut"]
+
+
+def test_version_and_usage(door: Door, tmp_path: Path) -> None:
+    assert waybill(door, tmp_path, "--version").out == f"waybill {__version__}\n"
+    for command in ("plan", "run", "status", "config", "init"):
+        assert command in waybill(door, tmp_path).out
+    assert "not a number of cores" in waybill(door, tmp_path, "run", "--cores", "0", code=2).err
