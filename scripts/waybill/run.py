@@ -168,10 +168,10 @@ class Run:
         while True:
             now = state.read(layout)
             batches = {f"{dataset}/{batch}" for dataset, batch in layout.batches()}
-            if now.run != self._before[name]:
-                if len(batches) == now.batches and batches.issuperset(now.open):
-                    self._before[name] = None
-                    return
+            complete = len(batches) == now.batches and batches.issuperset(now.open)
+            if complete and now.run not in ("", self._before[name]):
+                self._before[name] = None
+                return
             if time.monotonic() > end:
                 print(
                     f"waybill: {name}: FAILED the inventory is not to be seen in {layout.root}"

@@ -90,12 +90,21 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
             f"{where}: no AWS region; set `region` in the config", exit_code=EXIT_CONFIG
         )
     if isinstance(error, be.ConnectionError | be.HTTPClientError):
-        endpoint = transfer.endpoint_url or "the S3 endpoint"
+        endpoint = _endpoint(error) or transfer.endpoint_url or "the S3 endpoint"
         return WaybillError(
             f"{where}: cannot reach {endpoint} ({type(error).__name__});"
             " check the network, `endpoint_url` and `region`, and run again"
         )
     return WaybillError(f"{where}: {error}")
+
+
+def _endpoint(error: be.BotoCoreError) -> str:
+    """The host that a failed connection was for, without what else its address may hold."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(str(error.kwargs.get("endpoint_url", "")))
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}" if host else ""
 
 
 def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> str:

@@ -10,7 +10,7 @@ from waybill import state
 from waybill.cli.plan import Move, Plan
 from waybill.cli.progress import Uploading
 from waybill.cli.terminal import printable, table, width
-from waybill.journal import Journal, OpenUpload
+from waybill.journal import Journal, OpenUpload, mark_listing
 from waybill.layout import Layout
 from waybill.marker import Proof
 
@@ -40,14 +40,18 @@ def test_columns_stand_below_each_other() -> None:
 def test_progress_counts_this_run_and_the_parts_that_are_there(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     state.write(layout, state.State(run="now"))
-    moves = [Move(f"f{n}", 100, "", "new", "set", "b0") for n in range(3)]
+    moves = [Move("set", f"f{n}", 100, "", "new") for n in range(3)]
     path = layout.journal("set", "b0")
+    for batch in ("b0", "b1"):
+        layout.local("set", batch).parent.mkdir(parents=True, exist_ok=True)
+        layout.local("set", batch).touch()
 
     def proof(name: str) -> Proof:
         return Proof(name, name, 100, 0, "", "etag", "", "")
 
     with Journal(path, "earlier") as earlier:
         earlier.done(proof("f0"))
+    mark_listing(path, "now")
     now = 50.0
     uploading = Uploading([(layout, Plan(moves=moves))], clock=lambda: now)
     assert uploading.text() == "Uploading: 0 of 3 file(s), 0 B of 300 B (0 %)"

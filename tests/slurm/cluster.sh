@@ -16,7 +16,7 @@ DIR=${WAYBILL_CLUSTER:-${TMPDIR:-/tmp}/waybill-cluster}
 PORT=${WAYBILL_CLUSTER_PORT:-17400}
 NODES=(n1 n2 n3 n4 n5 n6)
 LINK=/etc/slurm/slurm.conf
-export SLURM_CONF=$DIR/slurm.conf
+export WAYBILL_CLUSTER=$DIR SLURM_CONF=$DIR/slurm.conf
 PATH=$PATH:/usr/sbin:/sbin
 
 fail() {
@@ -64,8 +64,8 @@ install_packages() {
 }
 
 # MinJobAge is Slurm's own default; the waits below it are shortened for the tests. Nodes may claim
-# more CPUs and memory than the machine has. Jobs are spread over the nodes (CR_LLN), those of n5
-# and n6 over nodes that a test may lose.
+# more CPUs and memory than the machine has. Jobs are spread over the nodes (CR_LLN); n5 and n6 are
+# for a test that loses one.
 configure() {
     local host
     host=$(hostname -s)
@@ -88,7 +88,6 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory,CR_LLN
 AccountingStorageType=accounting_storage/none
 MinJobAge=300
-KillWait=5
 OverTimeLimit=0
 SlurmdTimeout=10
 SlurmctldTimeout=10
@@ -102,7 +101,7 @@ SlurmctldPidFile=$DIR/run/slurmctld.pid
 SlurmdPidFile=$DIR/run/%n.pid
 SlurmctldLogFile=$DIR/log/slurmctld.log
 SlurmdLogFile=$DIR/log/%n.log
-NodeName=n[1-6] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 6))] CPUs=4 RealMemory=8192
+NodeName=n[1-6] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 6))] CPUs=16 RealMemory=32768
 PartitionName=main    Nodes=n[1-4] Default=YES MaxTime=INFINITE DefaultTime=60
 PartitionName=transfer Nodes=n4    MaxTime=INFINITE DefaultTime=60
 PartitionName=fragile Nodes=n[5-6] MaxTime=INFINITE DefaultTime=60

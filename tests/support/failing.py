@@ -87,7 +87,7 @@ class Fleet:
         return self.ways[name]
 
     def add(self, name: str, files: Mapping[str, bytes], **settings: Any) -> Way:
-        """One more transfer. Keys of ``settings`` are those of the configuration, dots as ``__``."""
+        """One more transfer. Keys of ``settings`` are those of the configuration, dots ``__``."""
         way = Way(
             self.workflow.folder / "in" / name,
             Proxy(self.server_url),

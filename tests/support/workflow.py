@@ -24,7 +24,7 @@ import pandas
 from support.proxy import Proxy, Request
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
-RUN_TIMEOUT_SECONDS = 180
+RUN_TIMEOUT_SECONDS = 300
 
 _FINISHED = re.compile(r"^Finished jobid: \d+ \(Rule: (\w+)\)", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|.)", re.DOTALL)

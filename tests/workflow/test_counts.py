@@ -243,6 +243,15 @@ def test_a_removed_result_is_made_again(small: Small, removed: str, jobs: str) -
     assert set(run.jobs.values()) == {1}
 
 
+def test_a_job_that_snakemake_repeats_sends_nothing(small: Small) -> None:
+    # As after a kill between a marker and the end of its job, or when a script is newer. The diff
+    # tables, made before the data moved, still tell to move it.
+    run = small.run(options=["--forcerun", "upload"])
+    assert run.jobs["upload"] > 1
+    assert run.data_puts == []
+    assert run.operations["HeadObject"] == 0
+
+
 def test_a_touched_file_is_hashed_again_and_not_sent(small: Small) -> None:
     later = time.time_ns() + 60_000_000_000
     os.utime(small.source / "run1/read12.fq", ns=(later, later))

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from support.proxy import (
     wrong_region,
 )
 from support.server import S3Server, env_for
-from support.workflow import Workflow
+from support.workflow import SNAKEFILE, Workflow
 
 ROOM_BYTES = 64 << 10
 ONE = {"a file": b"its bytes"}
@@ -101,7 +103,7 @@ def test_what_refuses_a_listing(ships: Fleet, s3: S3Server) -> None:
         assert len(ships[name].published) == 1
     # The right region is found once in a job, not once in a request.
     assert [r.status for r in ships["follows-400"].proxy.select(op="PutObject")].count(400) <= 2
-    assert run.seconds < 60
+    assert run.seconds < 120
 
     ships.mend()
     ships.settings["no-bucket"]["destination"] = f"s3://{ships.bucket}/no-bucket"
@@ -115,7 +117,7 @@ def test_what_refuses_a_listing(ships: Fleet, s3: S3Server) -> None:
     assert ships["fine"].puts() == []
 
 
-def test_no_credentials(ships: Fleet) -> None:
+def test_no_credentials_and_no_server(ships: Fleet) -> None:
     ships.add("bare", ONE)
     nobody = {k: v for k, v in env_for(ships["bare"].proxy.endpoint_url).items() if "KEY" not in k}
     inherited = {k: os.environ[k] for k in ("PATH", "HOME") if k in os.environ}
@@ -124,11 +126,16 @@ def test_no_credentials(ships: Fleet) -> None:
     the_failure(run, "bare", url, "no AWS credentials found", "AWS_PROFILE", "aws configure")
     ships["bare"].check_nothing_claimed()
     assert ships["bare"].proxy.requests == []
-    # What an earlier run saw is not told again as if it were still so.
     ships.run()
-    blind = ships.run(code=1, env={**inherited, **nobody})
-    assert len(failures(blind, "bare")) == 1
+    assert ships["bare"].marked() == set(ONE)
+    # What that run saw is not told again as if it were still so.
+    port = closed_port()
+    del ships.settings["bare"]["endpoint_url"]
+    ships.workflow.env["AWS_ENDPOINT_URL"] = f"http://user:password@127.0.0.1:{port}/path"
+    blind = ships.run(code=1)
+    the_failure(blind, "bare", url, f"cannot reach http://127.0.0.1:{port} (")
     assert not [line for line in blind.lines if "proven" in line]
+    assert "password" not in blind.output
 
 
 def test_mistakes_in_the_configuration_end_in_2(ships: Fleet) -> None:
@@ -293,3 +300,18 @@ def test_a_full_disk_for_results(ships: Fleet) -> None:
     ships.run(config="transfers=journal")
     assert ships["journal"].puts() == sorted(files - set(sent))
     assert ships["journal"].marked() == files
+
+
+def test_a_log_that_cannot_be_written() -> None:
+    """A full disk for the log of a job: what a user must read is printed, and nothing else."""
+    code = """if True:
+        import logging, pathlib
+        from waybill import stage
+        stage._log_to(pathlib.Path("/dev/full"), "transfer:upload")
+        logging.getLogger("waybill").error("one clear line")
+    """
+    scripts = str(SNAKEFILE.parent / "scripts")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": scripts}, capture_output=True, text=True
+    )
+    assert done.stderr == "waybill: transfer:upload: one clear line\n"

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from support.objects import stored
-from support.proxy import Proxy, Request
+from support.proxy import Delay, Proxy, Request
 from support.server import S3Server
 from support.workflow import Results, Workflow, is_manifest
 
@@ -105,37 +105,58 @@ class Killing:
             assert listed[key] == marked[path]["sha256"] == self.sha256(path)
 
 
+def kill_between_parts(killing: Killing) -> None:
+    """One kill more, which meets the multipart upload: the others come when they come."""
+    slow = killing.proxy.fault(Delay(2), op="UploadPart", after=2)
+    running = killing.workflow.start()
+    deadline = time.monotonic() + 120
+    while sum(r.status == 200 for r in running.requests if r.op == "UploadPart") < 2:
+        assert running.process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    running.kill()
+    killing.proxy.faults.remove(slow)
+    killing.after_kill(running.requests)
+
+
 def test_twenty_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
     proxy.latency = LATENCY_SECONDS
     batches = {"batch.max_files": 45, "batch.max_bytes": "32MiB"}
     work, twin = Workflow(tmp_path / "work", proxy), Workflow(tmp_path / "twin", proxy)
     killing = Killing(work, s3, bucket)
-    # A run that nobody kills tells how long the moments must reach.
+    # A run that nobody kills tells how far the moments must reach.
     twin.configure(t={"source": str(work.source), "destination": f"s3://{bucket}/twin", **batches})
     whole = twin.run()
     assert whole.jobs["upload"] >= 10
+    duration = whole.seconds
     rng = random.Random(SEED)
-    moments = [whole.seconds * (i + rng.random()) / KILLS for i in range(KILLS)]
+    moments = [(i + rng.random()) / KILLS for i in range(KILLS)]  # of a run that does everything
     rng.shuffle(moments)
 
     work.configure(t={"destination": f"s3://{bucket}/data", **batches})
-    runs_to_the_end = 0
+    kill_between_parts(killing)
+    does_everything = False
+    too_short = 0
     while moments:
         running = work.start()
         try:
-            running.process.wait(moments[-1])
+            running.process.wait(moments[-1] * duration)
         except subprocess.TimeoutExpired:
             running.kill()
             killing.after_kill(running.requests)
             moments.pop()
-        else:  # there was less to do than in a whole run
-            running.wait().ended(0)
-            killing.check_sent(running.requests)
-            killing.check_all_right()
-            killing.change_everything()
-            runs_to_the_end += 1
-            assert runs_to_the_end < KILLS, f"no run lasts {moments[-1]:.1f} s"
-            moments[-1] *= 0.9
+            does_everything = False
+            continue
+        # It had less to do than expected: look at it, and give the next one everything to do.
+        ended = running.wait().ended(0)
+        killing.check_sent(ended.requests)
+        killing.check_all_right()
+        killing.change_everything()
+        if does_everything:
+            duration = ended.seconds
+            too_short += 1
+            assert too_short < 10, "the runs take less and less time"
+        does_everything = True
 
     assert killing.halfway["batch"]
     assert killing.halfway["multipart"]

@@ -21,7 +21,7 @@ from support.failing import (
     the_failures,
 )
 from support.objects import keys, stored
-from support.proxy import Proxy
+from support.proxy import Call, Proxy
 from support.server import S3Server
 from support.workflow import Workflow
 
@@ -161,27 +161,34 @@ def test_what_happens_between_the_stages(ships: Fleet, s3: S3Server) -> None:
         assert ships[name].puts() == ["grown", "new-date"]
 
 
-def test_a_file_that_changes_while_it_is_hashed(ships: Fleet, s3: S3Server) -> None:
-    way = ships.add("reading", {"kept": b"1", "grows": b"", "touched": b""})
-    for name in ("grows", "touched"):
-        os.truncate(way.folder / name, 256 << 20)  # takes its time, but no room
-        age(way.folder / name)
-    grows, touched = way.folder / "grows", way.folder / "touched"
+def test_a_file_that_changes_while_it_is_read(ships: Fleet, s3: S3Server) -> None:
+    """``grows`` and ``touched`` while they are hashed, ``sent`` while it is uploaded."""
+    way = ships.add("reading", {"kept": b"1", "grows": b"", "touched": b"", "sent": b""})
+    grows, touched, sent = (way.folder / name for name in ("grows", "touched", "sent"))
+    for path, size in ((grows, 256 << 20), (touched, 256 << 20), (sent, 65 << 20)):
+        os.truncate(path, size)  # takes its time, but no room
+        age(path)
+    way.fault(Call(lambda _: sent.touch()), op="UploadPart", times=1)
     with at_first_read(grows, lambda: grow(grows)), at_first_read(touched, touched.touch):
         run = ships.run(code=1)
     the_failures(
         run,
         "reading",
-        [("grows: changed while it was read; run again",), ("touched: ", CHANGED)],
+        [
+            ("grows: changed while it was read; run again",),
+            ("sent: ", CHANGED),
+            ("touched: ", CHANGED),
+        ],
     )
+    assert set(way.results.checksums()) == {"kept", "sent"}
     way.check_nothing_claimed()
-    assert way.puts() == ["kept"]
+    assert way.puts() == ["kept", "sent"]
     ships.mend()
     for path in (grows, touched):
         os.truncate(path, 10)
     ships.run()
-    check_marked(way, s3, {"kept", "grows", "touched"})
-    assert way.puts() == ["grows", "touched"]
+    check_marked(way, s3, {"kept", "grows", "touched", "sent"})
+    assert way.puts() == ["grows", "touched"]  # what was sent is the file's content after all
 
 
 def test_other_bytes_behind_the_same_size_and_time(ships: Fleet, s3: S3Server) -> None:

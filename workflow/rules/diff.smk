@@ -14,6 +14,7 @@ rule diff:
         "{results}/{transfer}/diff/{dataset}/{batch}.tsv",
     log:
         "{results}/{transfer}/logs/diff/{dataset}/{batch}.log",
+    priority: 1
     conda:
         "../../environment.yml"
     resources:

@@ -8,6 +8,8 @@ rule upload:
         "{results}/{transfer}/markers/{dataset}/{batch}.tsv",
     log:
         "{results}/{transfer}/logs/upload/{dataset}/{batch}.log",
+    # Before the next batch is hashed, so that the second read comes from the page cache.
+    priority: 2
     conda:
         "../../environment.yml"
     resources:

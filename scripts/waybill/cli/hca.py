@@ -65,7 +65,7 @@ def sync(screen: Screen, wish: Wish) -> int:
     if wish.verbose or wish.debug:
         screen.note(f"state {home}")
         screen.note(f"log   {log}")
-    session = Session(screen, launch, {NAME: layout})
+    session = Session(screen, launch, {NAME: transfer})
     try:
         return _plan_and_run(screen, wish, session, transfer)
     finally:

@@ -24,7 +24,9 @@ from waybill.resources import project_root
 TICK_SECONDS = 1.0
 
 _PASSED_ON = {EXIT_OK, EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY, EXIT_INTERRUPTED}
-_SAID = re.compile(r"waybill: (?P<transfer>[\w-]+)(?::(?P<stage>[\w:]+))?: (?P<text>.*)", re.ASCII)
+_SAID = re.compile(
+    r"waybill: (?!FAILED:)(?P<transfer>[\w-]+)(?::(?P<stage>[\w:]+))?: (?P<text>.*)", re.ASCII
+)
 
 
 class Said(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 from waybill import __version__, config, outcome
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
-from waybill.cli.session import Session, plan_lines
+from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.starter import STARTER
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
 from waybill.config import Transfer
@@ -120,7 +120,10 @@ def _session(screen: Screen, given: argparse.Namespace) -> tuple[Session, dict[s
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)
     launch = Launch(here, str(given.config), log, cores=given.cores)
-    return Session.of(screen, launch, transfers), transfers
+    session = Session(screen, launch, transfers)
+    for layout in session.layouts.values():
+        hold_results(layout)
+    return session, transfers
 
 
 def _tell(screen: Screen, failed: list[tuple[str, str]]) -> None:

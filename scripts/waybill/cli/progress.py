@@ -47,12 +47,14 @@ class Uploading:
         self, plans: list[tuple[Layout, Plan]], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._runs: dict[Path, tuple[str, dict[str, int]]] = {}
+        self._journals: dict[Path, tuple[str, dict[str, int]]] = {}
         for layout, plan in plans:
             run = state.read(layout).run
+            sizes: dict[str, dict[str, int]] = {}
             for move in plan.moves:
-                path = layout.journal(move.dataset, move.batch)
-                self._runs.setdefault(path, (run, {}))[1][move.path] = move.size
+                sizes.setdefault(move.dataset, {})[move.path] = move.size
+            for dataset, batch in layout.batches() if sizes else ():
+                self._journals[layout.journal(dataset, batch)] = run, sizes.get(dataset, {})
         self._files = sum(len(plan.moves) for _, plan in plans)
         self._bytes = sum(plan.size for _, plan in plans)
         self._read: dict[Path, tuple[int, tuple[int, int, int]]] = {}
@@ -61,11 +63,9 @@ class Uploading:
 
     def arrived(self) -> tuple[int, int, int]:
         """Files, their bytes, and the bytes with those of unfinished files."""
-        sums = [0, 0, 0]
-        for path in self._runs:
-            for number, count in enumerate(self._arrived(path)):
-                sums[number] += count
-        return sums[0], sums[1], sums[2]
+        counts = [self._arrived(path) for path in self._journals]
+        files, whole, size = (sum(column) for column in zip(*counts, (0, 0, 0), strict=True))
+        return files, whole, size
 
     def text(self) -> str:
         """One line about how far it is."""
@@ -88,10 +88,10 @@ class Uploading:
         return self._read[path][1]
 
     def _look(self, path: Path) -> tuple[int, int, int]:
-        run, sizes = self._runs[path]
-        record = journal.read([path])
+        run, sizes = self._journals[path]
+        record = journal.read([path], run)
         done = {p for p, (written, _) in record.done.items() if written == run and p in sizes}
-        partly: dict[str, int] = {}
+        partly: dict[str, int] = {}  # of each file the upload that was opened last
         for upload in record.uploads.values():
             if upload.path in sizes and upload.path not in done:
                 before = (number - 1 for number in upload.parts)

@@ -12,7 +12,7 @@ from waybill.cli.plan import Plan
 from waybill.cli.progress import Hashing, Uploading
 from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.config import Transfer
-from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
+from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.run import _lock as hold
 
@@ -21,22 +21,18 @@ _FAILED = "FAILED "
 
 @dataclass(slots=True)
 class Session:
-    """One command at work on some transfers; holds their results from the first half to the end
-    of the second, so that no other command plans anew in between."""
+    """One command at work on some transfers, whose results it holds (``hold_results``)."""
 
     screen: Screen
     launch: Launch
-    layouts: dict[str, Layout]
+    transfers: dict[str, Transfer]
+    layouts: dict[str, Layout] = field(init=False)
     _runs: dict[str, str] = field(default_factory=dict)
     _told: set[tuple[str, str]] = field(default_factory=set)
 
-    @classmethod
-    def of(cls, screen: Screen, launch: Launch, transfers: dict[str, Transfer]) -> Session:
-        """A session over ``transfers``. Raises WaybillError when another command is at them."""
-        layouts = {n: Layout(launch.directory / t.results) for n, t in transfers.items()}
-        for layout in layouts.values():
-            hold_results(layout)
-        return cls(screen, launch, layouts)
+    def __post_init__(self) -> None:
+        folder = self.launch.directory
+        self.layouts = {name: Layout(folder / t.results) for name, t in self.transfers.items()}
 
     def plan(self, *, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
         """Run target ``plan``: how it ended, and the plans of the transfers that have one."""
@@ -50,8 +46,9 @@ class Session:
         plans = {}
         for name, layout in self.layouts.items():
             now = state.read(layout)
-            if now.run != before[name] and planning.is_complete(layout):
-                plans[name] = planning.read(layout, forced=forced)
+            # Target plan removes the last plan.tsv first: one that is there is of now.
+            if now.run != before[name] and layout.plan.exists():
+                plans[name] = planning.read(layout.plan, forced=forced)
                 self._runs[name] = now.run
         return ended, plans
 
@@ -85,10 +82,9 @@ class Session:
         ]
         if ended.signal:
             found.append(("", _interrupted(ended)))
-        elif ended.code == EXIT_FAILED and not found:
+        elif ended.code not in (EXIT_OK, EXIT_EMPTY) and not found:
             found += [(s.transfer, s.text) for s in last]
-        if ended.code and not found and not last:
-            found.append(("", f"the workflow ended without a word; see {self.launch.log}"))
+            found.append(("", f"the workflow failed; its log is {self.launch.log}"))
         fresh = [item for item in dict.fromkeys(found) if item not in self._told]
         self._told.update(fresh)
         return fresh
@@ -107,8 +103,11 @@ class Session:
 
 
 def hold_results(layout: Layout) -> None:
-    """Keep other commands from these results until this process ends; a plain Snakemake has a
-    lock of its own. Raises WaybillError when another command holds them."""
+    """Keep other commands from these results until this process ends, so that none plans anew
+    while a question waits; a plain Snakemake has a lock of its own.
+
+    Raises WaybillError when another command holds them.
+    """
     hold(layout.root / ".door.lock")
 
 
