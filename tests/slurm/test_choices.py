@@ -17,7 +17,7 @@ def test_a_plan_moves_nothing_and_transfer_jobs_go_where_they_are_sent(
 ) -> None:
     for i in range(6):
         clone.write(f"f{i}.bin", b"%d" % i * 500)
-    clone.configure(t={"destination": f"s3://{bucket}/data", "batch.max_files": 3})
+    clone.configure(t={"destination": f"s3://{bucket}/data", "batch.max_files": 5})
     planned = clone.start("plan").wait(RUN_SECONDS).ended(0)
     batches = len(clone.results("t").files("diff"))
     assert clone.submitted() == Counter(inventory=1, checksum=batches, diff=batches)
@@ -40,7 +40,7 @@ def test_results_that_are_seen_late(clone: Clone, s3: S3Server, bucket: str) -> 
     eight seconds; the nodes see it as it is. Listings of folders are not kept."""
     for i in range(40):
         clone.write(f"f{i:02}.bin", random.Random(i).randbytes(2000))
-    clone.configure(t={"destination": f"s3://{bucket}/data", "batch.max_files": 15})
+    clone.configure(t={"destination": f"s3://{bucket}/data", "batch.max_files": 30})
     late = ",".join(f"{kind}_timeout=8" for kind in ("entry", "attr", "negative"))
     script = 'bindfs -o "$0" "$PWD" "$PWD" && cd "$PWD" && "$@"; code=$?; cd / && umount "$OLDPWD"'
     enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{script}; exit $code"]
@@ -60,7 +60,7 @@ def test_a_pilot_job_runs_all_of_it_and_goes_on_where_it_was_cut_off(
     for i in range(30):
         clone.write(f"f{i:02}.bin", random.Random(i).randbytes(2000))
     clone.write("big.bin", mebibyte * 100)
-    clone.configure(t={"destination": f"s3://{bucket}/data", "batch.max_files": 10})
+    clone.configure(t={"destination": f"s3://{bucket}/data", "batch.max_files": 20})
     hold = Hold(clone.proxy, lambda r: (r.part or 0) > 4)
     pilot = ["--cpus-per-task=2", "--time=10", "workflow/profiles/slurm/pilot.sh"]
     first = sbatch(clone, *pilot)
