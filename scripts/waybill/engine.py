@@ -75,7 +75,7 @@ class Pace:
             self._sleep(start - now)
 
 
-def _intact(call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+def intact(call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
     """The answer to a request that is sent again when S3 finds its body damaged, which botocore's
     own retries leave alone."""
     for _ in range(DAMAGED_ATTEMPTS - 1):
@@ -100,7 +100,7 @@ class BotoEngine:
         self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
     ) -> Stored:
         self._pace.spend(len(body))
-        answer = _intact(
+        answer = intact(
             self.client.put_object,
             Key=key,
             Body=body,
@@ -113,7 +113,7 @@ class BotoEngine:
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         self._pace.spend(len(body))
-        answer = _intact(
+        answer = intact(
             self.client.upload_part,
             Key=key,
             UploadId=upload_id,

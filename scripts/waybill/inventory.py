@@ -220,7 +220,7 @@ class _Update:
             return known
         for proof in self._proofs(old):
             there = both.get(proof.path)
-            if there and (there.size, there.etag) == (proof.size, proof.etag):
+            if there and (there.size, there.etag) == (proof.size, proof.etag) and proof.sha256:
                 known[proof.path] = proof.sha256
         if not wanted <= known.keys():
             published = known_sha256(self.transfer, self.control, self.remote.published)

@@ -64,7 +64,7 @@ def _file(transfer: Transfer, proof: Proof) -> dict[str, Any]:
         "filename": proof.path,
         "path": f"{transfer.folder}/{proof.path}",
         "size_bytes": proof.size,
-        "sha256": proof.sha256,
+        "sha256": proof.sha256 or None,
         "modified_at": modified,
         "last_modified": modified,
         "key": proof.key,

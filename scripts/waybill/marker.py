@@ -1,8 +1,9 @@
 """Markers: proof that a batch has moved, written last and whole.
 
 ``markers/{dataset}/{batch}.tsv``: ``path``, ``key``, ``size`` bytes, ``mtime_ns`` of the file,
-``sha256`` hex, ``etag`` without quotes, ``version_id`` or empty, ``time`` (UTC, ISO 8601) when the
-object was written or, for one that was there already, last modified.
+``sha256`` hex (empty where ``compare`` looked at size or time only), ``etag`` without quotes,
+``version_id`` or empty, ``time`` (UTC, ISO 8601) when the object was written or, for one that was
+there already, last modified.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def _progress(transfer: Transfer, layout: Layout, seen: state.State) -> str:
     moved = _moved(layout, batches, seen.run)
     what = f"; {moved[0]} moved, {format_size(moved[1])}" if moved[0] else "; nothing to move"
     if not open_:
-        return f"{size}: all proven in {transfer.url}{what}"
+        all_ = "these are" if seen.refused else "all"
+        return f"{size}: {all_} proven in {transfer.url}{what}"
     if moved[0]:
         return f"{size}: {len(batches) - len(open_)} of {len(batches)} batches proven{what}"
     if layout.plan.exists():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as be
 
-from waybill.engine import base64_sha256, stored
+from waybill.engine import base64_sha256, intact, stored
 from waybill.published import manifest_name
 from waybill.s3 import make_client, write_arguments
 from waybill.s3_errors import explain
@@ -34,7 +34,8 @@ def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[st
     sha256 = hashlib.sha256(body).hexdigest()
     try:
         answer = stored(
-            make_client(transfer).put_object(
+            intact(
+                make_client(transfer).put_object,
                 Key=key,
                 Body=body,
                 ContentType="application/json",

@@ -83,6 +83,7 @@ def _read(data: bytes, url: str) -> dict[str, tuple[int, str, str]] | None:
                 file["sha256"],
             )
             for file in manifest["files"]
+            if file["sha256"]
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

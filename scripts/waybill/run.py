@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import signal
@@ -10,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from waybill import config as configuration
@@ -24,6 +22,7 @@ from waybill.errors import (
     WaybillError,
 )
 from waybill.layout import Layout
+from waybill.lock import lock
 
 DEFAULT_TOML = "config/config.toml"
 
@@ -205,7 +204,7 @@ class Run:
         for transfer in self.transfers.values():
             layout = Layout(transfer.results)
             try:
-                self._locks.append(_lock(layout.lock))
+                self._locks.append(lock(layout.lock))
             except WaybillError as error:
                 print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
                 sys.exit(error.exit_code)
@@ -246,23 +245,3 @@ class Run:
 
 def _any_of(words: Iterable[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(words))
-
-
-def _lock(path: Path) -> int:
-    """Hold ``path`` locked until this process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise WaybillError(f"{path.parent}: cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise WaybillError(
-            f"{path.parent}: another run is at work here ({holder}); wait until it has ended"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
-    return descriptor

@@ -38,6 +38,7 @@ def test_defaults():
     assert presets.apply("hca", {"hca": {"atlas": "msk-v1"}}) == {
         "destination": "s3://hca-atlas-tracker-data/musculoskeletal/msk-v1/source-datasets/",
         "include": ["/*.h5ad"],
+        "exclude": ["*/"],
         "publish": "../manifests/",
         "region": "us-east-1",
     }

@@ -201,7 +201,6 @@ def _toml(wish: Wish, folder: Path, overwrite: str) -> str:
     settings = {
         "preset": "hca",
         "source": str(folder).replace("$", "$$"),
-        "exclude": ["*/"],  # nested files are none of ours, so nested folders are not entered
         "overwrite": overwrite,
         "hca.atlas": wish.atlas,
         "hca.folder": wish.folder,

@@ -14,7 +14,7 @@ from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.config import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.layout import Layout
-from waybill.run import _lock as hold
+from waybill.lock import lock
 
 _FAILED = "FAILED "
 
@@ -108,7 +108,7 @@ def hold_results(layout: Layout) -> None:
 
     Raises WaybillError when another command holds them.
     """
-    hold(layout.root / ".door.lock")
+    lock(layout.root / ".door.lock")
 
 
 def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None = None) -> list[str]:

@@ -83,6 +83,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "destination": f"s3://{bucket}/{network(atlas)}/{atlas}/{folder}/",
         "include": ["/*.h5ad"],
+        "exclude": ["*/"],  # what lies deeper is none of the atlas's: do not walk it
         "publish": "../manifests/",
     }
     if not {"endpoint_url", "destination"} & settings.keys() and "bucket" not in hca:
