@@ -30,7 +30,7 @@ DEFAULT_TOML = "config/config.toml"
 _OWN_KEYS = {"toml", "transfers", "start", "waybill", "defaults", "one_job_per_batch"}
 
 # Targets that look and do not move.
-_LOOKING = {"plan", "report"}
+_LOOKING = ("plan", "report", "/plan.tsv", "/report/plan.html")
 
 
 class Run:
@@ -150,7 +150,7 @@ class Run:
     @property
     def _only_looks(self) -> bool:
         targets = set(self._workflow.dag_settings.targets)
-        return bool(targets) and targets <= _LOOKING
+        return bool(targets) and all(target.endswith(_LOOKING) for target in targets)
 
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
         self._check_triggers()

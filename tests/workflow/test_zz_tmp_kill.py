@@ -1,0 +1,167 @@
+"""``kill -9`` of the whole process group, again and again: nothing is lost, nothing sent twice."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+from support.objects import stored
+from support.proxy import Delay, Proxy, Request
+from support.server import S3Server
+from support.workflow import Results, Workflow, is_manifest
+
+KILLS = 20
+SEED = 20
+FILES = 300
+BIG = "big.h5ad"
+BIG_BYTES = 70 << 20  # above the limit for multipart, in five parts
+LATENCY_SECONDS = 0.1  # so that kills meet uploads under way
+
+
+def random_bytes(seed: object, size: int) -> bytes:
+    return random.Random(str(seed)).randbytes(size)
+
+
+class Killing:
+    """One folder whose runs are killed, and what is known to be finished."""
+
+    def __init__(self, workflow: Workflow, s3: S3Server, bucket: str) -> None:
+        self.workflow, self.s3, self.bucket = workflow, s3, bucket
+        self.proxy = workflow.proxy
+        self.content: dict[str, bytes] = {}
+        self.finished: set[tuple[str, str]] = set()  # (key, sha256), by the journals
+        self.halfway = {"batch": 0, "multipart": 0}
+        self.generation = 0
+        self.change_everything()
+
+    @property
+    def results(self) -> Results:
+        return self.workflow.results("t")
+
+    def change_everything(self) -> None:
+        """Other bytes in every file, so that a run has everything to do again."""
+        self.generation += 1
+        for i in range(FILES):
+            self.content[f"plate{i % 7}/well{i:03}.csv"] = random_bytes((self.generation, i), 2000)
+        self.content[BIG] = random_bytes((self.generation, BIG), BIG_BYTES)
+        for path, data in self.content.items():
+            self.workflow.write(path, data)
+
+    def sha256(self, path: str) -> str:
+        return hashlib.sha256(self.content[path]).hexdigest()
+
+    def check_sent(self, requests: list[Request]) -> None:
+        """Nothing was sent that a journal told to be finished before, and nothing twice."""
+        big = self.sha256(BIG)
+        sent = [
+            (r.key, r.sha256) for r in requests if r.op == "PutObject" and not is_manifest(r.key)
+        ]
+        assert not self.finished.intersection(sent)
+        assert len(set(sent)) == len(sent)
+        if any(r.op in ("CreateMultipartUpload", "UploadPart") for r in requests):
+            assert (f"data/{BIG}", big) not in self.finished
+
+    def after_kill(self, requests: list[Request]) -> None:
+        """What must hold however a run ended; ``requests`` are those of the killed run."""
+        while any(r.seconds is None for r in requests):  # the server ends what has reached it
+            time.sleep(0.01)
+        self.check_sent(requests)
+        client = self.s3.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="data/")
+        there = {
+            o["Key"]: (o["ETag"].strip('"'), o["Size"])
+            for p in pages
+            for o in p.get("Contents", ())
+        }
+        marked = self.results.all("markers")
+        for row in marked.values():
+            assert there[row["key"]] == (row["etag"], int(row["size"]))
+        done, uploads = {}, set()
+        for record in self.results.journal():
+            if "done" in record:
+                done[record["key"]] = record["sha256"]
+            elif "upload" in record:
+                uploads.add(record["id"])
+            elif "closed" in record:
+                uploads.discard(record["closed"])
+        self.finished |= done.items()
+        self.finished |= {(row["key"], row["sha256"]) for row in marked.values()}
+        self.halfway["batch"] += bool(done.keys() - {row["key"] for row in marked.values()})
+        self.halfway["multipart"] += bool(uploads)
+
+    def check_all_right(self) -> None:
+        """Every object, the markers and the manifest hold what the files hold."""
+        marked = self.results.all("markers")
+        listed = {f["key"]: f["sha256"] for f in self.results.manifest()["files"]}
+        assert marked.keys() == self.content.keys()
+        assert len(listed) == len(self.content)
+        for path, data in self.content.items():
+            key = f"data/{path}"
+            assert stored(self.s3, self.bucket, key) == data
+            assert listed[key] == marked[path]["sha256"] == self.sha256(path)
+
+
+def kill_between_parts(killing: Killing) -> None:
+    """One kill more, which meets the multipart upload: the others come when they come."""
+    slow = killing.proxy.fault(Delay(2), op="UploadPart", after=2)
+    running = killing.workflow.start()
+    deadline = time.monotonic() + 120
+    while sum(r.status == 200 for r in running.requests if r.op == "UploadPart") < 2:
+        assert running.process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    running.kill()
+    killing.proxy.faults.remove(slow)
+    killing.after_kill(running.requests)
+
+
+def test_twenty_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
+    proxy.latency = LATENCY_SECONDS
+    batches = {"batch.max_files": 45, "batch.max_bytes": "32MiB"}
+    work, twin = Workflow(tmp_path / "work", proxy), Workflow(tmp_path / "twin", proxy)
+    killing = Killing(work, s3, bucket)
+    # A run that nobody kills tells how far the moments must reach.
+    twin.configure(t={"source": str(work.source), "destination": f"s3://{bucket}/twin", **batches})
+    whole = twin.run()
+    assert whole.jobs["upload"] >= 10
+    duration = whole.seconds; print(duration)
+    rng = random.Random(SEED)
+    moments = [(i + rng.random()) / KILLS for i in range(KILLS)]  # of a run that does everything
+    rng.shuffle(moments)
+
+    work.configure(t={"destination": f"s3://{bucket}/data", **batches})
+    kill_between_parts(killing)
+    does_everything = False
+    too_short = 0
+    while moments:
+        running = work.start()
+        try:
+            running.process.wait(moments[-1] * duration)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            t0=time.monotonic(); killing.after_kill(running.requests); print('kill', round(moments[-1]*duration,1), 'check', round(time.monotonic()-t0,2), flush=True)
+            moments.pop()
+            does_everything = False
+            continue
+        # It had less to do than expected: look at it, and give the next one everything to do.
+        ended = running.wait().ended(0)
+        t0=time.monotonic(); killing.check_sent(ended.requests)
+        killing.check_all_right()
+        killing.change_everything(); print('ended', round(ended.seconds,1), does_everything, 'check', round(time.monotonic()-t0,2), ended.jobs, flush=True)
+        if does_everything:
+            duration = ended.seconds
+            too_short += 1
+            assert too_short < 10, "the runs take less and less time"
+        does_everything = True
+
+    assert killing.halfway["batch"]
+    assert killing.halfway["multipart"]
+    proxy.latency = 0.0
+    last = work.run()
+    killing.check_sent(last.requests)
+    killing.check_all_right()
+    assert work.run().jobs == Counter(inventory=1, all=1)
