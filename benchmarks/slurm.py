@@ -85,7 +85,7 @@ def main() -> None:
             "# What SLURM adds to a run",
             "",
             f"`python benchmarks/slurm.py`: {TOTAL_BYTES >> 20} MiB in so many files, each a batch;"
-            f" first runs, seconds of wall, medians of {arguments.rounds} round(s). Nodes, S3 server"
+            f" first runs, seconds of wall, median of {arguments.rounds}. Nodes, S3 server"
             f" (moto) and Snakemake share {os.cpu_count()} cores.",
             "",
             f"| batches | {' | '.join(map(str, BATCHES))} |",

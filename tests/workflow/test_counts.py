@@ -20,7 +20,7 @@ from support.workflow import Finished, Workflow, is_manifest
 IDLE = Counter(inventory=1, all=1)
 BUCKET = "waybill-counts"
 SMALL_FILES, SMALL_BYTES = 1000, 8 << 10
-MAX_FILES = 150
+MAX_FILES = 180
 
 
 def random_bytes(seed: object, size: int) -> bytes:
@@ -37,7 +37,7 @@ def operations(run: Finished) -> set[str]:
     return set(run.operations)
 
 
-# --- 1,000 small files and 5 larger ones, in more than ten batches -----------------------------
+# --- 1,000 small files and 5 larger ones, in ten batches and more -----------------------------
 
 
 class World(Workflow):
@@ -84,7 +84,7 @@ def test_a_first_run_uploads_everything_once(world: World, s3: S3Server) -> None
     assert listings(first, "data/") == 1
     assert first.operations == Counter(ListObjectsV2=1, PutObject=SMALL_FILES + 5 + 1)
     batches = first.jobs["upload"]
-    assert batches > 10
+    assert batches >= 10
     assert first.jobs == Counter(
         inventory=1, checksum=batches, diff=batches, upload=batches,
         gather_plan=1, manifest=1, publish=1, summary=1, all=1,

@@ -16,6 +16,7 @@ from support.workflow import Results, Workflow, is_manifest
 
 KILLS = 20
 SEED = 20
+START = 0.2  # the share of a run before its first upload
 FILES = 300
 BIG = "big.h5ad"
 BIG_BYTES = 70 << 20  # above the limit for multipart, in five parts
@@ -31,7 +32,7 @@ class Killing:
 
     def __init__(self, workflow: Workflow, s3: S3Server, bucket: str) -> None:
         self.workflow, self.s3, self.bucket = workflow, s3, bucket
-        self.proxy = workflow.proxy
+        self.proxy, self.client = workflow.proxy, s3.client()
         self.content: dict[str, bytes] = {}
         self.finished: set[tuple[str, str]] = set()  # (key, sha256), by the journals
         self.halfway = {"batch": 0, "multipart": 0}
@@ -54,6 +55,14 @@ class Killing:
     def sha256(self, path: str) -> str:
         return hashlib.sha256(self.content[path]).hexdigest()
 
+    def listing(self) -> dict[str, tuple[str, int]]:
+        """Etag and size of every object of the transfer."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix="data/"
+        )
+        objects = [entry for page in pages for entry in page.get("Contents", ())]
+        return {entry["Key"]: (entry["ETag"].strip('"'), entry["Size"]) for entry in objects}
+
     def check_sent(self, requests: list[Request]) -> None:
         """Nothing was sent that a journal told to be finished before, and nothing twice."""
         big = self.sha256(BIG)
@@ -70,13 +79,7 @@ class Killing:
         while any(r.seconds is None for r in requests):  # the server ends what has reached it
             time.sleep(0.01)
         self.check_sent(requests)
-        client = self.s3.client()
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="data/")
-        there = {
-            o["Key"]: (o["ETag"].strip('"'), o["Size"])
-            for p in pages
-            for o in p.get("Contents", ())
-        }
+        there = self.listing()
         marked = self.results.all("markers")
         for row in marked.values():
             assert there[row["key"]] == (row["etag"], int(row["size"]))
@@ -93,16 +96,21 @@ class Killing:
         self.halfway["batch"] += bool(done.keys() - {row["key"] for row in marked.values()})
         self.halfway["multipart"] += bool(uploads)
 
-    def check_all_right(self) -> None:
-        """Every object, the markers and the manifest hold what the files hold."""
+    def check_all_right(self, *, download: bool = False) -> None:
+        """Objects, markers and manifest tell the hash of every file; and the objects hold it."""
         marked = self.results.all("markers")
         listed = {f["key"]: f["sha256"] for f in self.results.manifest()["files"]}
+        there = self.listing()
         assert marked.keys() == self.content.keys()
         assert len(listed) == len(self.content)
         for path, data in self.content.items():
             key = f"data/{path}"
-            assert stored(self.s3, self.bucket, key) == data
             assert listed[key] == marked[path]["sha256"] == self.sha256(path)
+            assert there[key] == (marked[path]["etag"], len(data))
+            if path != BIG:
+                assert there[key][0] == hashlib.md5(data).hexdigest()
+            if download:
+                assert stored(self.s3, self.bucket, key) == data
 
 
 def kill_between_parts(killing: Killing) -> None:
@@ -121,47 +129,49 @@ def kill_between_parts(killing: Killing) -> None:
 
 def test_twenty_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
     proxy.latency = LATENCY_SECONDS
-    batches = {"batch.max_files": 45, "batch.max_bytes": "32MiB"}
+    batches = {"batch.max_files": 60, "batch.max_bytes": "32MiB"}
     work, twin = Workflow(tmp_path / "work", proxy), Workflow(tmp_path / "twin", proxy)
     killing = Killing(work, s3, bucket)
     # A run that nobody kills tells how far the moments must reach.
     twin.configure(t={"source": str(work.source), "destination": f"s3://{bucket}/twin", **batches})
     whole = twin.run()
-    assert whole.jobs["upload"] >= 10
-    duration = whole.seconds
+    assert whole.jobs["upload"] == 9
     rng = random.Random(SEED)
     moments = [(i + rng.random()) / KILLS for i in range(KILLS)]  # of a run that does everything
-    rng.shuffle(moments)
 
     work.configure(t={"destination": f"s3://{bucket}/data", **batches})
     kill_between_parts(killing)
-    does_everything = False
-    too_short = 0
+    early_ends = 0
+    duration, left = whole.seconds, 0.5  # ``left``: about the share of it there is to do
     while moments:
+        within = [moment for moment in moments if moment < left]
+        if not within:
+            killing.change_everything()
+            left = 1.1
+            continue
+        moment = rng.choice(within)
         running = work.start()
         try:
-            running.process.wait(moments[-1] * duration)
+            running.process.wait(moment * duration)
         except subprocess.TimeoutExpired:
             running.kill()
             killing.after_kill(running.requests)
-            moments.pop()
-            does_everything = False
-            continue
-        # It had less to do than expected: look at it, and give the next one everything to do.
-        ended = running.wait().ended(0)
-        killing.check_sent(ended.requests)
-        killing.check_all_right()
-        killing.change_everything()
-        if does_everything:
-            duration = ended.seconds
-            too_short += 1
-            assert too_short < 10, "the runs take less and less time"
-        does_everything = True
+            moments.remove(moment)
+            left -= max(0.0, moment - START)
+        else:  # it had less to do than expected
+            ended = running.wait().ended(0)
+            killing.check_sent(ended.requests)
+            killing.check_all_right()
+            early_ends += 1
+            assert early_ends < KILLS, f"no run takes {moment} of {duration} s"
+            if left > 1:  # the machine has become faster
+                duration = ended.seconds
+            left = 0.0
 
     assert killing.halfway["batch"]
     assert killing.halfway["multipart"]
     proxy.latency = 0.0
     last = work.run()
     killing.check_sent(last.requests)
-    killing.check_all_right()
+    killing.check_all_right(download=True)
     assert work.run().jobs == Counter(inventory=1, all=1)
