@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+
 from support.proxy import Proxy
 from support.server import S3Server
 

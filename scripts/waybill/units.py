@@ -41,10 +41,13 @@ def parse_sample(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def format_size(size: float) -> str:
-    """A size in bytes for people, in binary units: ``1.5 GiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+def format_size(size: float, *, decimal: bool = False) -> str:
+    """A size in bytes for people: ``1.5 GiB``, or in decimal units ``1.6 GB``."""
+    step, units = (1000, ("kB", "MB", "GB")) if decimal else (1024, ("KiB", "MiB", "GiB"))
+    if size < step:
+        return f"{size:.0f} B"
+    for unit in units:
+        size /= step
+        if size < step:
+            return f"{size:.1f} {unit}"
+    return f"{size / step:.1f} {'TB' if decimal else 'TiB'}"

@@ -82,8 +82,18 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
     )
     (tmp_path / "data").mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", str(site / "waybill" / "Snakefile")]
-        + ["--dry-run", "--cores", "1", "--config", f"toml={tmp_path}/c.toml"],
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(site / "waybill" / "Snakefile"),
+            "--dry-run",
+            "--cores",
+            "1",
+            "--config",
+            f"toml={tmp_path}/c.toml",
+        ],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site), "HOME": str(tmp_path)},
         capture_output=True,

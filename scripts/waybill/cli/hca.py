@@ -14,7 +14,7 @@ from waybill.cli.hca_arguments import PROGRAM, Wish, parse
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
-from waybill.cli.terminal import Screen, asks, guarded, printable, size_text, visible
+from waybill.cli.terminal import Screen, asks, guarded, printable, visible
 from waybill.config import Transfer
 from waybill.config_check import toml
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
@@ -24,6 +24,7 @@ from waybill.presets import PresetError
 from waybill.presets.hca import BUCKETS, REGION, network
 from waybill.published import published_key
 from waybill.tables import write_atomic
+from waybill.units import format_size
 
 NAME = "hca"  # of the only transfer
 
@@ -116,7 +117,9 @@ def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, 
     if plan.moves:
         files, size = session.moved(plans)
         count = str(files) if files == len(plan.moves) else f"{files} of {len(plan.moves)}"
-        screen.line(f"Uploaded {count} file(s), {size_text(size)}, to {transfer.url}")
+        screen.line(
+            f"Uploaded {count} file(s), {format_size(size, decimal=True)}, to {transfer.url}"
+        )
         if files < len(plan.moves):
             screen.line("No new manifest: it is published when every file has arrived")
     key = published_key(layout.publication(dataset))

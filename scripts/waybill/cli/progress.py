@@ -8,9 +8,9 @@ from pathlib import Path
 
 from waybill import journal, state
 from waybill.cli.plan import Plan
-from waybill.cli.terminal import size_text
 from waybill.entries import read_local
 from waybill.layout import Layout
+from waybill.units import format_size
 
 
 class Hashing:
@@ -76,7 +76,7 @@ class Uploading:
             return text
         rate = sent / seconds
         left = f", {_duration((self._bytes - size) / rate)} left" if size < self._bytes else ""
-        return f"{text}, {size_text(rate)}/s{left}"
+        return f"{text}, {format_size(rate, decimal=True)}/s{left}"
 
     def _arrived(self, path: Path) -> tuple[int, int, int]:
         try:
@@ -103,7 +103,7 @@ class Uploading:
 
 def _share(done: int, total: int) -> str:
     percent = f" ({100 * done // total} %)" if total else ""
-    return f"{size_text(done)} of {size_text(total)}{percent}"
+    return f"{format_size(done, decimal=True)} of {format_size(total, decimal=True)}{percent}"
 
 
 def _duration(seconds: float) -> str:

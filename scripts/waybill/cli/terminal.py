@@ -35,15 +35,6 @@ def width(text: str) -> int:
     )
 
 
-def size_text(size: float) -> str:
-    """A size in bytes for people, in decimal units as in the table: ``1.5 GB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
 def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """The rows as lines with columns two blanks apart; ``right`` are those set to the right."""
     rows, right = list(rows), set(right)
