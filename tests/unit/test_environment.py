@@ -14,8 +14,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # names on PyPI that are other names on conda-forge or bioconda
 CONDA_NAMES = {"snakemake": "snakemake-minimal", "moto[server]": "moto"}
-# the wheel of a clone is built by pip's users only
-PIP_ONLY = {"hatchling"}
+# for the project's own suites only
+PIP_ONLY = {"hatchling", "pytest-xdist"}
 
 
 def bounds(requirements):
@@ -26,7 +26,9 @@ def bounds(requirements):
 def test_conda_and_pip_have_the_same_lower_bounds():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     extras = PROJECT["optional-dependencies"]
-    pip = bounds([*PROJECT["dependencies"], *extras["demo"], *extras["test"]])
+    pip = bounds(
+        [*PROJECT["dependencies"], *(r for e in ("demo", "test", "slurm") for r in extras[e])]
+    )
     pip["python"] = PROJECT["requires-python"].removeprefix(">=")
     assert bounds(conda) == {k: v for k, v in pip.items() if k not in PIP_ONLY}
 
