@@ -26,7 +26,7 @@ demo: $(VENV)/.ready
 	@$(BIN)/python -m waybill.demo
 
 test: $(VENV)/.ready
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 test-slurm: $(VENV)/.slurm
 	@tests/slurm/cluster.sh run $(BIN)/python -m pytest -n 6 tests/slurm

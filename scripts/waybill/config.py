@@ -9,16 +9,13 @@ once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from waybill import presets
 from waybill.errors import ConfigError, one_line
-from waybill.locations import is_s3, key_prefix, local_path, parse_s3
-from waybill.selection import Selection, check_pattern
-from waybill.units import parse_sample, parse_size
+from waybill.selection import Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +24,7 @@ class Transfer:
 
     ``source`` and ``destination`` are for people: the local one is an absolute path, the other an
     ``s3://`` address. Code uses ``folder`` (absolute), ``bucket`` and ``prefix`` (``""`` or
-    ending in ``/``). ``settle`` is in seconds, ``max_bytes`` in bytes, ``max_bandwidth`` in bytes
+    ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes, ``max_bandwidth`` in bytes
     per second (None: no limit). ``publish_prefix`` is a full key prefix ending in ``/``, or None
     when manifests are not published. ``results`` is the folder of this transfer alone. Settings
     that are None are left to the bucket or to the AWS chain.
@@ -42,6 +39,7 @@ class Transfer:
     prefix: str
     results: Path
     publish_prefix: str | None
+    allow_git_worktree: bool = False
     preset: str = "generic"
     include: tuple[str, ...] = ("**",)
     exclude: tuple[str, ...] = ()
@@ -53,6 +51,7 @@ class Transfer:
     max_bytes: int = 1 << 30
     max_concurrency: int = 8
     max_bandwidth: int | None = None
+    timeout: float = 60
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
@@ -75,6 +74,11 @@ class Transfer:
         return Selection(self.include, self.exclude)
 
     @property
+    def publishes(self) -> bool:
+        """Whether manifests are put into the bucket, which only an upload does."""
+        return self.direction == "upload" and self.publish_prefix is not None
+
+    @property
     def url(self) -> str:
         """The S3 side, ``s3://bucket/prefix``."""
         return f"s3://{self.bucket}/{self.prefix}"
@@ -95,13 +99,14 @@ def load(
     Raises ConfigError with every mistake found, also when the file cannot be read.
     """
     from waybill.config_check import Checked, check_document, check_settings
+    from waybill.config_transfer import Builder, Layer, merged
 
     file = os.fspath(path)
     document = check_document(_read(file), f"{file}: ")
     above = check_settings(_plain(overrides), "command line: ") if overrides else Checked({})
     below = check_settings(_plain(beneath), "profile: ") if beneath else Checked({})
     problems = document.problems + above.problems + below.problems
-    shared = _merged(below.valid, document.valid.get("defaults", {}))
+    shared = merged(below.valid, document.valid.get("defaults", {}))
     sections = document.valid.get("transfers", {})
     broken = [keys[1] for keys in document.removed if keys[0] == "transfers" and len(keys) == 2]
     picked = list(transfers or sections)
@@ -111,14 +116,14 @@ def load(
     found: dict[str, Transfer] = {}
     used_presets: set[str | None] = set()
     for name, settings in sections.items():
-        layers = [_Layer(f"{file}: defaults.", shared)]
-        layers.append(_Layer(f"{file}: transfers.{name}.", settings))
+        layers = [Layer(f"{file}: defaults.", shared)]
+        layers.append(Layer(f"{file}: transfers.{name}.", settings))
         removed = {keys[1] for keys in document.removed if keys[0] == "defaults" and keys[1:]}
         removed |= {keys[2] for keys in document.removed if keys[1:2] == (name,) and keys[2:]}
         if name in picked:
-            layers.append(_Layer("command line: ", above.valid))
+            layers.append(Layer("command line: ", above.valid))
             removed |= {keys[0] for keys in above.removed}
-        builder = _Builder(name, layers, removed)
+        builder = Builder(name, layers, removed)
         transfer = builder.build()
         problems += builder.problems
         used_presets.add(builder.preset)
@@ -166,224 +171,3 @@ def _unknown_names(file: str, picked: Sequence[str], known: Sequence[str]) -> li
             hint = f' did you mean "{near}"?' if near is not None else ""
             problems.append(f'{file}: no transfer "{name}";{hint} configured: {", ".join(known)}')
     return problems
-
-
-def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """``upper`` over ``lower``, tables joined key by key."""
-    result = dict(lower)
-    for key, value in upper.items():
-        below = result.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        result[key] = _merged(below, value) if both else value
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Settings from one place; ``where`` followed by a key is the full name of a setting."""
-
-    where: str
-    settings: dict[str, Any]
-
-    def has(self, key: str) -> bool:
-        value: Any = self.settings
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                return False
-            value = value[part]
-        return True
-
-
-class _Builder:
-    """Makes one transfer out of its layers (lowest first), or the list of what is wrong with it.
-
-    ``removed`` are the keys whose value was already found wrong: nothing more is said about them.
-    ``preset`` is None when it was one of those.
-    """
-
-    def __init__(self, name: str, layers: list[_Layer], removed: set[str]) -> None:
-        self.name = name
-        self.layers = layers
-        self.removed = set(removed)
-        self.problems: list[str] = []
-        self.preset: str | None = None
-
-    def build(self) -> Transfer | None:
-        """The transfer, or None when there are problems or something was removed."""
-        settings = self._settings()
-        sides = self._sides(settings)
-        self._check_patterns(settings, sides)
-        self._check_endpoint(settings)
-        self._check_acceleration(settings, sides)
-        self._check_encryption(settings)
-        publish = self._publish(settings, sides)
-        sample = self._try("verify.sample", parse_sample, settings["verify"]["sample"])
-        results = self._try("results", _results, settings["results"])
-        if self.problems or self.removed or sides is None:
-            return None
-        upload = isinstance(sides[0], Path)
-        folder, (bucket, prefix) = sides if upload else sides[::-1]
-        folder = folder.absolute()
-        names = [str(folder), f"s3://{bucket}/{prefix}"]
-        batch, verify = settings.pop("batch"), settings.pop("verify")
-        bandwidth = settings.pop("max_bandwidth", None)
-        special = {"source", "destination", "results", "publish", "include", "exclude"}
-        return Transfer(
-            name=self.name,
-            direction="upload" if upload else "download",
-            source=names[0 if upload else 1],
-            destination=names[1 if upload else 0],
-            folder=folder,
-            bucket=bucket,
-            prefix=prefix,
-            results=results / self.name,
-            publish_prefix=publish,
-            include=tuple(settings["include"]),
-            exclude=tuple(settings["exclude"]),
-            max_files=batch["max_files"],
-            max_bytes=parse_size(batch["max_bytes"]),
-            max_bandwidth=None if bandwidth is None else parse_size(bandwidth),
-            verify_depth=verify["depth"],
-            verify_sample=sample,
-            **{key: value for key, value in settings.items() if key not in special},
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        """All layers merged over the defaults of the schema and of the preset."""
-        from waybill.config_check import default_settings
-
-        base = default_settings()
-        given: dict[str, Any] = {}
-        for layer in self.layers:
-            given = _merged(given, layer.settings)
-        preset = given.get("preset", base["preset"])
-        if "preset" in self.removed:
-            self.removed.add("destination")  # the preset might have derived it
-            return _merged(base, given)
-        self.preset = preset
-        if preset != "hca":
-            if any(layer.has("hca") for layer in self.layers[1:]):
-                self._problem("hca", 'only with preset = "hca"')
-            base.pop("hca")
-            given.pop("hca", None)
-        merged = _merged(base, given)
-        if preset in self.removed:  # the table named like the preset, with a mistake inside
-            self.removed.add("destination")
-            return merged
-        try:
-            under = presets.apply(preset, merged)
-        except ValueError as error:
-            self._problem(getattr(error, "key", "preset"), str(error))
-            self.removed.add("destination")
-            return merged
-        return _merged(_merged(base, under), given)
-
-    def _sides(self, settings: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        """Source and destination, each a Path or (bucket, prefix); None when one is wrong."""
-        sides: list[Path | tuple[str, str] | None] = []
-        for key in ("source", "destination"):
-            if key in settings:
-                parse = parse_s3 if is_s3(settings[key]) else local_path
-                sides.append(self._try(key, parse, settings[key]))
-            elif self._sound(key):
-                self._problem(key, "missing; a transfer needs a source and a destination")
-        if len(sides) < 2 or None in sides:
-            return None
-        source, destination = sides
-        if isinstance(source, Path) and isinstance(destination, Path):
-            self._problem(
-                "destination", "source and destination are both folders; one must be s3://..."
-            )
-            return None
-        if isinstance(source, tuple) and isinstance(destination, tuple):
-            self._problem(
-                "destination", "source and destination are both in S3; one must be a folder"
-            )
-            return None
-        self._refuse_download(source)
-        return source, destination
-
-    def _refuse_download(self, source: Path | tuple[str, str]) -> None:
-        if isinstance(source, tuple):
-            self._problem("source", "downloads are not in this release; source must be a folder")
-
-    def _check_patterns(self, settings: Mapping[str, Any], sides: tuple[Any, Any] | None) -> None:
-        folder = sides[0] if sides is not None and isinstance(sides[0], Path) else None
-        for key in ("include", "exclude"):
-            for number, pattern in enumerate(settings[key]):
-                self._try(key, check_pattern, pattern, place=f"[{number}]", shown=pattern)
-                if folder is not None and pattern.startswith(f"{folder.absolute()}/"):
-                    text = f'"{pattern}": is absolute; patterns are relative to the dataset'
-                    self._problem(key, text, place=f"[{number}]")
-
-    def _check_endpoint(self, settings: Mapping[str, Any]) -> None:
-        if "endpoint_url" in settings:
-            self._try("endpoint_url", _check_endpoint_url, settings["endpoint_url"])
-
-    def _check_encryption(self, settings: Mapping[str, Any]) -> None:
-        kms = settings.get("sse", "").startswith("aws:kms") or not self._sound("sse")
-        if "sse_kms_key_id" in settings and not kms:
-            self._problem("sse_kms_key_id", 'only with sse "aws:kms" or "aws:kms:dsse"')
-
-    def _check_acceleration(
-        self, settings: Mapping[str, Any], sides: tuple[Any, Any] | None
-    ) -> None:
-        if settings["accelerate"] is not True:
-            return
-        if "endpoint_url" in settings:
-            self._problem("accelerate", "cannot be true together with endpoint_url")
-        if settings["addressing_style"] == "path":
-            self._problem("accelerate", 'cannot be true together with addressing_style "path"')
-        if any(isinstance(side, tuple) and "." in side[0] for side in sides or ()):
-            self._problem("accelerate", "cannot be true for a bucket whose name holds a dot")
-
-    def _publish(self, settings: Mapping[str, Any], sides: tuple[Any, Any] | None) -> str | None:
-        if sides is None or settings["publish"] is False:
-            return None
-        prefix = next(side[1] for side in sides if isinstance(side, tuple))
-        return self._try("publish", lambda text: key_prefix(prefix, text), settings["publish"])
-
-    def _sound(self, key: str) -> bool:
-        return key not in self.removed
-
-    def _try(
-        self, key: str, parse: Callable[[Any], Any], value: Any, *, place: str = "", shown: str = ""
-    ) -> Any:
-        """``parse(value)``, or None with its ValueError as a problem of ``key``."""
-        try:
-            return parse(value)
-        except ValueError as error:
-            text = f'"{shown}": {error}' if place else str(error)
-            self._problem(key, text, place=place)
-            return None
-
-    def _problem(self, key: str, text: str, *, place: str = "") -> None:
-        """Add a problem, naming ``key`` where its value comes from, else in the transfer."""
-        by_rank = [layer for layer in reversed(self.layers) if layer.has(key)]
-        layer = by_rank[0] if by_rank else self.layers[1]
-        self.problems.append(f"{layer.where}{key}{place}: {text}")
-
-
-def _results(text: str) -> Path:
-    if is_s3(text):
-        raise ValueError("is an S3 address; results are kept in a folder")
-    if set("{}") & set(text):
-        raise ValueError('holds "{" or "}", which Snakemake takes for a wildcard')
-    return local_path(text)
-
-
-def _check_endpoint_url(url: str) -> None:
-    """Raise ValueError, never showing the address, unless it is plain http or https."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        parts, host = None, None
-    if "@" in url:
-        raise ValueError(
-            "holds a user or password; credentials come only from the AWS chain (value not shown)"
-        )
-    if parts is None or parts.scheme not in ("http", "https") or not host:
-        raise ValueError("is not a http:// or https:// address (value not shown)")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from waybill.config import Transfer
 
 CONNECT_TIMEOUT_SECONDS = 10
-READ_TIMEOUT_SECONDS = 60
 MAX_ATTEMPTS = 6
 
 
@@ -31,8 +30,8 @@ def make_client(transfer: Transfer, *, accelerate: bool = False) -> Any:
             "s3",
             endpoint_url=transfer.endpoint_url,
             config=Config(
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                read_timeout=READ_TIMEOUT_SECONDS,
+                connect_timeout=min(CONNECT_TIMEOUT_SECONDS, transfer.timeout),
+                read_timeout=transfer.timeout,
                 retries={"max_attempts": MAX_ATTEMPTS, "mode": "standard"},
                 max_pool_connections=transfer.max_concurrency + 2,
                 tcp_keepalive=True,

@@ -323,7 +323,6 @@ def test_credentials_are_refused_and_not_shown(problem, key):
         ('source = "/d"', "destination: missing"),
         ('source = "/d"\ndestination = "/e"', "destination: source and destination are both fold"),
         ('source = "s3://abc"\ndestination = "s3://abc"', "destination: source and destination ar"),
-        ('source = "s3://abc"\ndestination = "/d"', "source: downloads are not in this release"),
         ('source = "/d"\ndestination = "gs://b/x"', "destination: gs:// is not supported"),
         ('source = ""\ndestination = "s3://abc"', 'source: "" is not allowed; allowed: a folder'),
     ],
@@ -386,12 +385,12 @@ def test_unreadable_files(tmp_path):
             config.load(tmp_path / name)
 
 
-def test_a_download_is_ready_behind_its_refusal(load, monkeypatch):
-    monkeypatch.setattr(config._Builder, "_refuse_download", lambda self, source: None)
+def test_a_source_in_s3_makes_a_download(load):
     transfer = load('[transfers.t]\nsource = "s3://bucket/p"\ndestination = "here"')["t"]
     assert transfer.direction == "download"
     assert transfer.source == transfer.url == "s3://bucket/p/"
     assert transfer.destination == str(transfer.folder) == str(Path("here").absolute())
+    assert not transfer.publishes
 
 
 def test_import_stays_cheap():
