@@ -24,9 +24,10 @@ class Transfer:
 
     ``source`` and ``destination`` are for people: the local one is an absolute path, the other an
     ``s3://`` address. Code uses ``folder`` (absolute), ``bucket`` and ``prefix`` (``""`` or
-    ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes, ``max_bandwidth`` in bytes
-    per second (None: no limit). ``publish_prefix`` is a full key prefix ending in ``/``, or None
-    when manifests are not published. ``results`` is the folder of this transfer alone. Settings
+    ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes,
+    ``max_bandwidth`` in bytes per second (None: no limit). ``publish_prefix`` is where manifests
+    stand in the bucket, a full key prefix ending in ``/``, or None for
+    nowhere. ``results`` is the folder of this transfer alone. Settings
     that are None are left to the bucket or to the AWS chain.
     """
 

@@ -112,16 +112,16 @@ class Builder:
                 self._problem("hca", 'only with preset = "hca"')
             base.pop("hca")
             given.pop("hca", None)
-        merged = merged(base, given)
+        settings = merged(base, given)
         if preset in self.removed:  # the table named like the preset, with a mistake inside
             self.removed.add("destination")
-            return merged
+            return settings
         try:
-            under = presets.apply(preset, merged)
+            under = presets.apply(preset, settings)
         except ValueError as error:
             self._problem(getattr(error, "key", "preset"), str(error))
             self.removed.add("destination")
-            return merged
+            return settings
         return merged(merged(base, under), given)
 
     def _sides(self, settings: Mapping[str, Any]) -> tuple[Any, Any] | None:
