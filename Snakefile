@@ -1,15 +1,13 @@
 # Waybill: scientific data between file systems and S3, with proof.
 #
-# results/{transfer}/inventory/{dataset}/{batch}.local.tsv    files of a batch, as found
-# results/{transfer}/inventory/{dataset}/{batch}.remote.tsv   objects of a batch, as listed
-# results/{transfer}/checksums/{dataset}/{batch}.sha256       for `sha256sum -c` in the source folder
+# results/{transfer}/inventory/{dataset}/{batch}.{local,remote}.tsv   a batch, as found on each side
+# results/{transfer}/checksums/{dataset}/{batch}.sha256       for `sha256sum -c` in the folder
 # results/{transfer}/diff/{dataset}/{batch}.tsv               per entry: = + * ! and what to do
 # results/{transfer}/plan.tsv                                 all entries; target `plan` stops here
 # results/{transfer}/markers/{dataset}/{batch}.tsv            proof that a batch has moved
 # results/{transfer}/manifests/{dataset}.json                 proven entries of a dataset
 # results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
-# results/{transfer}/summary.tsv                              files and bytes by status
-# results/{transfer}/report/plan.html                         the plan for a browser; target `report`
+# results/{transfer}/summary.tsv, report/plan.html            for people; target `report` is the page
 #
 # Never Snakemake outputs: data, and in results/{transfer}/ journal/, cache/, failures/, state.json.
 #
@@ -27,6 +25,7 @@ include: "workflow/rules/inventory.smk"
 include: "workflow/rules/checksum.smk"
 include: "workflow/rules/diff.smk"
 include: "workflow/rules/upload.smk"
+include: "workflow/rules/download.smk"
 include: "workflow/rules/manifest.smk"
 include: "workflow/rules/report.smk"
 

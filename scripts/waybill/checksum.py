@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from waybill import sha256sum
 from waybill.entries import LocalEntry
 from waybill.errors import EntryError
 from waybill.failures import Failure
@@ -28,11 +27,11 @@ RACY_NS = 2_000_000_000
 
 def checksum(
     folder: Path, entries: list[LocalEntry], caches: Iterable[Path], cache: Path, *, threads: int
-) -> tuple[bytes, list[Failure]]:
-    """The checksum table of ``entries``, relative to ``folder``, and what could not be hashed.
+) -> tuple[dict[str, str], list[Failure]]:
+    """The SHA-256 (hex) of ``entries`` by path, and what could not be hashed.
 
-    ``caches`` are read, ``cache`` is written. An entry that cannot be hashed is left out of the
-    table and named in the failures; the others go on.
+    ``caches`` are read, ``cache`` is written. An entry that cannot be hashed is left out and named
+    in the failures; the others go on.
     """
     known = _read_caches([cache, *caches])
     missing = [entry for entry in entries if entry not in known]
@@ -54,8 +53,7 @@ def checksum(
                     known[entry] = result
         settled = ((e, h) for e, h in known.items() if e.mtime_ns < started - RACY_NS)
         _write_cache(cache, settled)
-    table = sha256sum.render((e.path, known[e]) for e in entries if e in known)
-    return table, failed
+    return {e.path: known[e] for e in entries if e in known}, failed
 
 
 def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:

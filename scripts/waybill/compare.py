@@ -11,14 +11,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
 
-from waybill.engine import SOURCE_SHA256
-from waybill.entries import LocalEntry
+from waybill.engine import SOURCE_MTIME, SOURCE_SHA256
+from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.hashing import BLOCK_BYTES, opened, read_range
 from waybill.s3 import common_arguments, make_client
@@ -27,6 +28,7 @@ from waybill.s3_errors import explain, is_fatal, is_missing
 if TYPE_CHECKING:
     from waybill.config import Transfer
 
+_SECONDS = re.compile(r"(-?\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -41,12 +43,26 @@ def metadata_sha256(head: dict[str, Any]) -> str:
     return ""
 
 
+def source_mtime(head: dict[str, Any], default: int) -> int:
+    """The modification time in ns of the file an object was made from, in its user metadata;
+    ``default`` when it does not tell."""
+    for name, value in head.get("Metadata", {}).items():
+        match = _SECONDS.fullmatch(str(value)) if name.lower() == SOURCE_MTIME else None
+        if match:
+            return int(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
+    return default
+
+
 def native_sha256(head: dict[str, Any]) -> str:
     """The object's own full-object SHA-256 in hex, or ``""`` when it has none."""
     value = head.get("ChecksumSHA256", "")
     if not value or "-" in value or head.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
         return ""
     return base64.b64decode(value).hex()
+
+
+Entry = LocalEntry | RemoteEntry
+Answer = TypeVar("Answer")
 
 
 class Comparer:
@@ -64,12 +80,25 @@ class Comparer:
         to compare with, or the error of this one entry. Raises WaybillError for an error that
         every entry would meet."""
         with ThreadPoolExecutor(self._transfer.max_concurrency) as pool:
-            results = pool.map(lambda e: self._try(e, hashes[e.path]), entries)
+            results = pool.map(
+                lambda e: self._try(e, lambda e: self._same(e, hashes[e.path])), entries
+            )
             return {entry.path: result for entry, result in zip(entries, results, strict=True)}
 
-    def _try(self, entry: LocalEntry, sha256: str) -> bool | EntryError | None:
+    def made_ns(self, entries: list[RemoteEntry]) -> dict[str, int | EntryError]:
+        """For each object by path: the modification time in ns of the file it was made from, where
+        its metadata tells it, else its own; or the error of this one entry."""
+
+        def made(entry: RemoteEntry) -> int:
+            return source_mtime(self._head(entry) or {}, entry.mtime_ns)
+
+        with ThreadPoolExecutor(self._transfer.max_concurrency) as pool:
+            results = pool.map(lambda e: self._try(e, made), entries)
+            return {entry.path: result for entry, result in zip(entries, results, strict=True)}
+
+    def _try(self, entry: Entry, ask: Callable[[Entry], Answer]) -> Answer | EntryError:
         try:
-            return self._same(entry, sha256)
+            return ask(entry)
         except EntryError as error:
             return error
         except (be.ClientError, be.BotoCoreError) as error:
@@ -93,7 +122,7 @@ class Comparer:
         etag = head.get("ETag", "").strip('"')
         return _md5(self._transfer.folder, entry) == etag if _MD5.fullmatch(etag) else None
 
-    def _head(self, entry: LocalEntry, **arguments: str) -> dict[str, Any] | None:
+    def _head(self, entry: Entry, **arguments: str) -> dict[str, Any] | None:
         key = self._transfer.prefix + entry.path
         try:
             return self._client.head_object(Key=key, **self._common, **arguments)

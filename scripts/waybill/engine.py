@@ -1,21 +1,24 @@
-"""The engine: how bytes get to S3. One narrow seam, so that it can be replaced.
+"""The engine: how bytes get to S3 and back. One narrow seam, so that it can be replaced.
 
-An engine puts one object and puts one part; it retries, it never decides. The botocore engine is
-always there; DESIGN names a second one.
+An engine puts one object, puts one part and gets one range; it retries, it never decides. The
+botocore engine is always there; DESIGN names a second one.
 """
 
 from __future__ import annotations
 
 import base64
+import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import botocore.exceptions as be
 
+from waybill.parts import Part
 from waybill.s3 import common_arguments, make_client, write_arguments
-from waybill.s3_errors import DAMAGED, error_code
+from waybill.s3_errors import CONFLICT, DAMAGED, error_code
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
@@ -24,6 +27,8 @@ SOURCE_SHA256 = "source-sha256"  # user metadata: SHA-256 of the whole file, hex
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
 
 DAMAGED_ATTEMPTS = 3  # of a request whose body does not arrive whole
+CUT_ATTEMPTS = 5  # of going on with an answer that breaks off, without a byte of progress
+BLOCK_BYTES = 1 << 20  # of an answer, taken at one time
 
 
 class Stored(NamedTuple):
@@ -33,8 +38,12 @@ class Stored(NamedTuple):
     version_id: str
 
 
+class ReplacedError(Exception):
+    """The object is not the one that was asked for: it was replaced or removed meanwhile."""
+
+
 class Engine(Protocol):
-    """Puts bytes. Both calls raise botocore's ClientError or BotoCoreError after retries."""
+    """Moves bytes. Every call raises botocore's ClientError or BotoCoreError after retries."""
 
     def put_object(
         self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
@@ -44,6 +53,18 @@ class Engine(Protocol):
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
+
+    def get(
+        self,
+        key: str,
+        etag: str,
+        part: Part,
+        sink: Callable[[int, bytes], None],
+        begin: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        """Get bytes of the object that has this etag (without quotes); ``sink`` takes each block
+        and where it starts, in order. With ``begin`` the part is the whole object, and ``begin``
+        gets the answer with its checksums before the first block. Raises ReplacedError."""
 
 
 def base64_sha256(sha256: str) -> str:
@@ -123,6 +144,54 @@ class BotoEngine:
             **self._common,
         )
         return answer["ETag"].strip('"')
+
+    def get(
+        self,
+        key: str,
+        etag: str,
+        part: Part,
+        sink: Callable[[int, bytes], None],
+        begin: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        at, end = part.start, part.start + part.length
+        attempts = 0
+        while True:
+            before = at
+            answer = self._open(key, etag, at, end, whole=begin is not None and at == 0)
+            if begin is not None:
+                begin(answer)
+                begin = None
+            try:
+                with closing(answer["Body"]) as body:
+                    for block in body.iter_chunks(BLOCK_BYTES):
+                        self._pace.spend(len(block))
+                        if at + len(block) > end:
+                            raise ReplacedError
+                        sink(at, block)
+                        at += len(block)
+                if at == end:
+                    return
+                raise be.IncompleteReadError(actual_bytes=at, expected_bytes=end)
+            except (be.IncompleteReadError, be.HTTPClientError):
+                attempts = 1 if at > before else attempts + 1
+                if attempts > CUT_ATTEMPTS:
+                    raise
+            time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
+
+    def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> dict[str, Any]:
+        """The answer to a GET from byte ``at`` on, pinned to ``etag``."""
+        how = {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
+        try:
+            answer = self.client.get_object(Key=key, IfMatch=f'"{etag}"', **how, **self._common)
+        except be.ClientError as error:
+            if error_code(error) in CONFLICT | {"InvalidRange", "416"}:
+                raise ReplacedError from None
+            raise
+        if answer["ETag"].strip('"') != etag:  # a store without conditions
+            raise ReplacedError
+        if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
+            raise be.HTTPClientError(error="the server does not answer ranges")
+        return answer
 
 
 def stored(answer: dict[str, Any]) -> Stored:

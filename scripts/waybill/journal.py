@@ -1,4 +1,4 @@
-"""The journal of a batch: finished entries and open multipart uploads, one JSON line each.
+"""The journal of a batch: finished entries and what is open in parts, one JSON line each.
 
 ``journal/{dataset}/{batch}.jsonl`` is append-only and never a Snakemake output. A line is one
 ``write`` to a file opened with O_APPEND, so a killed job leaves at most one torn last line, which
@@ -8,6 +8,8 @@ is ignored. Two copies of one job take turns, by a lock on the file. Records:
 ``{"upload": path, "id", "size", "sha256", "part_size", "key"}``   a multipart upload was opened
 ``{"part": number, "id", "etag", "sha256"}``                       one part of it has arrived
 ``{"closed": id}``                                                 it was completed or given up
+``{"download": path, "id", "etag", "size", "part_size"}``          a download in ranges was begun
+``{"range": number, "id"}``                                        one range of it is in its file
 ``{"listing": run}``                                   an inventory is about to list the destination
 """
 
@@ -47,16 +49,34 @@ class OpenUpload:
 
 
 @dataclass(slots=True)
+class OpenDownload:
+    """A download in ranges that was begun: ``ranges`` are the numbers of those in the file."""
+
+    path: str
+    id: str
+    etag: str
+    size: int
+    part_size: int
+    ranges: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Record:
     """What the journals of a batch tell: ``done`` maps a path to (run, proof), where ``run`` names
     the last inventory whose listing is older than the proof."""
 
     done: dict[str, tuple[str, Proof]] = field(default_factory=dict)
     uploads: dict[str, OpenUpload] = field(default_factory=dict)
+    downloads: dict[str, OpenDownload] = field(default_factory=dict)
 
     def open_uploads(self, path: str) -> list[OpenUpload]:
         """The uploads of one entry that were neither completed nor given up, oldest first."""
         return [upload for upload in self.uploads.values() if upload.path == path]
+
+    def open_download(self, path: str) -> OpenDownload | None:
+        """The download of one entry that was begun last and not ended."""
+        found = [download for download in self.downloads.values() if download.path == path]
+        return found[-1] if found else None
 
 
 def read(paths: Iterable[Path], run: str = "") -> Record:
@@ -100,8 +120,14 @@ def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
         record.uploads[item["id"]] = OpenUpload(item["upload"], *(item[name] for name in names))
     elif "part" in item and item["id"] in record.uploads:
         record.uploads[item["id"]].parts[item["part"]] = (item["etag"], item["sha256"])
+    elif "download" in item:
+        names = ("id", "etag", "size", "part_size")
+        record.downloads[item["id"]] = OpenDownload(item["download"], *(item[n] for n in names))
+    elif "range" in item and item["id"] in record.downloads:
+        record.downloads[item["id"]].ranges.add(item["range"])
     elif "closed" in item:
         record.uploads.pop(item["closed"], None)
+        record.downloads.pop(item["closed"], None)
 
 
 def mark_listing(path: Path, run: str) -> None:
@@ -181,6 +207,20 @@ class Journal:
         """A part of an open multipart upload has arrived."""
         self._append(part=number, id=upload_id, etag=etag, sha256=sha256)
 
-    def closed(self, upload_id: str) -> None:
-        """A multipart upload was completed or given up."""
-        self._append(closed=upload_id)
+    def download(self, download: OpenDownload) -> None:
+        """A download in ranges was begun."""
+        self._append(
+            download=download.path,
+            id=download.id,
+            etag=download.etag,
+            size=download.size,
+            part_size=download.part_size,
+        )
+
+    def range(self, download_id: str, number: int) -> None:
+        """A range of an open download is in its file."""
+        self._append(range=number, id=download_id)
+
+    def closed(self, open_id: str) -> None:
+        """A multipart upload or a download in ranges was completed or given up."""
+        self._append(closed=open_id)

@@ -13,6 +13,7 @@ import botocore.exceptions as be
 from waybill.entries import RemoteEntry
 from waybill.errors import WaybillError
 from waybill.s3_errors import explain
+from waybill.times import nanoseconds
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
@@ -49,12 +50,6 @@ def parse_listing(response_dict: dict, customized_response_dict: dict, **_: obje
     response_dict["body"] = b"<ListBucketResult></ListBucketResult>"
 
 
-def _nanoseconds(stamp: str) -> int:
-    """An ISO 8601 time of the S3 API, such as ``2026-01-02T03:04:05.678Z``, in ns."""
-    when = datetime.fromisoformat(stamp)
-    return int(when.replace(microsecond=0).timestamp()) * 1_000_000_000 + when.microsecond * 1_000
-
-
 def list_objects(
     client: Any, transfer: Transfer, prefix: str, request: dict[str, Any]
 ) -> Iterator[RemoteEntry]:
@@ -80,7 +75,7 @@ def list_objects(
         for item in contents:
             stamp = item["LastModified"]
             if stamp not in times:
-                times[stamp] = _nanoseconds(stamp)
+                times[stamp] = nanoseconds(datetime.fromisoformat(stamp))
             key = item["Key"]
             if encoded:
                 key = unquote(key.replace("+", "%20"))

@@ -27,3 +27,25 @@ def lock(path: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
     return descriptor
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Hold a destination folder for downloads until this process ends; it is made if it is not
+    there. None on a file system that has no locks for folders, where the lock on each single file
+    has to do."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise WaybillError(f"{folder}: cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise WaybillError(
+            f"{folder}: another run downloads into this folder; wait until it has ended"
+        ) from None
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -44,7 +44,7 @@ def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     if not seen.files:
         if not code and not seen.held:
             code = EXIT_EMPTY
-        lines.append(f"no file to upload in {transfer.folder}")
+        lines.append(f"nothing to {transfer.direction} in {transfer.source}")
         return lines, code
     lines.append(_progress(transfer, layout, seen))
     return lines, code
@@ -78,7 +78,7 @@ def _progress(transfer: Transfer, layout: Layout, seen: state.State) -> str:
     what = f"; {moved[0]} moved, {format_size(moved[1])}" if moved[0] else "; nothing to move"
     if not open_:
         all_ = "these are" if seen.refused else "all"
-        return f"{size}: {all_} proven in {transfer.url}{what}"
+        return f"{size}: {all_} proven in {transfer.destination}{what}"
     if moved[0]:
         return f"{size}: {len(batches) - len(open_)} of {len(batches)} batches proven{what}"
     if layout.plan.exists():

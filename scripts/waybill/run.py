@@ -8,11 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 from waybill import config as configuration
-from waybill import outcome, state
+from waybill import notify, outcome, state
 from waybill.config import Transfer
 from waybill.errors import (
     EXIT_CONFIG,
@@ -22,7 +21,7 @@ from waybill.errors import (
     WaybillError,
 )
 from waybill.layout import Layout
-from waybill.lock import lock
+from waybill.lock import lock, lock_folder
 
 DEFAULT_TOML = "config/config.toml"
 
@@ -70,7 +69,7 @@ class Run:
             for problem in error.problems:
                 print(f"waybill: {problem}", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
-        config["waybill"] = {name: asdict(transfer) for name, transfer in transfers.items()}
+        config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
         return cls(transfers, workflow, config)
 
     # Wildcards
@@ -84,6 +83,10 @@ class Run:
     def transfers_pattern(self) -> str:
         """A regular expression of the transfers' names."""
         return _any_of(self.transfers)
+
+    def direction_pattern(self, direction: str) -> str:
+        """A regular expression of the names of the transfers in one direction."""
+        return _any_of(n for n, t in self.transfers.items() if t.direction == direction)
 
     # Input and params functions
 
@@ -112,8 +115,18 @@ class Run:
 
         return files
 
-    def to_upload(self, wildcards: Any) -> list[str]:
-        """An input function: what the upload of a batch starts from."""
+    def to_compare(self, wildcards: Any) -> list[str]:
+        """An input function: what the diff of a batch starts from. Files to upload are hashed
+        before; files to download over are hashed only when their size leaves it open."""
+        transfer = self.transfers[wildcards.transfer]
+        layout = Layout(transfer.results)
+        tables = [layout.local, layout.remote]
+        if transfer.direction == "upload":
+            tables.append(layout.checksums)
+        return [os.fspath(table(wildcards.dataset, wildcards.batch)) for table in tables]
+
+    def to_move(self, wildcards: Any) -> list[str]:
+        """An input function: what the upload or download of a batch starts from."""
         layout = Layout(self.transfers[wildcards.transfer].results)
         batch = wildcards.dataset, wildcards.batch
         tables = [layout.local(*batch), layout.remote(*batch)]
@@ -135,7 +148,7 @@ class Run:
 
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
-            published = self.transfers[wildcards.transfer].publish_prefix is not None
+            published = self.transfers[wildcards.transfer].publishes
             last = layout.publication if published else layout.manifest
             return [os.fspath(last(d)) for d in sorted({d for d, _ in layout.batches()})]
 
@@ -205,6 +218,8 @@ class Run:
             layout = Layout(transfer.results)
             try:
                 self._locks.append(lock(layout.lock))
+                if transfer.direction == "download" and not self._only_looks:
+                    self._locks.append(lock_folder(transfer.folder))
             except WaybillError as error:
                 print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
                 sys.exit(error.exit_code)
@@ -239,9 +254,12 @@ class Run:
         if not code and not success:
             print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
             code = EXIT_FAILED
+        if not self._only_looks:
+            by_name = dict(zip(self.transfers, codes, strict=True))
+            notify.after_run(self.transfers, by_name, code=code, success=success)
         if code:
             sys.exit(code)
 
 
 def _any_of(words: Iterable[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(words))
+    return "|".join(re.escape(word) for word in sorted(words)) or "(?!)"

@@ -36,6 +36,7 @@ def make_client(transfer: Transfer, *, accelerate: bool = False) -> Any:
                 max_pool_connections=transfer.max_concurrency + 2,
                 tcp_keepalive=True,
                 request_checksum_calculation=transfer.request_checksum_calculation,
+                response_checksum_validation="when_required",  # a download checks for itself
                 s3={
                     "addressing_style": transfer.addressing_style,
                     "use_accelerate_endpoint": accelerate,

@@ -30,6 +30,7 @@ DAMAGED = {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
+CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -134,6 +135,8 @@ def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> st
         return f"the bytes were damaged on the way ({code}); run again"
     if code == "400":  # an answer to HEAD has no body that could tell
         return f"S3 refused {action} (400); check that credentials{profile} and `region` are right"
+    if code == "InvalidObjectState":
+        return "the object is archived; restore it (for example `aws s3api restore-object`) first"
     message = str(error.response.get("Error", {}).get("Message", "")).strip().replace("\n", " ")
     return f"{action} failed with {code}: {message}" if message else f"{action} failed with {code}"
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from waybill import diff, failures, journal, marker, sha256sum, state
 from waybill.config import Transfer
-from waybill.entries import read_local, read_remote
-from waybill.errors import EntryError, WaybillError
-from waybill.failures import Failure
+from waybill.entries import read_local
+from waybill.errors import WaybillError
 from waybill.inventory import ASIDE_COLUMNS
-from waybill.layout import Layout
+from waybill.marker import Proof
+from waybill.stage_compare import compare
 from waybill.tables import escape, render, rows, write_atomic
+from waybill.task import Task
+
+if TYPE_CHECKING:
+    from waybill.move import Mover
 
 log = logging.getLogger(__name__)
 
@@ -28,25 +33,6 @@ PLAN_COLUMNS = (
 )  # fmt: skip
 
 PROVEN = "proven by its marker"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One job: the transfer, its layout, and the batch it is about (empty where there is none)."""
-
-    transfer: Transfer
-    layout: Layout
-    stage: str
-    dataset: str = ""
-    batch: str = ""
-
-    @property
-    def failure_record(self) -> Path:
-        return failures.record_path(self.layout, self.stage, self.dataset, self.batch)
-
-    def inherited(self) -> list[str]:
-        """The batches that entries of this one stood in before."""
-        return state.read(self.layout).inherits.get(f"{self.dataset}/{self.batch}", [])
 
 
 def inventory(task: Task) -> None:
@@ -69,7 +55,7 @@ def checksum(task: Task) -> None:
     from waybill import checksum as module
 
     layout, transfer = task.layout, task.transfer
-    table, failed = module.checksum(
+    hashes, failed = module.checksum(
         transfer.folder,
         read_local(layout.local(task.dataset, task.batch)),
         [layout.cache(task.dataset, name) for name in task.inherited()],
@@ -77,34 +63,8 @@ def checksum(task: Task) -> None:
         threads=transfer.max_concurrency,
     )
     failures.write(task.failure_record, failed)
+    table = sha256sum.render(hashes.items())
     write_atomic(layout.checksums(task.dataset, task.batch), table)
-
-
-def compare(task: Task) -> None:
-    """The diff table of one batch; S3 is asked only about entries that no table decides."""
-    layout, transfer = task.layout, task.transfer
-    entries = read_local(layout.local(task.dataset, task.batch))
-    remote = {e.path: e for e in read_remote(layout.remote(task.dataset, task.batch))}
-    hashes = dict(sha256sum.read(layout.checksums(task.dataset, task.batch)))
-    answers: dict[str, bool | EntryError | None] = {}
-    if transfer.compare == "sha256" and (open_ := diff.undecided(entries, hashes, remote)):
-        from waybill.compare import Comparer
-
-        log.info("asking S3 about %d objects", len(open_))
-        answers = Comparer(transfer).same(open_, hashes)
-    failed = [Failure.of(a) for a in answers.values() if isinstance(a, EntryError)]
-    failures.write(task.failure_record, failed)
-    table = diff.render_table(
-        diff.diff(
-            entries,
-            hashes,
-            remote,
-            compare=transfer.compare,
-            overwrite=transfer.overwrite,
-            same_bytes=lambda entry: answers[entry.path],
-        )
-    )
-    write_atomic(layout.diff(task.dataset, task.batch), table)
 
 
 def plan(task: Task) -> None:
@@ -151,18 +111,39 @@ def _first_path(table: Path) -> str:
 
 
 def move(task: Task) -> None:
-    """Checksum, diff and upload of one batch in one job. The inventory removes a checksum table
-    that no longer holds; a diff is cheap and follows the settings of now."""
-    if not task.layout.checksums(task.dataset, task.batch).exists():
+    """All of one batch in one job. The inventory removes a checksum table that no longer holds;
+    a diff is cheap and follows the settings of now."""
+    uploads = task.transfer.direction == "upload"
+    if uploads and not task.layout.checksums(task.dataset, task.batch).exists():
         checksum(replace(task, stage="checksum"))
     compare(replace(task, stage="diff"))
-    upload(task)
+    (upload if uploads else download)(task)
 
 
 def upload(task: Task) -> None:
-    """Move one batch; the marker is written only when every entry is proven."""
+    """Move one batch to S3; the marker is written only when every entry is proven."""
     from waybill.upload import Uploader
 
+    _write_marker(task, _move(task, Uploader))
+
+
+def download(task: Task) -> None:
+    """Move one batch to the destination folder; its checksum table and its marker are written
+    only when every entry is proven."""
+    from waybill.download import Downloader
+
+    proofs = _move(task, Downloader)
+    table = sha256sum.render(
+        (proof.path, proof.sha256)
+        for proof in proofs
+        if proof.sha256 and not proof.path.endswith("/")
+    )
+    write_atomic(task.layout.checksums(task.dataset, task.batch), table)
+    _write_marker(task, proofs)
+
+
+def _move(task: Task, mover: type[Mover]) -> list[Proof]:
+    """The proofs of all entries of a batch. Raises ReportedError when one has none."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = state.read(layout)
     items = list(diff.read_table(layout.diff(dataset, batch)))
@@ -174,8 +155,7 @@ def upload(task: Task) -> None:
             # right, and the diff may be older than the marker.
             kept = marker.read_if_any(layout.kept_marker(dataset, batch))
             record.done.update((proof.path, (now.run, proof)) for proof in kept)
-        uploader = Uploader(task.transfer, open_journal, record, now.run, now.accelerate)
-        outcome = uploader.run(items)
+        outcome = mover(task.transfer, open_journal, record, now.run, now.accelerate).run(items)
     log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
     if outcome.stale_hash:
         # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
@@ -187,9 +167,12 @@ def upload(task: Task) -> None:
         for failure in outcome.failed:
             log.error("%s", failure)
         raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
-    proofs = [outcome.proofs[item.path] for item in items]
-    marker.write(layout.kept_marker(dataset, batch), proofs)
-    marker.write(layout.marker(dataset, batch), proofs)
+    return [outcome.proofs[item.path] for item in items]
+
+
+def _write_marker(task: Task, proofs: list[Proof]) -> None:
+    marker.write(task.layout.kept_marker(task.dataset, task.batch), proofs)
+    marker.write(task.layout.marker(task.dataset, task.batch), proofs)
 
 
 class ReportedError(WaybillError):

@@ -14,3 +14,8 @@ def utc(when: int | datetime | None = None) -> str:
     elif isinstance(when, int):
         when = _EPOCH + timedelta(microseconds=when // 1000)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def nanoseconds(when: datetime) -> int:
+    """A time in ns since the epoch, exact."""
+    return (when - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -11,6 +11,7 @@ from pathlib import Path
 from waybill.entries import LocalEntry
 from waybill.errors import EXIT_CONFIG, WaybillError
 from waybill.selection import Selection
+from waybill.target_names import is_partial
 
 MAX_KEY_BYTES = 1024  # S3 API: object key names, "Creating object key names"
 
@@ -25,9 +26,11 @@ class Tree:
     """What a walk found: ``entries`` sorted by path, and what was left out and why.
 
     ``held`` and ``skipped`` map a path to a reason and are no failures; ``refused`` are.
+    ``folders`` are those that were entered.
     """
 
     entries: list[LocalEntry] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -118,6 +121,7 @@ class Walk:
         if identity in above:
             found.refused[path] = f"symbolic link to a folder above itself; {_MEND_LINK}"
             return
+        found.folders.add(path)
         folders.append((item.path, path + "/", above | {identity}))
 
     def _add(self, path: str, status: os.stat_result, found: Tree) -> None:
@@ -127,6 +131,8 @@ class Walk:
             found.refused[path] = "the name is not UTF-8, so no key can hold it; rename the file"
         elif (length := self.prefix_bytes + len(path.encode())) > MAX_KEY_BYTES:
             found.refused[path] = f"the key would have {length} bytes, S3 allows {MAX_KEY_BYTES}"
+        elif is_partial(path.rpartition("/")[2]):
+            found.held[path] = "an unfinished download"
         elif self.settle_before is not None and status.st_mtime_ns > self.settle_before:
             found.held[path] = "modified too recently (settle)"
         else:

@@ -184,7 +184,7 @@ def test_nothing_selected_ends_in_3_and_held_back_in_0(ships: Fleet) -> None:
     ships.add("fine", ONE)
     run = ships.run(code=3)
     assert failures(run, "empty") == []
-    assert [x for x in run.lines if x.startswith("waybill: empty: no file to upload in ")]
+    assert [x for x in run.lines if x.startswith("waybill: empty: nothing to upload in ")]
     assert [x for x in run.lines if x.startswith("waybill: held: 1 held back: ")]
     for name in ("empty", "held"):
         ships[name].check_nothing_claimed()

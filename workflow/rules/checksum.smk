@@ -1,7 +1,9 @@
-"""SHA-256 of every file of a batch, each byte read once."""
+"""SHA-256 of every file of a batch to upload, each byte read once."""
 
 
 rule checksum:
+    wildcard_constraints:
+        transfer=runner.direction_pattern("upload"),
     input:
         "{results}/{transfer}/inventory/{dataset}/{batch}.local.tsv",
     output:

@@ -7,9 +7,7 @@ localrules:
 
 rule diff:
     input:
-        local="{results}/{transfer}/inventory/{dataset}/{batch}.local.tsv",
-        remote="{results}/{transfer}/inventory/{dataset}/{batch}.remote.tsv",
-        checksums="{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
+        runner.to_compare,
     output:
         "{results}/{transfer}/diff/{dataset}/{batch}.tsv",
     log:
@@ -20,7 +18,7 @@ rule diff:
     resources:
         s3_streams=1,
     params:
-        destination=runner.setting("url"),
+        url=runner.setting("url"),
         compare=runner.setting("compare"),
         overwrite=runner.setting("overwrite"),
     message:

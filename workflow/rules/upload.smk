@@ -2,8 +2,10 @@
 
 
 rule upload:
+    wildcard_constraints:
+        transfer=runner.direction_pattern("upload"),
     input:
-        runner.to_upload,
+        runner.to_move,
     output:
         "{results}/{transfer}/markers/{dataset}/{batch}.tsv",
     log:
@@ -15,7 +17,7 @@ rule upload:
     resources:
         s3_streams=1,
     params:
-        destination=runner.setting("url"),
+        url=runner.setting("url"),
         compare=runner.setting("compare"),
         overwrite=runner.setting("overwrite"),
     message:

@@ -1,0 +1,298 @@
+"""Download: moves the objects of one batch into the destination and proves each one.
+
+The bytes go under another name in the same folder (``target_names.partial_name``), are held
+against what S3 says about the object, and are on disk with their modification time before the
+file has its own name. Large objects come in ranges side by side and resume after an interruption.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions as be
+
+from waybill import diff
+from waybill.compare import source_mtime
+from waybill.diff import Difference
+from waybill.engine import DAMAGED_ATTEMPTS, ReplacedError, stored
+from waybill.errors import EntryError, WaybillError
+from waybill.journal import OpenDownload
+from waybill.marker import Proof
+from waybill.move import Mover, Outcome
+from waybill.object_checksum import ObjectCheck
+from waybill.partial import Partial
+from waybill.parts import MULTIPART_ABOVE_BYTES, Part, part_size, parts
+from waybill.s3_errors import CONFLICT, error_code, is_missing
+from waybill.times import nanoseconds
+
+log = logging.getLogger(__name__)
+
+REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
+
+_UNSUPPORTED = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400"}
+
+
+class Downloader(Mover):
+    """One download job."""
+
+    def run(self, items: list[Difference]) -> Outcome:
+        """As ``Mover.run``; when it returns, the new names are on disk too."""
+        self._unchecked = 0
+        self._folders: set[Path] = set()
+        super().run(items)
+        for folder in self._folders:
+            _sync_folder(folder)
+        if self._unchecked:
+            log.warning(
+                "%d objects have no checksum to hold their bytes against; their size is right",
+                self._unchecked,
+            )
+        return self.outcome
+
+    def _finished(self, item: Difference) -> Proof | None:
+        """The journal's proof of an entry, when the file is still the one it tells of, made from
+        the object that was listed or from a later one."""
+        run, proof = self._record.done.get(item.path, ("", None))
+        if proof is None or proof.key != self._key(item):
+            return None
+        listed = proof.etag == item.etag and self._transfer.overwrite != "always"
+        if not (listed or run == self._run_token):
+            return None
+        try:
+            status = self._target(item).stat()
+        except OSError:
+            return None
+        same = (status.st_size, status.st_mtime_ns) == (proof.size, proof.mtime_ns)
+        return proof if same else None
+
+    def _target(self, item: Difference) -> Path:
+        return self._transfer.folder / item.path
+
+    def _move_small(self, item: Difference) -> Proof:
+        if item.path.endswith("/"):
+            return self._make_folder(item)
+        return self._fetch(item, None)
+
+    def _move_large(self, item: Difference, pool: ThreadPoolExecutor) -> Proof:
+        return self._fetch(item, pool)
+
+    def _make_folder(self, item: Difference) -> Proof:
+        target = self._target(item)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._explain(item, target, error) from None
+        return self._proof(item, stored({"ETag": item.etag}))
+
+    def _fetch(self, item: Difference, pool: ThreadPoolExecutor | None) -> Proof:
+        """Fetch one object; one that is replaced meanwhile is fetched anew, never mixed."""
+        target = self._target(item)
+        for _ in range(REPLACED_ATTEMPTS):
+            try:
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with Partial(target) as partial:
+                        proof = self._fetch_into(partial, item, pool)
+                    self._folders.add(target.parent)
+                    return proof
+                except OSError as error:
+                    raise self._explain(item, target, error) from None
+            except ReplacedError:
+                log.info("%s was replaced while it was fetched", self._url(item))
+                item = self._looked_at_anew(item)
+        raise EntryError(item.path, f"{self._url(item)} keeps being replaced; run again later")
+
+    def _looked_at_anew(self, item: Difference) -> Difference:
+        try:
+            head = self._engine.client.head_object(Key=self._key(item), **self._common)
+        except be.ClientError as error:
+            if not is_missing(error):
+                raise
+            text = f"{self._url(item)} was removed since the listing; run again"
+            raise EntryError(item.path, text) from None
+        return item._replace(
+            etag=head["ETag"].strip('"'),
+            size=head["ContentLength"],
+            time=str(nanoseconds(head["LastModified"])),
+        )
+
+    def _fetch_into(
+        self, partial: Partial, item: Difference, pool: ThreadPoolExecutor | None
+    ) -> Proof:
+        in_ranges = pool is not None and item.size > MULTIPART_ABOVE_BYTES
+        try:
+            return self._fetch_checked(partial, item, pool if in_ranges else None)
+        except (EntryError, ReplacedError):
+            partial.discard()
+            raise
+        except BaseException:
+            if not in_ranges:  # what came in ranges is for the next run
+                partial.discard()
+            raise
+
+    def _fetch_checked(
+        self, partial: Partial, item: Difference, pool: ThreadPoolExecutor | None
+    ) -> Proof:
+        for attempt in range(DAMAGED_ATTEMPTS):
+            if pool is not None:
+                answer, check = self._get_ranges(partial, item, pool, resume=not attempt)
+            else:
+                answer, check = self._get_whole(partial, item)
+            agrees = check.agrees()
+            if agrees is not False:
+                break
+            log.info("%s: damaged, %s differs; attempt %d", item.path, check.name, attempt + 1)
+            partial.clear()
+        else:
+            raise EntryError(
+                item.path,
+                f"the bytes of {self._url(item)} do not agree with its {check.name}, after"
+                f" {DAMAGED_ATTEMPTS} attempts; nothing written",
+            )
+        self._unchecked += agrees is None
+        partial.date(source_mtime(answer, int(item.time)))
+        self._finish(partial, item, check.sha256)
+        item = item._replace(sha256=check.sha256, mtime_ns=partial.status.st_mtime_ns)
+        return self._proof(item, stored(answer))
+
+    def _get_whole(self, partial: Partial, item: Difference) -> tuple[dict[str, Any], ObjectCheck]:
+        """The object in one request; the answer to it, and the check of its bytes."""
+        seen: list[tuple[dict[str, Any], ObjectCheck]] = []
+
+        def begin(answer: dict[str, Any]) -> None:
+            if answer["ContentLength"] != item.size:
+                raise ReplacedError
+            seen.append((answer, self._check(item, answer)))
+
+        def sink(start: int, block: bytes) -> None:
+            partial.write(start, block)
+            seen[0][1].update(block)
+
+        self._engine.get(self._key(item), item.etag, Part(1, 0, item.size), sink, begin)
+        return seen[0]
+
+    def _get_ranges(
+        self, partial: Partial, item: Difference, pool: ThreadPoolExecutor, *, resume: bool
+    ) -> tuple[dict[str, Any], ObjectCheck]:
+        """The object in ranges side by side, those excepted that are in the file already. They
+        are read once more in order, which checks what an earlier run wrote too."""
+        head = self._head(item, ChecksumMode="ENABLED")
+        if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
+            raise ReplacedError
+        check = self._check(item, head)
+        download = self._open_download(partial, item, resume=resume and bool(check.name))
+        key = self._key(item)
+
+        def get(part: Part) -> None:
+            if part.number not in download.ranges:
+                self._engine.get(key, item.etag, part, partial.write)
+                self._journal.range(download.id, part.number)
+                download.ranges.add(part.number)
+
+        whole = list(parts(item.size, download.part_size))
+        futures = [pool.submit(get, part) for part in whole]
+        try:
+            for part, future in zip(whole, futures, strict=True):
+                future.result()
+                for block in partial.read(part):
+                    check.update(block)
+        finally:
+            for future in futures:
+                future.cancel()
+            for future in futures:  # nobody may write to a file that is given up
+                if not future.cancelled():
+                    future.exception()
+        return head, check
+
+    def _open_download(self, partial: Partial, item: Difference, *, resume: bool) -> OpenDownload:
+        """The download of this very object that an earlier job began, or a new one."""
+        earlier = self._record.open_download(item.path)
+        wanted = (item.etag, item.size, part_size(item.size))
+        if (
+            earlier is not None
+            and resume
+            and (earlier.etag, earlier.size, earlier.part_size) == wanted
+            and partial.length == item.size
+        ):
+            log.info("%s: %d ranges are there already", item.path, len(earlier.ranges))
+            return earlier
+        partial.clear(item.size)
+        download = OpenDownload(item.path, secrets.token_hex(8), *wanted)
+        self._journal.download(download)
+        self._record.downloads[download.id] = download
+        return download
+
+    def _head(self, item: Difference, **arguments: Any) -> dict[str, Any]:
+        try:
+            return self._engine.client.head_object(Key=self._key(item), **arguments, **self._common)
+        except be.ClientError as error:
+            if is_missing(error) or error_code(error) in CONFLICT:
+                raise ReplacedError from None
+            raise
+
+    def _check(self, item: Difference, answer: dict[str, Any]) -> ObjectCheck:
+        """What the bytes of the object are held against."""
+
+        def part_sizes(count: int) -> list[int] | None:
+            sizes = []
+            for number in range(1, count + 1):
+                try:
+                    head = self._head(item, PartNumber=number, IfMatch=f'"{item.etag}"')
+                except be.ClientError as error:
+                    if error_code(error) in _UNSUPPORTED:
+                        return None
+                    raise
+                if head.get("PartsCount", 0) != count:
+                    return None  # a store that does not tell
+                sizes.append(head["ContentLength"])
+            return sizes
+
+        return ObjectCheck(answer, item.size, part_sizes)
+
+    def _finish(self, partial: Partial, item: Difference, sha256: str) -> None:
+        """Give the file its name, if what stood there is still what the inventory saw."""
+        if item.status == diff.NEW or self._transfer.overwrite == "never":
+            if partial.become() or partial.is_same(sha256):
+                return
+            text = "appeared at the destination since the inventory; not touched; run again"
+            raise EntryError(item.path, text)
+        if not partial.replace(item.mtime_ns, item.inode):
+            text = "changed at the destination since the inventory; not touched; run again"
+            raise EntryError(item.path, text)
+
+    def _explain(self, item: Difference, target: Path, error: OSError) -> WaybillError:
+        free = shutil.disk_usage(self._transfer.folder).free if _is_full(error) else 0
+        if _is_full(error) and free < item.size + (1 << 20):
+            return WaybillError(
+                f"{self._transfer.folder}: the destination is full ({error.strerror});"
+                " make room and run again"
+            )
+        if isinstance(error, BlockingIOError):
+            text = "another download is writing it; wait until it has ended, and run again"
+        elif isinstance(error, NotADirectoryError | FileExistsError):
+            text = "the destination has a file where a folder must be"
+        else:
+            text = f"cannot be written: {error.strerror or error}"
+        return EntryError(item.path, f"{text} ({error.filename or target})")
+
+
+def _is_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk; a file system that cannot is left alone."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,150 @@
+"""The file a download is written to before it has its name."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from waybill.parts import Part
+from waybill.target_names import partial_name
+
+BLOCK_BYTES = 1 << 20
+
+
+class Partial:
+    """An unfinished file beside ``target``, held by a lock that dies with this process.
+
+    What an earlier process left in it is there to be resumed (``length``). Raises OSError as the
+    file system does, BlockingIOError when another process writes it.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(partial_name(target.name))
+
+    def __enter__(self) -> Partial:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            self._file = os.open(self.path, flags, 0o666)
+            try:
+                _lock(self._file)
+                if self._is_ours():
+                    break
+            except BaseException:
+                os.close(self._file)
+                raise
+            os.close(self._file)
+        self._named = True
+        return self
+
+    def _is_ours(self) -> bool:
+        """Whether the open file still has this name and no other: one that was finished in the
+        meantime, or by a process that was killed right then, must not be written again."""
+        mine = os.fstat(self._file)
+        try:
+            there = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+            return False
+        if mine.st_nlink > 1:
+            self.path.unlink()
+            return False
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    @property
+    def length(self) -> int:
+        """Its size in bytes."""
+        return self.status.st_size
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the file system says about it, also when it has its name."""
+        return os.fstat(self._file)
+
+    def clear(self, size: int = 0) -> None:
+        """Begin anew, with a hole of ``size`` bytes to be filled."""
+        os.ftruncate(self._file, 0)
+        os.ftruncate(self._file, size)
+
+    def write(self, start: int, block: bytes) -> None:
+        """Put a block where it belongs; safe to use from several threads."""
+        view = memoryview(block)
+        while view:
+            count = os.pwrite(self._file, view, start)
+            start, view = start + count, view[count:]
+
+    def read(self, part: Part) -> Iterator[bytes]:
+        """The bytes of a part, in blocks."""
+        at, end = part.start, part.start + part.length
+        while at < end:
+            block = os.pread(self._file, min(BLOCK_BYTES, end - at), at)
+            if not block:
+                raise OSError("became shorter while it was written")
+            at += len(block)
+            yield block
+
+    def date(self, mtime_ns: int) -> None:
+        """Give it its modification time and have it on disk."""
+        status = os.fstat(self._file)
+        with suppress(OverflowError):  # a time that no file can have
+            os.utime(self._file, ns=(status.st_atime_ns, mtime_ns))
+        os.fsync(self._file)
+
+    def become(self) -> bool:
+        """Take the name of the target unless something has it."""
+        try:
+            os.link(self.path, self.target, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if os.path.lexists(self.target):
+                return False
+            self.path.rename(self.target)
+        else:
+            self.path.unlink()
+        return True
+
+    def replace(self, mtime_ns: int, inode: int) -> bool:
+        """Take the place of the file there, and its permissions, if it is still the one with this
+        mtime and inode; zeros stand for none."""
+        try:
+            status = self.target.stat()
+        except FileNotFoundError:
+            return self.become()
+        if (status.st_mtime_ns, status.st_ino) != (mtime_ns, inode):
+            return False
+        os.fchmod(self._file, status.st_mode & 0o7777)
+        self.path.replace(self.target)
+        return True
+
+    def is_same(self, sha256: str) -> bool:
+        """Whether the file that has the name of the target holds the same bytes; then this one
+        goes. (A job that was killed between the name and its journal leaves such a file.)"""
+        with self.target.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                return False
+        status = self.target.stat()
+        os.utime(self._file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        self.path.unlink()
+        return True
+
+    def discard(self) -> None:
+        """Remove it."""
+        self.path.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        pass

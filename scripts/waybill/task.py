@@ -1,0 +1,29 @@
+"""A job of the workflow, as its stage sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from waybill import failures, state
+from waybill.config import Transfer
+from waybill.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job: the transfer, its layout, and the batch it is about (empty where there is none)."""
+
+    transfer: Transfer
+    layout: Layout
+    stage: str
+    dataset: str = ""
+    batch: str = ""
+
+    @property
+    def failure_record(self) -> Path:
+        return failures.record_path(self.layout, self.stage, self.dataset, self.batch)
+
+    def inherited(self) -> list[str]:
+        """The batches that entries of this one stood in before."""
+        return state.read(self.layout).inherits.get(f"{self.dataset}/{self.batch}", [])

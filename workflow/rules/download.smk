@@ -1,0 +1,27 @@
+"""Moves a batch out of S3, hashing as it writes, and writes its marker; on a cluster its diff goes
+along."""
+
+
+rule download:
+    wildcard_constraints:
+        transfer=runner.direction_pattern("download"),
+    input:
+        runner.to_move,
+    output:
+        marker="{results}/{transfer}/markers/{dataset}/{batch}.tsv",
+        checksums="{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
+    log:
+        "{results}/{transfer}/logs/download/{dataset}/{batch}.log",
+    priority: 2
+    conda:
+        "../../environment.yml"
+    resources:
+        s3_streams=1,
+    params:
+        url=runner.setting("url"),
+        compare=runner.setting("compare"),
+        overwrite=runner.setting("overwrite"),
+    message:
+        "{wildcards.transfer}: downloading batch {wildcards.batch} of {wildcards.dataset}"
+    script:
+        "../../scripts/download.py"
