@@ -7,11 +7,14 @@ and touches only the piece that now ends at it and the piece that starts at it. 
 therefore changes at most two batches, unless its own bytes overflow the piece it falls into.
 A batch is named after the path it was cut in front of; an entry of at least ``max_bytes`` is a
 batch of its own, named after itself.
+
+Entries that are to move before or after all others are in batches apart. The first letter of a
+name tells: ``a`` first, ``b`` and ``f`` (a single large entry) in between, ``z`` last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from typing import NamedTuple
@@ -58,3 +61,37 @@ def assign(
         pieces.append((first, cut, name, candidate))
         pieces.append((cut, end, "b" + hashes[cut].hex(), cut + 1))
     return sorted(batches, key=lambda batch: batch.indices[0])
+
+
+def assign_in_order(
+    paths: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    max_files: int,
+    max_bytes: int,
+    first: Callable[[str], bool] | None,
+    last: Callable[[str], bool] | None,
+) -> list[Batch]:
+    """``assign``, with the paths that ``first`` or else ``last`` chooses in batches apart."""
+    if first is None and last is None:
+        return assign(paths, sizes, max_files=max_files, max_bytes=max_bytes)
+    groups: dict[str, list[int]] = {"a": [], "": [], "z": []}
+    for i, path in enumerate(paths):
+        group = "a" if first and first(path) else "z" if last and last(path) else ""
+        groups[group].append(i)
+    batches = []
+    for letter, indices in groups.items():
+        for name, chosen in assign(
+            [paths[i] for i in indices],
+            [sizes[i] for i in indices],
+            max_files=max_files,
+            max_bytes=max_bytes,
+        ):
+            name = letter + name[1:] if letter else name
+            batches.append(Batch(name, [indices[i] for i in chosen]))
+    return batches
+
+
+def moves_before(batch: str, other: str) -> bool:
+    """Whether all of ``batch`` has to be moved before ``other`` may be."""
+    return batch[0] != other[0] and (batch[0] == "a" or other[0] == "z")

@@ -46,6 +46,10 @@ class ConfigError(WaybillError):
         self.problems = problems
 
 
+class FolderError(WaybillError):
+    """The folder of a dataset is not there or cannot be listed."""
+
+
 class EntryError(WaybillError):
     """A failure of one entry (one file or object); the other entries go on."""
 

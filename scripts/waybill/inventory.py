@@ -7,51 +7,60 @@ marker. An untouched tree therefore ends here, and drift at the destination is r
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from waybill import failures, journal, state
+from waybill import datasets, failures, journal, state
+from waybill.errors import FolderError
 from waybill.failures import Failure
 from waybill.inventory_update import Update
 from waybill.layout import Layout
-from waybill.presets import dataset_name
-from waybill.sides import Sides, of_download, of_upload
+from waybill.sides import of_download, of_upload
 from waybill.tables import escape, render, write_if_changed
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
     from waybill.control import Control
 
+FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer
 ASIDE_COLUMNS = ("status", "path", "size", "reason")
 
 
 def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     """Take the inventory of a transfer and return what it saw.
 
-    Raises WaybillError when either side cannot be listed as a whole; the tables of the last
-    inventory then stand as they were.
+    Raises WaybillError when S3 cannot be listed, or the folder of the only dataset; the tables of
+    the last inventory then stand as they were. One dataset of several whose folder cannot be
+    listed is a failure, and the others go on.
     """
-    dataset = dataset_name(transfer.preset, transfer.name, transfer.hca)
     before = state.read(layout)
     now = state.State(destination=transfer.destination, source=transfer.source)
-    for path in layout.journal(dataset, "-").parent.glob("*.jsonl"):
+    found = datasets.find(transfer, before)
+    failed = found.failed
+    for path in layout.journals():
         journal.mark_listing(path, now.run)
-    look = of_upload if transfer.direction == "upload" else of_download
-    sides = look(transfer, layout, control.list_prefix())
-
     now.accelerate = control.accelerates()
-    now.datasets = [dataset] if sides.paths else []
-    Update(layout, dataset, before, now, transfer, control, sides).run()
-    _forget_datasets(layout, {dataset})
-
-    now.files, now.bytes = len(sides.paths), sum(sides.sizes)
-    now.held, now.skipped = len(sides.held), len(sides.skipped)
-    now.refused, now.only_at_destination = len(sides.refused), len(sides.only_there)
-    write_if_changed(layout.aside(dataset), _render_aside(sides))
-    failures.write(
-        failures.record_path(layout, "inventory"),
-        [Failure(path, 1, f"refused: {reason}") for path, reason in sorted(sides.refused.items())],
-    )
+    for dataset in found.datasets:
+        known = before.places.get(dataset.name)
+        if not dataset.look and known is not None:
+            now.places[dataset.name] = known
+            continue
+        place = now.places[dataset.name] = state.Place(dataset.folder, dataset.prefix)
+        try:
+            failed += _look_at(dataset, place, transfer, layout, control, before, now)
+        except FolderError as error:
+            if not found.several:
+                raise
+            failed.append(Failure(dataset.folder, error.exit_code, str(error)))
+            _carry_over(dataset.name, before, now)
+    failed += _gone(before, now) if found.several else ()
+    _forget_datasets(layout, set(now.places))
+    if found.held or found.skipped or layout.aside(FOUND).exists():
+        write_if_changed(layout.aside(FOUND), _render_aside(found.held, found.skipped, {}, ()))
+    now.held, now.skipped = len(found.held), len(found.skipped)
+    now.add_up()
+    failures.write(failures.record_path(layout, "inventory"), failed)
     # what earlier runs failed at
     for stage in ("upload", "download", "manifest", "publish", "summary"):
         for record in layout.failures.glob(f"{stage}.*"):
@@ -60,15 +69,58 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     return now
 
 
-def _render_aside(sides: Sides) -> bytes:
+def _look_at(
+    dataset: datasets.Dataset,
+    place: state.Place,
+    transfer: Transfer,
+    layout: Layout,
+    control: Control,
+    before: state.State,
+    now: state.State,
+) -> list[Failure]:
+    """Both sides of one dataset, into its tables; what is refused of it."""
+    transfer = datasets.view(transfer, dataset.folder, dataset.prefix)
+    look = of_upload if transfer.direction == "upload" else of_download
+    sides = look(transfer, layout, control.list_prefix(transfer.prefix))
+    Update(layout, dataset.name, before, now, place, transfer, control, sides).run()
+    place.looked = time.time()
+    place.files, place.bytes = len(sides.paths), sum(sides.sizes)
+    place.held, place.skipped = len(sides.held), len(sides.skipped)
+    place.refused, place.only_at_destination = len(sides.refused), len(sides.only_there)
+    aside = _render_aside(sides.held, sides.skipped, sides.refused, sides.only_there)
+    write_if_changed(layout.aside(dataset.name), aside)
+    return [Failure(path, 1, f"refused: {why}") for path, why in sorted(sides.refused.items())]
+
+
+def _carry_over(name: str, before: state.State, now: state.State) -> None:
+    """Leave a dataset as the last inventory saw it."""
+    now.places[name] = before.places.get(name, now.places[name])
+    now.open += [batch for batch in before.open if batch.startswith(f"{name}/")]
+    now.inherits |= {k: v for k, v in before.inherits.items() if k.startswith(f"{name}/")}
+
+
+def _gone(before: state.State, now: state.State) -> Iterator[Failure]:
+    """Datasets that are no more and were not proven as a whole."""
+    for name, place in before.places.items():
+        if name not in now.places and any(b.startswith(f"{name}/") for b in before.open):
+            text = "is gone before all of it was moved; what has arrived stays"
+            yield Failure(place.folder, 1, text)
+
+
+def _render_aside(
+    held: dict[str, str],
+    skipped: dict[str, str],
+    refused: dict[str, str],
+    only_there: Iterable[tuple[str, int]],
+) -> bytes:
     def lines() -> Iterator[str]:
-        for path, reason in sorted(sides.refused.items()):
+        for path, reason in sorted(refused.items()):
             yield f"!\t{escape(path)}\t\trefused: {escape(reason)}"
-        for path, reason in sorted(sides.held.items()):
+        for path, reason in sorted(held.items()):
             yield f"!\t{escape(path)}\t\theld back: {escape(reason)}"
-        for path, reason in sorted(sides.skipped.items()):
+        for path, reason in sorted(skipped.items()):
             yield f"!\t{escape(path)}\t\tskipped: {escape(reason)}"
-        for path, size in sides.only_there:
+        for path, size in only_there:
             yield f"-\t{escape(path)}\t{size}\tonly at the destination"
 
     return render(ASIDE_COLUMNS, lines())
@@ -76,6 +128,7 @@ def _render_aside(sides: Sides) -> bytes:
 
 def _forget_datasets(layout: Layout, keep: set[str]) -> None:
     """Remove the inventory tables of datasets the transfer no longer has."""
-    for folder in layout.inventory.iterdir() if layout.inventory.is_dir() else ():
-        if folder.is_dir() and folder.name not in keep:
-            shutil.rmtree(folder)
+    for path in layout.inventory.iterdir() if layout.inventory.is_dir() else ():
+        if path.is_dir() and path.name not in keep:
+            layout.aside(path.name).unlink(missing_ok=True)
+            shutil.rmtree(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from waybill.entries import read_local, read_remote, render_local, render_remote
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.published import known_sha256, published_key
+from waybill.selection import Selection
 from waybill.sides import Sides
 from waybill.tables import write_if_changed
 
@@ -29,6 +30,7 @@ class Update:
     dataset: str
     before: state.State
     now: state.State
+    place: state.Place
     transfer: Transfer
     control: Control
     sides: Sides
@@ -37,11 +39,13 @@ class Update:
         paths = self.sides.paths
         new = {
             batch.name: [paths[i] for i in batch.indices]
-            for batch in batching.assign(
+            for batch in batching.assign_in_order(
                 paths,
                 self.sides.sizes,
                 max_files=self.transfer.max_files,
                 max_bytes=self.transfer.max_bytes,
+                first=_chooser(self.transfer.first),
+                last=_chooser(self.transfer.last),
             )
         }
         old = {batch for dataset, batch in self.layout.batches() if dataset == self.dataset}
@@ -61,14 +65,17 @@ class Update:
         for name in old - set(new):
             self._forget(name)
         self._drop_history(keep=pending)
-        self.now.batches = len(new)
-        self.now.open = sorted(f"{self.dataset}/{name}" for name in pending)
+        self.place.batches = len(new)
+        self.now.open += sorted(f"{self.dataset}/{name}" for name in pending)
         self._reopen(new, complete=not pending and old <= new.keys())
 
     def _moved(self) -> bool:
         """Whether the bucket or the prefix is another than it was."""
-        side = "destination" if self._uploads else "source"
-        return getattr(self.before, side) not in ("", self.transfer.url)
+        side = self.before.destination if self._uploads else self.before.source
+        known = self.before.places.get(self.dataset)
+        bucket = f"s3://{self.transfer.bucket}/"
+        moved = bool(side) and not side.startswith(bucket)
+        return moved or (known is not None and known.prefix != self.transfer.prefix)
 
     @property
     def _uploads(self) -> bool:
@@ -244,6 +251,10 @@ class Update:
         if key.startswith(self.transfer.prefix):
             return key in self.sides.published
         return self.control.exists(key)
+
+
+def _chooser(patterns: tuple[str, ...]) -> Callable[[str], bool] | None:
+    return Selection(patterns).matches if patterns else None
 
 
 def _differs(path: Path, data: bytes) -> bool:

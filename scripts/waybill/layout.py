@@ -57,6 +57,9 @@ class Layout:
     def journal(self, dataset: str, batch: str) -> Path:
         return self.root / "journal" / dataset / f"{batch}.jsonl"
 
+    def journals(self) -> Iterator[Path]:
+        return (self.root / "journal").glob("*/*.jsonl")
+
     def kept_marker(self, dataset: str, batch: str) -> Path:
         """The last marker once more: Snakemake removes the other before it runs a job again."""
         return self.root / "journal" / dataset / f"{batch}.tsv"
@@ -80,6 +83,10 @@ class Layout:
         """Every (dataset, batch) the last inventory left, sorted; reads folders only."""
         for folder in sorted(self.inventory.iterdir()) if self.inventory.is_dir() else ():
             if folder.is_dir():
-                names = (p.name for p in folder.iterdir())
-                for name in sorted(n for n in names if n.endswith(LOCAL_SUFFIX)):
-                    yield folder.name, name.removesuffix(LOCAL_SUFFIX)
+                for name in self.batches_of(folder.name):
+                    yield folder.name, name
+
+    def batches_of(self, dataset: str) -> list[str]:
+        """The batches of one dataset, sorted."""
+        names = (p.name for p in (self.inventory / dataset).iterdir())
+        return sorted(n.removesuffix(LOCAL_SUFFIX) for n in names if n.endswith(LOCAL_SUFFIX))

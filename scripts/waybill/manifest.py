@@ -3,7 +3,7 @@
 JSON with the fields of the seed hca-smart-sync, those of its guide (``path``, ``last_modified``)
 and those of the real tool (``manifest_version``, ``generated_at``, ``submission_id``,
 ``modified_at``, ``submitter``), and for each file its ``key``, ``etag`` and ``version_id``.
-All times are UTC.
+That of a download names its source and destination instead. All times are UTC.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ def manifest(
         "generated_at": stamp,
         "submission_id": f"submission_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}",
         "metadata": {
-            "upload_destination": transfer.url,
-            "upload_timestamp": max((proof.time for proof in ordered), default=stamp),
+            **_sides(transfer, max((proof.time for proof in ordered), default=stamp)),
             "tool": tool_name(transfer.preset),
             "version": __version__,
             "transfer": transfer.name,
@@ -56,6 +55,17 @@ def manifest(
         text = json.dumps(_file(transfer, proof), ensure_ascii=False)
         yield b"    " + text.encode() + (b"\n" if i == last else b",\n")
     yield b"  ]\n}\n"
+
+
+def _sides(transfer: Transfer, last: str) -> dict[str, str]:
+    """From where, to where, and when the last entry arrived."""
+    if transfer.direction == "upload":
+        return {"upload_destination": transfer.url, "upload_timestamp": last}
+    return {
+        "download_source": transfer.url,
+        "download_destination": transfer.destination,
+        "download_timestamp": last,
+    }
 
 
 def _file(transfer: Transfer, proof: Proof) -> dict[str, Any]:

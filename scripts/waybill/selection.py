@@ -30,15 +30,22 @@ _EVERYTHING = frozenset({"**", "*", "**/*", "/**", "/**/*"})
 class Selection:
     """Decides by path alone which files belong to a transfer.
 
-    ``include`` and ``exclude`` are patterns as described in this module. Raises ValueError,
-    naming the pattern, when one of them is invalid.
+    ``include`` and ``exclude`` are patterns as described in this module; ``regexes`` are regular
+    expressions that leave out a file when they are found in its path with a ``/`` in front.
+    Raises ValueError, naming the pattern, when one of ``include`` and ``exclude`` is invalid.
     """
 
-    __slots__ = ("_excluded", "_excluded_folder", "_included", "exclude", "include")
+    __slots__ = ("_excluded", "_excluded_folder", "_included", "_regexes", "exclude", "include")
 
-    def __init__(self, include: Sequence[str] = ("**",), exclude: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        include: Sequence[str] = ("**",),
+        exclude: Sequence[str] = (),
+        regexes: Sequence[str] = (),
+    ) -> None:
         self.include = tuple(include)
         self.exclude = tuple(exclude)
+        self._regexes = [re.compile(regex).search for regex in regexes]
         included = [_parse_named(pattern) for pattern in self.include]
         excluded = [_parse_named(pattern) for pattern in self.exclude]
         take_all = any(pattern in _EVERYTHING for pattern in self.include)
@@ -53,6 +60,8 @@ class Selection:
         """Whether the file at ``path`` (relative to the dataset, ``/`` separated) is taken."""
         probe = "/" + path
         if self._included is not None and not self._included(probe):
+            return False
+        if any(found(probe) for found in self._regexes):
             return False
         return self._excluded is None or not self._excluded(probe)
 

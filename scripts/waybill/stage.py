@@ -30,12 +30,16 @@ log = logging.getLogger("waybill")
 _STARTED = time.monotonic()
 
 
-def run(snakemake: Any, stage: Callable[[stages.Task], None]) -> None:
+def run(
+    snakemake: Any,
+    stage: Callable[[stages.Task], None],
+    layout: Callable[[Path], Layout] = Layout,
+) -> None:
     """Run ``stage`` for the job of a rule script, and end the process as it went."""
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
     task = stages.Task(
         transfer,
-        Layout(transfer.results),
+        layout(transfer.results),
         snakemake.rule,
         snakemake.wildcards.get("dataset", ""),
         snakemake.wildcards.get("batch", ""),

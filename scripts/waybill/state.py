@@ -15,11 +15,29 @@ from waybill.tables import write_atomic
 
 
 @dataclass(slots=True)
+class Place:
+    """One dataset: its absolute folder, its full key prefix, and what was counted of it; ``looked``
+    is when (seconds since the epoch) it was looked at last."""
+
+    folder: str
+    prefix: str
+    files: int = 0
+    bytes: int = 0
+    batches: int = 0
+    held: int = 0
+    skipped: int = 0
+    refused: int = 0
+    only_at_destination: int = 0
+    looked: float = 0
+
+
+@dataclass(slots=True)
 class State:
     """What the last inventory saw.
 
     ``run`` names this inventory: a journal record that carries it was written later than the
     listing. ``inherits`` maps ``dataset/batch`` to the batches its entries stood in before.
+    ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
     ``batches`` counts the batches, ``open`` names those without a proof (``dataset/batch``);
     ``bytes`` is the size of the selection.
     """
@@ -38,6 +56,16 @@ class State:
     accelerate: bool = False
     open: list[str] = field(default_factory=list)
     inherits: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def add_up(self) -> None:
+        """The counts of the whole transfer, out of those of its datasets."""
+        self.datasets = sorted(name for name, place in self.places.items() if place.batches)
+        places = self.places.values()
+        for count in (
+            "files", "bytes", "batches", "held", "skipped", "refused", "only_at_destination",
+        ):  # fmt: skip
+            setattr(self, count, getattr(self, count) + sum(getattr(p, count) for p in places))
 
 
 def read(layout: Layout) -> State:
@@ -46,7 +74,9 @@ def read(layout: Layout) -> State:
         known: dict[str, Any] = json.loads(layout.state.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return State(run="")
-    return State(**{k: v for k, v in known.items() if k in State.__slots__})
+    found = State(**{k: v for k, v in known.items() if k in State.__slots__})
+    found.places = {name: Place(**place) for name, place in found.places.items()}
+    return found
 
 
 def write(layout: Layout, state: State) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waybill.entries import LocalEntry
-from waybill.errors import EXIT_CONFIG, WaybillError
+from waybill.errors import EXIT_CONFIG, FolderError
 from waybill.selection import Selection
 from waybill.target_names import is_partial
 
@@ -54,16 +54,16 @@ class Walk:
     avoid: frozenset[tuple[int, int]] = frozenset()
 
     def tree(self) -> Tree:
-        """Walk the folder. Raises WaybillError when it is missing or cannot be listed."""
+        """Walk the folder. Raises FolderError when it is missing or cannot be listed."""
         try:
             top = self.root.stat()
         except FileNotFoundError:
-            raise WaybillError(
+            raise FolderError(
                 f"{self.root}: the source folder does not exist; check `source`",
                 exit_code=EXIT_CONFIG,
             ) from None
         if not stat.S_ISDIR(top.st_mode):
-            raise WaybillError(
+            raise FolderError(
                 f"{self.root}: the source is not a folder; check `source`", exit_code=EXIT_CONFIG
             )
         found = Tree()
@@ -76,7 +76,7 @@ class Walk:
                 scan = os.scandir(folder)
             except OSError as error:
                 if not relative:
-                    raise WaybillError(
+                    raise FolderError(
                         f"{self.root}: cannot list the source folder: {error.strerror};"
                         " give read permission and run again"
                     ) from None

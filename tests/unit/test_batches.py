@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.batches import START, assign
+from waybill.batches import START, assign, assign_in_order, moves_before
 
 PATHS = st.lists(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
@@ -76,3 +76,33 @@ def test_names_are_frozen():
     assert [batch.name for batch in batches] == names
     (batch,) = assign(["a", "b"], [1, 1], max_files=2, max_bytes=100)
     assert batch.name == START
+
+
+@given(
+    st.sets(st.text("ab/", min_size=1, max_size=6), max_size=40),
+    st.integers(1, 7),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_goes_first_and_last_is_apart(paths, max_files, some_first, some_last):
+    ordered = sorted(paths)
+    first = (lambda path: path.startswith("a")) if some_first else None
+    last = (lambda path: path.endswith("b")) if some_last else None
+    batches = assign_in_order(
+        ordered, [1] * len(ordered), max_files=max_files, max_bytes=1 << 20, first=first, last=last
+    )
+    assert sorted(i for batch in batches for i in batch.indices) == list(range(len(ordered)))
+    assert len({batch.name for batch in batches}) == len(batches)
+    for batch in batches:
+        for i in batch.indices:
+            expected = "b"
+            if some_first and ordered[i].startswith("a"):
+                expected = "a"
+            elif some_last and ordered[i].endswith("b"):
+                expected = "z"
+            assert batch.name[0] == expected
+
+
+def test_who_waits_for_whom():
+    order = [("a", "b"), ("a", "f"), ("a", "z"), ("b", "z"), ("f", "z")]
+    assert [(x, y) for x in "abfz" for y in "abfz" if moves_before(x + "0", y + "0")] == order

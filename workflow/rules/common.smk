@@ -14,4 +14,4 @@ wildcard_constraints:
     results=runner.results_pattern,
     transfer=runner.transfers_pattern,
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
-    batch="[bf][0-9a-f]{16}",
+    batch="[abfz][0-9a-f]{16}",
