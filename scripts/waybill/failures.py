@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from waybill.errors import EntryError, WaybillError, one_line
 from waybill.layout import Layout
 from waybill.tables import escape, render, rows, unescape, write_atomic
 
+_BATCH = re.compile("[abfz][0-9a-f]{16}")
 COLUMNS = ("path", "exit_code", "message")
 
 
@@ -47,9 +49,21 @@ def write(record: Path, failures: list[Failure]) -> None:
     write_atomic(record, render(COLUMNS, lines))
 
 
-def read(layout: Layout, records: str = "*.tsv") -> Iterator[Failure]:
+def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iterator[Failure]:
     """The failures of a transfer that still stand, by stage: what a checksum or a comparison met
-    comes before what follows from it in an upload."""
+    comes before what follows from it in an upload. With ``named`` a path begins with its
+    dataset, where a transfer has several."""
     for record in sorted(layout.failures.glob(records)):
+        dataset = _dataset_of(record) if named else ""
         for path, exit_code, message in rows(record, COLUMNS):
-            yield Failure(unescape(path), int(exit_code), unescape(message))
+            name = unescape(path)
+            if dataset:
+                name = f"{dataset}/{name}" if name else dataset
+            yield Failure(name, int(exit_code), unescape(message))
+
+
+def _dataset_of(record: Path) -> str:
+    """The dataset in the name of a record; ``""`` for a job that is about none."""
+    _, _, rest = record.name.removesuffix(".tsv").partition(".")
+    dataset, _, batch = rest.rpartition(".")
+    return dataset if _BATCH.fullmatch(batch) else rest

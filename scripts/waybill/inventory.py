@@ -9,6 +9,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill import datasets, failures, journal, state
@@ -16,6 +18,7 @@ from waybill.errors import FolderError
 from waybill.failures import Failure
 from waybill.inventory_update import Update
 from waybill.layout import Layout
+from waybill.selection import Selection
 from waybill.sides import of_download, of_upload
 from waybill.tables import escape, render, write_if_changed
 
@@ -44,17 +47,22 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     for dataset in found.datasets:
         known = before.places.get(dataset.name)
         if not dataset.look and known is not None:
-            now.places[dataset.name] = known
+            now.places[dataset.name] = replace(known, resting=True)
+            now.inherits |= _of_dataset(dataset.name, before.inherits)
+            _move(layout.inventory / dataset.name, layout.resting(dataset.name))
             continue
+        _move(layout.resting(dataset.name), layout.inventory / dataset.name)
         place = now.places[dataset.name] = state.Place(dataset.folder, dataset.prefix)
         try:
-            failed += _look_at(dataset, place, transfer, layout, control, before, now)
+            failed += _look_at(
+                dataset, place, transfer, layout, control, before, now, several=found.several
+            )
         except FolderError as error:
             if not found.several:
                 raise
             failed.append(Failure(dataset.folder, error.exit_code, str(error)))
             _carry_over(dataset.name, before, now)
-    failed += _gone(before, now) if found.several else ()
+    failed += _gone(layout, before, now) if found.several else ()
     _forget_datasets(layout, set(now.places))
     if found.held or found.skipped or layout.aside(FOUND).exists():
         write_if_changed(layout.aside(FOUND), _render_aside(found.held, found.skipped, {}, ()))
@@ -77,11 +85,15 @@ def _look_at(
     control: Control,
     before: state.State,
     now: state.State,
+    *,
+    several: bool,
 ) -> list[Failure]:
     """Both sides of one dataset, into its tables; what is refused of it."""
     transfer = datasets.view(transfer, dataset.folder, dataset.prefix)
     look = of_upload if transfer.direction == "upload" else of_download
     sides = look(transfer, layout, control.list_prefix(transfer.prefix))
+    if sides.refused and transfer.last:
+        sides.hold(Selection(transfer.last).matches, "waits for what is refused")
     Update(layout, dataset.name, before, now, place, transfer, control, sides).run()
     place.looked = time.time()
     place.files, place.bytes = len(sides.paths), sum(sides.sizes)
@@ -89,22 +101,35 @@ def _look_at(
     place.refused, place.only_at_destination = len(sides.refused), len(sides.only_there)
     aside = _render_aside(sides.held, sides.skipped, sides.refused, sides.only_there)
     write_if_changed(layout.aside(dataset.name), aside)
-    return [Failure(path, 1, f"refused: {why}") for path, why in sorted(sides.refused.items())]
+    within = f"{dataset.name}/" if several else ""
+    refused = sorted(sides.refused.items())
+    return [Failure(within + path, 1, f"refused: {why}") for path, why in refused]
+
+
+def _move(tables: Path, to: Path) -> None:
+    """Put a dataset's tables to rest, or get them back."""
+    if tables.exists() and not to.exists():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        tables.rename(to)
 
 
 def _carry_over(name: str, before: state.State, now: state.State) -> None:
     """Leave a dataset as the last inventory saw it."""
     now.places[name] = before.places.get(name, now.places[name])
     now.open += [batch for batch in before.open if batch.startswith(f"{name}/")]
-    now.inherits |= {k: v for k, v in before.inherits.items() if k.startswith(f"{name}/")}
+    now.inherits |= _of_dataset(name, before.inherits)
 
 
-def _gone(before: state.State, now: state.State) -> Iterator[Failure]:
+def _of_dataset(name: str, inherits: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {batch: names for batch, names in inherits.items() if batch.startswith(f"{name}/")}
+
+
+def _gone(layout: Layout, before: state.State, now: state.State) -> Iterator[Failure]:
     """Datasets that are no more and were not proven as a whole."""
-    for name, place in before.places.items():
-        if name not in now.places and any(b.startswith(f"{name}/") for b in before.open):
+    for name in before.places.keys() - now.places.keys():
+        if not layout.manifest(name).exists():
             text = "is gone before all of it was moved; what has arrived stays"
-            yield Failure(place.folder, 1, text)
+            yield Failure(before.places[name].folder, 1, text)
 
 
 def _render_aside(
@@ -128,7 +153,8 @@ def _render_aside(
 
 def _forget_datasets(layout: Layout, keep: set[str]) -> None:
     """Remove the inventory tables of datasets the transfer no longer has."""
-    for path in layout.inventory.iterdir() if layout.inventory.is_dir() else ():
-        if path.is_dir() and path.name not in keep:
-            layout.aside(path.name).unlink(missing_ok=True)
-            shutil.rmtree(path)
+    for folder in (layout.inventory, layout.resting("-").parent):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir() and path.name not in keep:
+                layout.aside(path.name).unlink(missing_ok=True)
+                shutil.rmtree(path)

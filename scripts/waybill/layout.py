@@ -30,6 +30,11 @@ class Layout:
         """Entries in no batch: only at the destination, held back, refused."""
         return self.inventory / f"{dataset}.aside.tsv"
 
+    def resting(self, dataset: str) -> Path:
+        """Where the inventory tables of a proven dataset stand while nobody looks at it, so that
+        a run does not have to think of its batches."""
+        return self.root / "resting" / dataset
+
     def checksums(self, dataset: str, batch: str) -> Path:
         return self.root / "checksums" / dataset / f"{batch}.sha256"
 

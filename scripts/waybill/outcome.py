@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from waybill import failures, journal, state
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.failures import Failure
+from waybill.inventory import ASIDE_COLUMNS, FOUND
 from waybill.layout import Layout
 from waybill.stages import PLAN_COLUMNS
 from waybill.tables import rows
@@ -32,7 +33,8 @@ def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     blind = [f for f in failures.read(layout, "inventory.tsv") if not f.path]
     if blind:  # no inventory: whatever else stands there is of another run
         return [f"FAILED {failure}" for failure in blind], worst(f.exit_code for f in blind)
-    failed = _distinct(failures.read(layout))
+    several = transfer.preset == "illumina"
+    failed = _distinct(failures.read(layout, named=several))
     lines = [f"FAILED {failure}" for failure in failed[:MOST_FAILURES]]
     if len(failed) > MOST_FAILURES:
         lines.append(f"and {len(failed) - MOST_FAILURES} more, in {layout.failures}")
@@ -40,13 +42,13 @@ def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     seen = state.read(layout)
     if not seen.run:
         return lines, code
-    lines += _aside(seen)
+    lines += _found(layout) if several else _aside(seen)
     if not seen.files:
         if not code and not seen.held:
             code = EXIT_EMPTY
         lines.append(f"nothing to {transfer.direction} in {transfer.source}")
         return lines, code
-    lines.append(_progress(transfer, layout, seen))
+    lines.append(_progress(transfer, layout, seen, complete=not failed))
     return lines, code
 
 
@@ -70,14 +72,23 @@ def _aside(seen: state.State) -> list[str]:
     return lines
 
 
-def _progress(transfer: Transfer, layout: Layout, seen: state.State) -> str:
+def _found(layout: Layout) -> list[str]:
+    """The runs that are not ready, each with the reason."""
+    table = layout.aside(FOUND)
+    reasons = [(row[1], row[3]) for row in rows(table, ASIDE_COLUMNS)] if table.exists() else []
+    held = [f"{reason}: {path}" for path, reason in reasons if reason.startswith("held back")]
+    more = len(held) - MOST_FAILURES
+    return held[:MOST_FAILURES] + ([f"and {more} more held back, in {table}"] if more > 0 else [])
+
+
+def _progress(transfer: Transfer, layout: Layout, seen: state.State, *, complete: bool) -> str:
     batches = list(layout.batches())
     open_ = [b for b in batches if not layout.marker(*b).exists()]
     size = f"{seen.files} files, {format_size(seen.bytes)}"
     moved = _moved(layout, batches, seen.run)
     what = f"; {moved[0]} moved, {format_size(moved[1])}" if moved[0] else "; nothing to move"
     if not open_:
-        all_ = "these are" if seen.refused else "all"
+        all_ = "all" if complete else "these are"
         return f"{size}: {all_} proven in {transfer.destination}{what}"
     if moved[0]:
         return f"{size}: {len(batches) - len(open_)} of {len(batches)} batches proven{what}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,13 @@ class Sides:
     skipped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     published: set[str] = field(default_factory=set)
+
+    def hold(self, chosen: Callable[[str], bool], reason: str) -> None:
+        """Hold back the entries whose paths are ``chosen``."""
+        pairs = list(zip(self.paths, self.sizes, strict=True))
+        self.held |= {path: reason for path, _ in pairs if chosen(path)}
+        self.paths = [path for path, _ in pairs if not chosen(path)]
+        self.sizes = [size for path, size in pairs if not chosen(path)]
 
 
 def of_upload(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]) -> Sides:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from waybill import failures, stages
+from waybill import datasets, failures, stages, state
 from waybill.config import Transfer
 from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
 from waybill.failures import Failure
@@ -37,13 +37,11 @@ def run(
 ) -> None:
     """Run ``stage`` for the job of a rule script, and end the process as it went."""
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
-    task = stages.Task(
-        transfer,
-        layout(transfer.results),
-        snakemake.rule,
-        snakemake.wildcards.get("dataset", ""),
-        snakemake.wildcards.get("batch", ""),
-    )
+    dataset = snakemake.wildcards.get("dataset", "")
+    if place := state.read(Layout(transfer.results)).places.get(dataset):
+        transfer = datasets.view(transfer, place.folder, place.prefix)
+    batch = snakemake.wildcards.get("batch", "")
+    task = stages.Task(transfer, layout(transfer.results), snakemake.rule, dataset, batch)
     names = (transfer.name, task.stage, task.batch)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()

@@ -17,7 +17,8 @@ from waybill.tables import write_atomic
 @dataclass(slots=True)
 class Place:
     """One dataset: its absolute folder, its full key prefix, and what was counted of it; ``looked``
-    is when (seconds since the epoch) it was looked at last."""
+    is when (seconds since the epoch) it was looked at last. One that is ``resting`` was not looked
+    at by this inventory, because it was proven not long ago."""
 
     folder: str
     prefix: str
@@ -29,6 +30,7 @@ class Place:
     refused: int = 0
     only_at_destination: int = 0
     looked: float = 0
+    resting: bool = False
 
 
 @dataclass(slots=True)
@@ -60,11 +62,11 @@ class State:
 
     def add_up(self) -> None:
         """The counts of the whole transfer, out of those of its datasets."""
-        self.datasets = sorted(name for name, place in self.places.items() if place.batches)
         places = self.places.values()
-        for count in (
-            "files", "bytes", "batches", "held", "skipped", "refused", "only_at_destination",
-        ):  # fmt: skip
+        active = {name: place for name, place in self.places.items() if not place.resting}
+        self.datasets = sorted(name for name, place in active.items() if place.batches)
+        self.batches = sum(place.batches for place in active.values())
+        for count in ("files", "bytes", "held", "skipped", "refused", "only_at_destination"):
             setattr(self, count, getattr(self, count) + sum(getattr(p, count) for p in places))
 
 

@@ -1,0 +1,34 @@
+"""Notifications: who is told what a run did, through Slack, mail, a command or a web hook."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+
+def after_run(
+    transfers: Mapping[str, Transfer], codes: Mapping[str, int], *, code: int, success: bool
+) -> None:
+    """Tell what became of ``transfers``, as each of them wants it, at the end of a run.
+
+    ``codes`` are their exit codes and ``code`` is that of the run; ``success`` is what Snakemake
+    thinks of it. Never raises: whatever goes wrong here is a line on standard error.
+    """
+    if all(transfer.notify is None for transfer in transfers.values()):
+        return
+    from datetime import UTC, datetime
+
+    from waybill.notify.tell import tell
+
+    try:
+        lines = tell(transfers, codes, code=code, success=success, now=datetime.now(UTC))
+    except KeyboardInterrupt:
+        lines = ["notifications given up: interrupted"]
+    except Exception as error:  # noqa: BLE001  the run has ended, and how is not changed here
+        lines = [f"notifications failed: unexpected error, {type(error).__name__}"]
+    for line in lines:
+        print(f"waybill: {line}", file=sys.stderr)

@@ -1,0 +1,167 @@
+"""What became of a transfer in this run, read from its results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from waybill import failures, journal, state
+from waybill.errors import EXIT_FAILED, one_line
+from waybill.layout import Layout
+from waybill.tables import escape
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+LOST_JOB = "not finished, and no job left a record of why; see the logs"
+
+_BATCH = re.compile(r"[bf][0-9a-f]{16}")
+
+
+class Failed(NamedTuple):
+    """One failure; ``dataset`` and ``path`` are ``""`` where no single one is to blame."""
+
+    stage: str
+    dataset: str
+    path: str
+    message: str
+
+    @property
+    def text(self) -> str:
+        """The failure in one line, its name written as in the tables."""
+        return one_line(f"{escape(self.path)}: {self.message}" if self.path else self.message)
+
+
+class Dataset(NamedTuple):
+    """What was moved of one dataset, in files and bytes, and whether all of it is proven now."""
+
+    name: str
+    moved_files: int
+    moved_bytes: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one transfer: ``files`` and ``bytes`` are those of its selection."""
+
+    transfer: str
+    preset: str
+    direction: str
+    source: str
+    destination: str
+    results: str
+    files: int = 0
+    bytes: int = 0
+    exit_code: int = 0
+    datasets: tuple[Dataset, ...] = ()
+    failures: tuple[Failed, ...] = ()
+
+    @property
+    def moved_files(self) -> int:
+        return sum(dataset.moved_files for dataset in self.datasets)
+
+    @property
+    def moved_bytes(self) -> int:
+        return sum(dataset.moved_bytes for dataset in self.datasets)
+
+    @property
+    def finished(self) -> tuple[Dataset, ...]:
+        """The datasets of which something was moved and that are now complete, nothing refused."""
+        failed = {failure.dataset for failure in self.failures}
+        if self.unit == "transfer" and failed:
+            return ()
+        return tuple(
+            d for d in self.datasets if d.complete and d.moved_files and d.name not in failed
+        )
+
+    @property
+    def unit(self) -> str:
+        """What is counted in a message: runs, datasets, or the transfer itself."""
+        if self.preset == "illumina":
+            return "run"
+        return "dataset" if len(self.datasets) > 1 else "transfer"
+
+
+def report(transfer: Transfer, exit_code: int) -> Report:
+    """What the results of ``transfer`` tell about this run, which ended with ``exit_code``.
+
+    Raises WaybillError or OSError when they cannot be read.
+    """
+    layout = Layout(transfer.results)
+    failed = tuple(_failed(layout))
+    found = Report(
+        transfer=transfer.name,
+        preset=transfer.preset,
+        direction=transfer.direction,
+        source=transfer.source,
+        destination=transfer.destination,
+        results=str(transfer.results.absolute()),
+        exit_code=exit_code,
+        failures=failed,
+    )
+    if is_blind(failed):  # no inventory: whatever else stands there is of another run
+        return replace(found, failures=tuple(f for f in failed if f.stage == "inventory"))
+    seen = state.read(layout)
+    datasets = tuple(_datasets(transfer, layout, seen.run)) if seen.run else ()
+    return replace(found, files=seen.files, bytes=seen.bytes, datasets=datasets)
+
+
+def is_blind(failed: tuple[Failed, ...]) -> bool:
+    """Whether an inventory could not be taken at all."""
+    return any(f.stage == "inventory" and not f.path for f in failed)
+
+
+def with_lost_jobs(reports: list[Report], *, code: int, success: bool) -> list[Report]:
+    """The reports, with a failure for those that miss something and say nothing of why: their
+    job was killed before it could write a record."""
+    if success:
+        return reports
+    lost = Failed("", "", "", LOST_JOB)
+    quiet = [r for r in reports if not r.failures and not all(d.complete for d in r.datasets)]
+    if not quiet and code and not any(r.failures for r in reports):
+        quiet = [r for r in reports if r.exit_code in (0, EXIT_FAILED)]
+    return [
+        replace(r, failures=(lost,), exit_code=code or EXIT_FAILED) if r in quiet else r
+        for r in reports
+    ]
+
+
+def _failed(layout: Layout) -> Iterator[Failed]:
+    """What failed and still stands: for each entry the first failure, from which the others
+    follow, and once what several batches met alike."""
+    told = set()
+    for record in sorted(layout.failures.glob("*.tsv")):
+        stage, dataset = _origin(record.name)
+        for failure in failures.read(layout, record.name):
+            what = (dataset, failure.path) if failure.path else ("", failure.message)
+            if what not in told:
+                told.add(what)
+                yield Failed(stage, dataset, failure.path, failure.message)
+
+
+def _origin(record: str) -> tuple[str, str]:
+    """Stage and dataset in the name of a failure record (``failures.record_path``)."""
+    stage, *rest = record.removesuffix(".tsv").split(".")
+    if rest and _BATCH.fullmatch(rest[-1]):
+        rest.pop()
+    return stage, ".".join(rest)
+
+
+def _datasets(transfer: Transfer, layout: Layout, run: str) -> Iterator[Dataset]:
+    batches: dict[str, list[str]] = {}
+    for dataset, batch in layout.batches():
+        batches.setdefault(dataset, []).append(batch)
+    for dataset, names in batches.items():
+        last = layout.publication if transfer.publishes else layout.manifest
+        proven = all(layout.marker(dataset, name).exists() for name in names)
+        files = size = 0
+        for name in names:
+            done = journal.read([layout.journal(dataset, name)], run).done
+            for written, proof in done.values():
+                if written == run:
+                    files += 1
+                    size += proof.size
+        yield Dataset(dataset, files, size, proven and last(dataset).exists())
