@@ -221,6 +221,13 @@ def sent(requests: Iterable[Request]) -> Counter[tuple[str, int | None]]:
     )
 
 
+def can_mount() -> bool:
+    """Whether this machine lets a test mount something, also by FUSE."""
+    command = ["unshare", "--mount", "mount", "--bind", "/tmp", "/mnt"]
+    bound = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return bound and Path("/dev/fuse").exists()
+
+
 class Hold:
     """Keeps requests waiting at the proxy, so that a job is surely in the middle of its work."""
 

@@ -6,7 +6,8 @@ import random
 import subprocess
 from collections import Counter
 
-from clones import QUICK, RUN_SECONDS, Clone, Hold, sbatch, sent, until
+import pytest
+from clones import QUICK, RUN_SECONDS, Clone, Hold, can_mount, sbatch, sent, until
 
 from support.objects import keys
 from support.server import S3Server
@@ -35,6 +36,7 @@ def test_a_plan_moves_nothing_and_transfer_jobs_go_where_they_are_sent(
     assert {job.node for job in moved} == {"n4"}
 
 
+@pytest.mark.skipif(not can_mount(), reason="a container that may not mount")
 def test_results_that_are_seen_late(clone: Clone, s3: S3Server, bucket: str) -> None:
     """Snakemake sees the clone through a mount that keeps names, missing ones too, and sizes for
     eight seconds; the nodes see it as it is. Listings of folders are not kept."""
@@ -52,6 +54,31 @@ def test_results_that_are_seen_late(clone: Clone, s3: S3Server, bucket: str) -> 
     again = clone.start_command(*command).wait(RUN_SECONDS).ended(0)
     clone.check_end(s3, bucket)
     assert sorted(again.data_puts) == ["data/f07.bin", "data/new.bin"]
+
+
+def test_down_again_after_a_look(clone: Clone, s3: S3Server, bucket: str, mebibyte: bytes) -> None:
+    """The plan as a file looks and does not move; a download is one job for each batch; and what
+    came is verified by the nodes."""
+    back = clone.folder / "back"
+    content = {f"f{i:02}.bin": random.Random(i).randbytes(2000) for i in range(20)}
+    content["big.bin"] = mebibyte * 80
+    for path, data in content.items():
+        s3.client().put_object(Bucket=bucket, Key=f"data/{path}", Body=data)
+    source = f"s3://{bucket}/data"
+    clone.configure(t={"source": source, "destination": str(back), "batch.max_files": 15})
+    clone.start("results/t/plan.tsv").wait(RUN_SECONDS).ended(0)
+    batches = len(clone.results("t").files("diff"))
+    assert clone.submitted() == Counter(inventory=1, diff=batches)
+    assert not back.exists()
+    clone.start().wait(RUN_SECONDS).ended(0)
+    assert clone.submitted() == Counter(inventory=2, diff=batches, download=batches)
+    assert {p.name: p.read_bytes() for p in back.iterdir()} == content
+    depth = ["--config", "verify={depth: content}"]
+    verified = clone.start("verify", options=[*QUICK, *depth]).wait(RUN_SECONDS).ended(0)
+    assert clone.submitted()["verify_batch"] == batches
+    assert sum(r.answered for r in verified.requests if r.op == "GetObject") == sum(
+        map(len, content.values())
+    )
 
 
 def test_a_pilot_job_runs_all_of_it_and_goes_on_where_it_was_cut_off(
