@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from doors import Door
+from glaciers import Glacier
 
 from support.proxy import Proxy
 
@@ -17,3 +18,14 @@ def door(tmp_path: Path, bucket: str, proxy: Proxy) -> Door:
     home.mkdir()
     data.mkdir()
     return Door(home, data, bucket, proxy)
+
+
+@pytest.fixture
+def glacier(tmp_path: Path, bucket: str, proxy: Proxy) -> Glacier:
+    """A user of ``sync-from-s3`` with an empty data folder and a configuration."""
+    home, data = tmp_path / "home", tmp_path / "data"
+    home.mkdir()
+    data.mkdir()
+    user = Glacier(home, data, bucket, proxy)
+    user.configure()
+    return user

@@ -89,7 +89,7 @@ class Door:
             check=False,
         )
         spoken = Spoken(done.returncode, done.stdout, done.stderr, self.proxy.requests[first:])
-        return _checked(spoken, code)
+        return checked(spoken, code)
 
     @contextlib.contextmanager
     def talk(
@@ -163,7 +163,7 @@ class Talk:
             self._read_until(lambda: False, "the end")
         ended = self.process.wait(TIMEOUT_SECONDS)
         spoken = Spoken(ended, self.out, "", self._door.proxy.requests[self._first :])
-        return _checked(spoken, code)
+        return checked(spoken, code)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -197,7 +197,8 @@ def _python(command: str, arguments: tuple[str, ...]) -> list[str]:
     return [sys.executable, "-m", f"waybill.cli.{command}", *arguments]
 
 
-def _checked(spoken: Spoken, code: int | None) -> Spoken:
+def checked(spoken: Spoken, code: int | None) -> Spoken:
+    """What was said, once it ended with ``code`` and without a traceback."""
     shown = f"{spoken.out}\n--- stderr\n{spoken.err}"
     assert "Traceback" not in spoken.all, shown
     assert code is None or spoken.code == code, f"exit code {spoken.code}, not {code}\n{shown}"

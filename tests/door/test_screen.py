@@ -8,9 +8,9 @@ import pytest
 
 from waybill import state
 from waybill.cli.plan import Move, Plan
-from waybill.cli.progress import Uploading
+from waybill.cli.progress import Moving
 from waybill.cli.terminal import printable, table, width
-from waybill.journal import Journal, OpenUpload, mark_listing
+from waybill.journal import Journal, OpenDownload, OpenUpload, mark_listing
 from waybill.layout import Layout
 from waybill.marker import Proof
 
@@ -53,7 +53,7 @@ def test_progress_counts_this_run_and_the_parts_that_are_there(tmp_path: Path) -
         earlier.done(proof("f0"))
     mark_listing(path, "now")
     now = 50.0
-    uploading = Uploading([(layout, Plan(moves=moves))], clock=lambda: now)
+    uploading = Moving([(layout, Plan(moves=moves))], clock=lambda: now)
     assert uploading.text() == "Uploading: 0 of 3 file(s), 0 B of 300 B (0 %)"
     with Journal(path, "now") as journal:
         journal.done(proof("f1"))
@@ -67,3 +67,17 @@ def test_progress_counts_this_run_and_the_parts_that_are_there(tmp_path: Path) -
         journal.closed("id")
         journal.done(proof("f2"))
     assert uploading.arrived() == (2, 200, 200)
+
+
+def test_progress_counts_the_ranges_of_a_download(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    state.write(layout, state.State(run="now"))
+    layout.local("set", "b0").parent.mkdir(parents=True)
+    layout.local("set", "b0").touch()
+    plan = Plan(moves=[Move("set", "f", 100, "", "new")])
+    with Journal(layout.journal("set", "b0"), "now") as journal:
+        journal.download(OpenDownload("f", "id", "etag", 100, 30))
+        for number in (2, 4):  # the last range has 10 bytes
+            journal.range("id", number)
+    moving = Moving([(layout, plan)], verb="Downloading")
+    assert moving.text() == "Downloading: 0 of 1 file(s), 40 B of 100 B (40 %)"

@@ -126,7 +126,7 @@ def test_the_starter_is_right_in_all_it_offers(tmp_path: Path) -> None:
     used = [line.removeprefix("# ") if " = " in line or "# [" in line else line for line in lines]
     path = tmp_path / "config.toml"
     path.write_text("\n".join(used))
-    assert list(config.load(path)) == ["data", "gut"]
+    assert list(config.load(path)) == ["data", "scenes", "gut"]
 
 
 def test_version_and_usage(door: Door, tmp_path: Path) -> None:
@@ -134,3 +134,20 @@ def test_version_and_usage(door: Door, tmp_path: Path) -> None:
     for command in ("plan", "run", "status", "config", "init"):
         assert command in waybill(door, tmp_path).out
     assert "not a number of cores" in waybill(door, tmp_path, "run", "--cores", "0", code=2).err
+
+
+def test_a_download_asks_for_its_folder(door: Door, work: Path) -> None:
+    client = door.proxy.client()
+    client.put_object(Bucket=door.bucket, Key="scenes/a.tif", Body=b"scene")
+    back = work / "back"
+    text = f'[transfers.d]\nsource = "s3://{door.bucket}/scenes"\ndestination = "{back}"\n'
+    (work / "down.toml").write_text(text)
+    with door.talk("run", "--config", "down.toml", command="main", cwd=work) as talk:
+        talk.expect(f"Download 1 file(s) to {back}? [y/N] ")
+        assert not back.exists()
+        talk.type("n\n")
+        assert "nothing downloaded" in talk.end(0).out
+    said = waybill(door, work, "run", "--config", "down.toml", "--yes")
+    assert (back / "a.tif").read_bytes() == b"scene"
+    assert said.out.splitlines()[-1] == f"d: 1 files, 5 B: all proven in {back}; 1 moved, 5 B"
+    assert "pload" not in said.out + said.err

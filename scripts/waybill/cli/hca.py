@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from waybill import config, state
-from waybill.cli import user_config
+from waybill import state
+from waybill.cli import state_folder, user_config
 from waybill.cli.hca_arguments import PROGRAM, Wish, parse
-from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
 from waybill.config import Transfer
 from waybill.config_check import toml
-from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
+from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.locations import check_bucket
 from waybill.presets import PresetError
 from waybill.presets.hca import BUCKETS, REGION, network
 from waybill.published import published_key
-from waybill.tables import write_atomic
 from waybill.units import format_size
 
 NAME = "hca"  # of the only transfer
@@ -48,25 +44,19 @@ def sync(screen: Screen, wish: Wish) -> int:
     """Show the plan, ask, upload, sum up."""
     folder = _folder(wish.local_path)
     bucket = _check(wish)
-    home = state_folder(wish, folder, bucket)
+    home = _home(wish, folder, bucket)
     layout = Layout(home / "results" / NAME)
     hold_results(layout)
     force = wish.force and not wish.dry_run
     overwrite = "always" if force else "if-changed"
-    if "always" in (overwrite, _last_overwrite(home)):
-        _forget_proofs(layout)
-    transfer = _configure(home, _toml(wish, folder, overwrite))
-
-    env = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
-    if wish.debug:
-        env["WAYBILL_DEBUG"] = "1"
+    file = home / "config.toml"
+    if "always" in (overwrite, _last_overwrite(file)):
+        state_folder.forget_proofs(layout)
+    transfers = state_folder.configure(file, _toml(wish, folder, overwrite))
+    transfer = transfers[NAME]
     log = home / "snakemake.log"
-    log.unlink(missing_ok=True)
-    launch = Launch(home, "config.toml", log, env=env, echo=screen.note if wish.debug else None)
-    if wish.verbose or wish.debug:
-        screen.note(f"state {home}")
-        screen.note(f"log   {log}")
-    session = Session(screen, launch, {NAME: transfer})
+    launch = state_folder.launch(screen, file, log, verbose=wish.verbose, debug=wish.debug)
+    session = Session(screen, launch, transfers)
     try:
         return _plan_and_run(screen, wish, session, transfer)
     finally:
@@ -157,16 +147,10 @@ def _show(screen: Screen, wish: Wish, session: Session, transfer: Transfer, plan
             screen.line(f"{plan.only_there} only in the bucket; nothing is deleted")
 
 
-def state_folder(wish: Wish, folder: Path, bucket: str) -> Path:
+def _home(wish: Wish, folder: Path, bucket: str) -> Path:
     """Where this upload keeps its tables, journals and markers between runs."""
-    what = hashlib.sha256(os.fsencode(folder) + b"\0" + bucket.encode()).hexdigest()[:12]
-    return _state_home() / f"{wish.atlas}-{wish.folder}-{wish.environment}-{what}"
-
-
-def _state_home() -> Path:
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    base = given if given.is_absolute() else Path.home() / ".local" / "state"
-    return base / "waybill" / "hca"
+    name = f"{wish.atlas}-{wish.folder}-{wish.environment}-{state_folder.digest(folder, bucket)}"
+    return state_folder.state_home(NAME) / name
 
 
 def _folder(local_path: str) -> Path:
@@ -217,31 +201,10 @@ def _toml(wish: Wish, folder: Path, overwrite: str) -> str:
     return "\n".join([f"# Written by {PROGRAM}.", f"[transfers.{NAME}]", *lines, ""])
 
 
-def _configure(home: Path, text: str) -> Transfer:
-    """Write the configuration and read it back as the workflow will."""
-    file = home / "config.toml"
-    write_atomic(file, text.encode())
-    try:
-        return config.load(file)[NAME]
-    except ConfigError as error:
-        prefix = f"{file}: transfers.{NAME}."
-        raise ConfigError([p.removeprefix(prefix) for p in error.problems]) from None
-
-
-def _last_overwrite(home: Path) -> str:
+def _last_overwrite(file: Path) -> str:
     """What the last run did with objects that are there already; unknown counts as all."""
-    try:
-        return config.load(home / "config.toml")[NAME].overwrite
-    except ConfigError:
-        return "always"
-
-
-def _forget_proofs(layout: Layout) -> None:
-    """Have every file looked at again: Snakemake would else compare with the objects as they
-    were listed before they were last written."""
-    markers = layout.root / "markers"
-    if markers.exists():
-        shutil.rmtree(markers)
+    last = state_folder.configured(file).get(NAME)
+    return last.overwrite if last is not None else "always"
 
 
 def config_init(screen: Screen) -> int:
@@ -283,7 +246,7 @@ def config_show(screen: Screen, wish: Wish) -> int:
     region = wish.region or (None if wish.bucket else REGION)
     rows.append(("region", region or "none; the AWS chain decides"))
     rows.append(("acceleration", "when the bucket has it" if wish.accelerate else "never"))
-    rows.append(("state", str(_state_home())))
+    rows.append(("state", str(state_folder.state_home(NAME))))
     for label, text in rows:
         screen.line(f"{label:<14} {printable(text)}")
     return EXIT_OK

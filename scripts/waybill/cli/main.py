@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import __version__, config, outcome
+from waybill.cli import verify as verifying
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
@@ -48,19 +49,23 @@ def run(screen: Screen, given: argparse.Namespace) -> int:
     session, transfers = _session(screen, given)
     ended, plans = session.plan()
     _tell(screen, session.failed(ended))
+    if len(plans) < len(transfers):
+        session.notify_without_plan(ended, plans)
     if ended.signal or not plans:
         return ended.code or EXIT_FAILED
     for name, its_plan in plans.items():
         _show(screen, session, transfers[name], its_plan)
     moves = sum(len(its_plan.moves) for its_plan in plans.values())
     if moves and not given.yes:
+        moving = [transfers[name] for name, its_plan in plans.items() if its_plan.moves]
+        verb, done = _words(moving)
         if not asks():
-            screen.problem("no terminal to ask on: add --yes; nothing uploaded")
+            screen.problem(f"no terminal to ask on: add --yes; nothing {done}")
             return EXIT_CONFIG
-        urls = [transfers[name].url for name, its_plan in plans.items() if its_plan.moves]
-        where = urls[0] if len(urls) == 1 else f"{len(urls)} destinations"
-        if not screen.ask(f"Upload {moves} file(s) to {where}?"):
-            screen.line("nothing uploaded")
+        places = [transfer.destination for transfer in moving]
+        where = places[0] if len(places) == 1 else f"{len(places)} destinations"
+        if not screen.ask(f"{verb} {moves} file(s) to {printable(where)}?"):
+            screen.line(f"nothing {done}")
             return EXIT_OK
     second = session.run(plans)
     _tell(screen, session.failed(second))
@@ -70,6 +75,14 @@ def run(screen: Screen, given: argparse.Namespace) -> int:
         _conclude(screen, transfers[name], session.layouts[name], failures=False)
     # A second half with nothing left to do says nothing of what the first could not do.
     return outcome.worst([second.code, ended.code])
+
+
+def _words(transfers: list[Transfer]) -> tuple[str, str]:
+    """What a run does, as a command and as what is done."""
+    directions = {transfer.direction for transfer in transfers}
+    if len(directions) > 1:
+        return "Move", "moved"
+    return ("Upload", "uploaded") if directions == {"upload"} else ("Download", "downloaded")
 
 
 def status(screen: Screen, given: argparse.Namespace) -> int:
@@ -132,7 +145,8 @@ def _tell(screen: Screen, failed: list[tuple[str, str]]) -> None:
 
 
 def _show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -> None:
-    screen.line(f"{transfer.name}: {printable(transfer.source)} -> {printable(transfer.url)}")
+    way = f"{printable(transfer.source)} -> {printable(transfer.destination)}"
+    screen.line(f"{transfer.name}: {way}")
     refused = session.refused(transfer.name, its_plan)
     if its_plan.moves or refused:
         for line in plan_lines(its_plan, refused, most=MOST_ROWS):
@@ -141,7 +155,7 @@ def _show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) 
             screen.line(f"  all of it: {printable(str(Layout(transfer.results).plan))}")
     notes = {
         "up to date": len(its_plan.same),
-        "cannot be uploaded": len(its_plan.refused),
+        "refused": len(its_plan.refused),
         "held back": len(its_plan.held),
         "skipped": len(its_plan.skipped),
         "only at the destination": its_plan.only_there,
@@ -176,11 +190,13 @@ def _settings(transfer: Transfer) -> dict[str, Any]:
             case "verify":
                 found["verify.depth"] = transfer.verify_depth
                 found["verify.sample"] = "/".join(map(str, transfer.verify_sample))
+                if transfer.verify_against is not None:
+                    found["verify.against"] = str(transfer.verify_against)
             case "results":
                 found[key] = str(transfer.results.parent)
             case "publish" if transfer.publish_prefix is None:
                 found[key] = False
-            case "hca" | "tags":
+            case "hca" | "glacier" | "tags":
                 found |= {dotted([key, k]): item for k, item in (value or {}).items()}
             case _ if value is not None:
                 found[key] = value
@@ -214,7 +230,8 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("plan", "run"):
             add("--cores", metavar="N", type=_cores, help="CPU cores to use (default: all)")
         if name == "run":
-            add("--yes", "-y", action="store_true", help="upload without a question")
+            add("--yes", "-y", action="store_true", help="move without a question")
+    verifying.add_parser(commands, _cores)
     sub = commands.add_parser("init", help=init.__doc__, description=init.__doc__)
     sub.set_defaults(command=init)
     sub.add_argument("path", nargs="?", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")

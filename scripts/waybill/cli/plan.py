@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,13 @@ class Plan:
     def found(self) -> int:
         """Files the plan is about."""
         return len(self.moves) + len(self.same)
+
+    def paths(self) -> Iterator[str]:
+        """What the selection took, whatever is to become of it."""
+        yield from (move.path for move in self.moves)
+        yield from self.same
+        for aside in (self.refused, self.held, self.skipped):
+            yield from (path for path, _ in aside)
 
 
 def read(table: Path, *, forced: bool = False) -> Plan:

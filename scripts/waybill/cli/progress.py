@@ -14,10 +14,14 @@ from waybill.units import format_size
 
 
 class Hashing:
-    """The first half of a run: looking at both sides, then hashing what is not known."""
+    """The first half of a run: looking at both sides, then hashing what is not known.
 
-    def __init__(self, layouts: list[Layout]) -> None:
+    ``hashes`` tells that this hashes all files, as uploads do, which is what takes the time.
+    """
+
+    def __init__(self, layouts: list[Layout], *, hashes: bool = True) -> None:
         self._layouts = layouts
+        self._hashes = hashes
         self._before = [state.read(layout).run for layout in layouts]
         self._sizes: dict[Path, int] = {}
 
@@ -28,11 +32,13 @@ class Hashing:
             now = state.read(layout)
             if now.run == before:
                 return "Looking at both sides ..."
+            if not self._hashes:
+                continue
             total += now.bytes
             for batch in layout.batches():
                 if layout.checksums(*batch).exists():
                     done += self._size(layout.local(*batch))
-        return f"Hashing and comparing: {_share(done, total)}"
+        return f"Hashing and comparing: {_share(done, total)}" if self._hashes else "Comparing ..."
 
     def _size(self, local: Path) -> int:
         if local not in self._sizes:
@@ -40,13 +46,18 @@ class Hashing:
         return self._sizes[local]
 
 
-class Uploading:
-    """The second half of a run: what has arrived of what the plans want moved."""
+class Moving:
+    """The second half of a run: what has arrived of what the plans want moved; ``verb`` is what
+    the user calls that."""
 
     def __init__(
-        self, plans: list[tuple[Layout, Plan]], clock: Callable[[], float] = time.monotonic
+        self,
+        plans: list[tuple[Layout, Plan]],
+        clock: Callable[[], float] = time.monotonic,
+        verb: str = "Uploading",
     ) -> None:
         self._clock = clock
+        self._verb = verb
         self._journals: dict[Path, tuple[str, dict[str, int]]] = {}
         for layout, plan in plans:
             run = state.read(layout).run
@@ -70,7 +81,7 @@ class Uploading:
     def text(self) -> str:
         """One line about how far it is."""
         files, _, size = self.arrived()
-        text = f"Uploading: {files} of {self._files} file(s), {_share(size, self._bytes)}"
+        text = f"{self._verb}: {files} of {self._files} file(s), {_share(size, self._bytes)}"
         seconds, sent = self._clock() - self._started, size - self._at_start
         if sent <= 0 or seconds < 1:
             return text
@@ -97,6 +108,11 @@ class Uploading:
                 before = (number - 1 for number in upload.parts)
                 there = (min(upload.part_size, upload.size - n * upload.part_size) for n in before)
                 partly[upload.path] = sum(there)
+        for begun in record.downloads.values():
+            if begun.path in sizes and begun.path not in done:
+                before = (number - 1 for number in begun.ranges)
+                there = (min(begun.part_size, begun.size - n * begun.part_size) for n in before)
+                partly[begun.path] = sum(there)
         size = sum(sizes[p] for p in done)
         return len(done), size, size + sum(partly.values())
 

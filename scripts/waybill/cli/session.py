@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from waybill import failures, state
+from waybill import failures, notify, outcome, state
 from waybill.cli import plan as planning
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.plan import Plan
-from waybill.cli.progress import Hashing, Uploading
+from waybill.cli.progress import Hashing, Moving
 from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.config import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
@@ -34,10 +34,15 @@ class Session:
         folder = self.launch.directory
         self.layouts = {name: Layout(folder / t.results) for name, t in self.transfers.items()}
 
+    @property
+    def _directions(self) -> set[str]:
+        return {transfer.direction for transfer in self.transfers.values()}
+
     def plan(self, *, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
         """Run target ``plan``: how it ended, and the plans of the transfers that have one."""
         before = {name: state.read(layout).run for name, layout in self.layouts.items()}
-        hashing = Hashing(list(self.layouts.values()))
+        hashes = "upload" in self._directions
+        hashing = Hashing(list(self.layouts.values()), hashes=hashes)
         self.screen.progress(hashing.text())
         ended = self.launch.run(
             "plan", list(self.layouts), lambda: self.screen.progress(hashing.text())
@@ -57,17 +62,31 @@ class Session:
         for name in plans:
             if state.read(self.layouts[name]).run != self._runs[name]:
                 raise WaybillError(f"{name}: another run has looked here meanwhile; run again")
-        uploading = Uploading([(self.layouts[name], plan) for name, plan in plans.items()])
+        verb = "Uploading" if self._directions == {"upload"} else "Downloading"
+        pairs = [(self.layouts[name], plan) for name, plan in plans.items()]
+        moving = Moving(pairs, verb="Moving" if len(self._directions) > 1 else verb)
         moves = any(plan.moves for plan in plans.values())
-        text = uploading.text if moves else lambda: "Seeing to the manifest ..."
+        text = moving.text if moves else lambda: "Seeing to the manifest ..."
         ended = self.launch.run("all", list(plans), lambda: self.screen.progress(text()))
         self.screen.clear()
         return ended
 
+    def notify_without_plan(self, ended: Ended, plans: dict[str, Plan]) -> None:
+        """Tell whom it concerns of the transfers whose first half failed: no second half does, and
+        a run that only looks tells nobody."""
+        lost = {
+            name: replace(transfer, results=self.layouts[name].root)
+            for name, transfer in self.transfers.items()
+            if name not in plans
+        }
+        codes = {n: outcome.conclude(t, self.layouts[n])[1] for n, t in lost.items()}
+        if not ended.signal:
+            notify.after_run(lost, codes, code=ended.code, success=False)
+
     def moved(self, plans: dict[str, Plan]) -> tuple[int, int]:
         """Files and bytes of the plans that have arrived."""
         pairs = [(self.layouts[name], plan) for name, plan in plans.items()]
-        return Uploading(pairs).arrived()[:2]
+        return Moving(pairs).arrived()[:2]
 
     def failed(self, ended: Ended) -> list[tuple[str, str]]:
         """What went wrong, (transfer, line), and was not told yet; each once."""
@@ -113,7 +132,8 @@ def hold_results(layout: Layout) -> None:
 
 def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None = None) -> list[str]:
     """The plan as a table for people; ``most`` rows at most."""
-    rows = [("file", "size (MB)", "reason", "SHA-256")]
+    hashed = any(move.sha256 for move in plan.moves)  # which what is to be downloaded is not
+    rows = [("file", "size (MB)", "reason", "SHA-256" if hashed else "")]
     rows += [(printable(m.path), _megabytes(m.size), m.what, m.sha256[:16]) for m in plan.moves]
     rows += [(printable(path), "", f"refused: {visible(reason)}", "") for path, reason in refused]
     more = 0
@@ -135,5 +155,5 @@ def _megabytes(size: int) -> str:
 def _interrupted(ended: Ended) -> str:
     how = "interrupted" if ended.code == EXIT_INTERRUPTED else "ended by a signal"
     if ended.target == "plan":
-        return f"{how}; nothing uploaded"
+        return f"{how}; nothing moved"
     return f"{how}; what has arrived stays proven, the same command goes on from there"

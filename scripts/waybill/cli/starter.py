@@ -23,6 +23,11 @@ destination = "s3://my-bucket/data/"
 # overwrite = "if-changed"                   # or "never", "always"
 # settle = 60                                # leave out files younger than this many seconds
 
+# The other way: from S3 into a folder.
+# [transfers.scenes]
+# source = "s3://my-bucket/scenes/"
+# destination = "/path/to/scenes"
+
 # A Human Cell Atlas folder; the preset knows bucket, prefix and manifest.
 # [transfers.gut]
 # preset = "hca"

@@ -28,10 +28,28 @@ def _hca(settings: Mapping[str, Any]) -> dict[str, Any]:
     return hca.defaults(settings)
 
 
+def _glacier(settings: Mapping[str, Any]) -> dict[str, Any]:
+    from waybill.presets import glacier
+
+    return glacier.defaults(settings)
+
+
+def _illumina(settings: Mapping[str, Any]) -> dict[str, Any]:
+    from waybill.presets import illumina
+
+    return illumina.defaults(settings)
+
+
 PRESETS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "generic": _generic,
     "hca": _hca,
+    "glacier": _glacier,
+    "illumina": _illumina,
 }
+
+# The presets that have a table of settings, of their own name and for them alone, each with what
+# it derives from it.
+DERIVED = {"hca": {"destination"}, "glacier": {"source", "destination"}, "illumina": set()}
 
 
 def apply(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
