@@ -110,6 +110,8 @@ class Update:
             and (here.size, here.mtime_ns) == (proof.size, proof.mtime_ns)
             and (there := remote.get(path)) is not None
             and (there.size, there.etag) == (proof.size, proof.etag)
+            # What was kept by its size or time alone is no proof where the content counts.
+            and (proof.sha256 or self.transfer.compare != "sha256" or path.endswith("/"))
             for proof, path in zip(proofs, paths, strict=True)
         )
 
@@ -146,7 +148,7 @@ class Update:
             there = remote.get(proof.path)
             if there and (there.size, there.etag) == (proof.size, proof.etag) and proof.sha256:
                 known[proof.path] = proof.sha256
-        if not wanted <= known.keys():
+        if self.transfer.compare == "sha256" and not wanted <= known.keys():
             published = known_sha256(self.transfer, self.control, self.sides.published)
             for path in wanted - known.keys():
                 size, etag, sha256 = published.get(path, (-1, "", ""))

@@ -12,6 +12,7 @@ from typing import Any
 
 from waybill import config as configuration
 from waybill import notify, outcome, state
+from waybill.batches import moves_before
 from waybill.config import Transfer
 from waybill.errors import (
     EXIT_CONFIG,
@@ -22,6 +23,8 @@ from waybill.errors import (
 )
 from waybill.layout import Layout
 from waybill.lock import lock, lock_folder
+from waybill.verify_outcome import conclude as conclude_verification
+from waybill.verify_run import VerifyRun
 
 DEFAULT_TOML = "config/config.toml"
 
@@ -38,10 +41,13 @@ class Run:
     def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
         self.transfers = transfers
         self.start = str(config.get("start", time.time_ns()))
+        self.verification = VerifyRun(transfers, workflow)
         self._workflow = workflow
         self._taken = "start" in config  # the inventory is taken for granted
         self._fused = bool(config.get("one_job_per_batch"))
-        self._locks: list[int] = []
+        self._locks: list[int | None] = []
+        self._held = False
+        self._busy: dict[str, str] = {}  # transfers that another run holds, and what to say
         # The inventory before that of this run, for each transfer whose new one is awaited.
         self._before: dict[str, str | None] = {}
         self._interrupted = False
@@ -95,7 +101,9 @@ class Run:
 
         def files(_wildcards: Any) -> list[str]:
             self._check_triggers()
-            return [os.fspath(t.results / name) for t in self.transfers.values()]
+            self._hold()
+            transfers = (t for t in self.transfers.values() if t.name not in self._busy)
+            return [os.fspath(t.results / name) for t in transfers]
 
         return files
 
@@ -126,11 +134,22 @@ class Run:
         return [os.fspath(table(wildcards.dataset, wildcards.batch)) for table in tables]
 
     def to_move(self, wildcards: Any) -> list[str]:
-        """An input function: what the upload or download of a batch starts from."""
-        layout = Layout(self.transfers[wildcards.transfer].results)
+        """An input function: what the upload or download of a batch starts from, and the markers
+        of the batches that have to be moved before it."""
+        from snakemake.io import ancient
+
+        transfer = self.transfers[wildcards.transfer]
+        layout = Layout(transfer.results)
         batch = wildcards.dataset, wildcards.batch
         tables = [layout.local(*batch), layout.remote(*batch)]
-        return [os.fspath(p) for p in (tables if self._one_job else [layout.diff(*batch)])]
+        others = layout.batches_of(wildcards.dataset) if transfer.first or transfer.last else ()
+        before = [
+            layout.marker(wildcards.dataset, other)
+            for other in others
+            if moves_before(other, wildcards.batch)
+        ]
+        needed = [os.fspath(p) for p in (tables if self._one_job else [layout.diff(*batch)])]
+        return needed + [ancient(os.fspath(marker)) for marker in before]
 
     def markers(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: the markers of a dataset."""
@@ -164,6 +183,10 @@ class Run:
     def _only_looks(self) -> bool:
         targets = set(self._workflow.dag_settings.targets)
         return bool(targets) and all(target.endswith(_LOOKING) for target in targets)
+
+    @property
+    def _moves(self) -> bool:
+        return not self._only_looks and not self.verification.wanted
 
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
         self._check_triggers()
@@ -206,27 +229,46 @@ class Run:
 
     # Handlers
 
-    def begin(self) -> None:
-        """Lock the results of every transfer for as long as this process lives.
+    def _hold(self) -> None:
+        """Lock the results of every transfer, and the folder of a download, for as long as this
+        process lives. One that is held by another run is left out of this one."""
+        plugin = self._workflow.executor_plugin
+        if self._held or not self._workflow.is_main_process or plugin is None:
+            return
+        if self._workflow.dryrun:
+            return
+        self._held = True
+        for transfer in self.transfers.values():
+            try:
+                self._locks.append(lock(Layout(transfer.results).lock))
+                if transfer.direction == "download" and self._moves:
+                    self._locks.append(lock_folder(transfer.folder))
+            except WaybillError as error:
+                self._busy[transfer.name] = str(error)
+            except OSError as error:
+                where = error.filename or transfer.results
+                self._busy[transfer.name] = f"{where}: {error.strerror}"
 
-        Ends the process with exit code 1 when another run holds one of them. From here on an
-        interrupt is remembered, so that the run ends with its exit code.
+    def begin(self) -> None:
+        """Lock what this run works on. Ends the process with exit code 1 when another run holds
+        all of it. From here on an interrupt is remembered, so that the run ends with its exit
+        code.
         """
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
+        self._hold()
+        for name, text in self._busy.items():
+            print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
+        named = any("/" in target for target in self._workflow.dag_settings.targets)
+        if self._busy and (named or len(self._busy) == len(self.transfers)):
+            sys.exit(EXIT_FAILED)
         for transfer in self.transfers.values():
+            if transfer.name in self._busy:
+                continue
             layout = Layout(transfer.results)
-            try:
-                self._locks.append(lock(layout.lock))
-                if transfer.direction == "download" and not self._only_looks:
-                    self._locks.append(lock_folder(transfer.folder))
-            except WaybillError as error:
-                print(f"waybill: {transfer.name}: {error}", file=sys.stderr)
-                sys.exit(error.exit_code)
-            except OSError as error:
-                where = error.filename or layout.root
-                print(f"waybill: {transfer.name}: {where}: {error.strerror}", file=sys.stderr)
-                sys.exit(EXIT_FAILED)
+            if self.verification.wanted:
+                self.verification.begin(transfer.name)
+                continue
             if not self._taken:
                 self._before[transfer.name] = state.read(layout).run
             # Snakemake copies an output marked `update` before its job and stumbles over the copy
@@ -245,8 +287,13 @@ class Run:
             print("waybill: interrupted; run the same command to go on", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
         codes = []
-        for transfer in self.transfers.values():
-            lines, code = outcome.conclude(transfer, Layout(transfer.results))
+        transfers = {n: t for n, t in self.transfers.items() if n not in self._busy}
+        for transfer in transfers.values():
+            if self.verification.wanted:
+                layout = self.verification.layout(transfer.name)
+                lines, code = conclude_verification(transfer, layout)
+            else:
+                lines, code = outcome.conclude(transfer, Layout(transfer.results))
             codes.append(code)
             for line in lines:
                 print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
@@ -254,9 +301,12 @@ class Run:
         if not code and not success:
             print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
             code = EXIT_FAILED
-        if not self._only_looks:
-            by_name = dict(zip(self.transfers, codes, strict=True))
-            notify.after_run(self.transfers, by_name, code=code, success=success)
+        if self._moves:
+            by_name = dict(zip(transfers, codes, strict=True))
+            notify.after_run(transfers, by_name, code=code, success=success)
+        for name, text in self._busy.items():
+            print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
+            code = EXIT_FAILED
         if code:
             sys.exit(code)
 

@@ -164,6 +164,6 @@ def _refuse_work_tree(transfer: Transfer) -> None:
         if (parent / ".git").exists():
             raise WaybillError(
                 f"{transfer.folder}: the destination is in the Git work tree {parent}; take a"
-                " folder outside of it, or set allow_git_worktree = true",
+                " folder outside of it (in a configuration, allow_git_worktree = true allows it)",
                 exit_code=EXIT_CONFIG,
             )

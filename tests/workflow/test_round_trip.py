@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import subprocess
@@ -154,3 +155,31 @@ def test_a_plan_creates_nothing(trip: Trip) -> None:
     assert not trip.back.exists()
     (row,) = read_table(trip.folder / "results/down/plan.tsv").to_dict("records")
     assert (row["status"], row["action"], row["path"], row["size"]) == ("+", "move", "a/b", "7")
+
+
+def test_a_stricter_comparison_looks_again(trip: Trip, bucket: str, s3: S3Server) -> None:
+    s3.client().put_object(Bucket=bucket, Key="data/a", Body=b"new!")
+    trip.back.mkdir()
+    (trip.back / "a").write_bytes(b"old?")
+    trip.plan_trip(bucket, compare="size", overwrite="never")
+    trip.run(config="transfers=down")
+    assert (trip.back / "a").read_bytes() == b"old?"
+    trip.plan_trip(bucket)
+    trip.run("plan", config="transfers=down")
+    (row,) = trip.results("down").table("plan.tsv")
+    assert (row["status"], row["action"]) == ("*", "move")
+    trip.run(config="transfers=down")
+    assert (trip.back / "a").read_bytes() == b"new!"
+
+
+def test_a_transfer_at_work_keeps_no_other_waiting(trip: Trip) -> None:
+    trip.write("a", b"content")
+    trip.run(config="transfers=up")
+    (trip.folder / "results" / "up").mkdir(exist_ok=True)
+    with (trip.folder / "results" / "up" / ".lock").open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        run = trip.run(code=1)
+    assert any("up: FAILED results/up: another run is at work here" in x for x in run.lines)
+    assert (trip.back / "a").read_bytes() == b"content"
+    assert run.data_puts == []
+    trip.run()
