@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from waybill.errors import ConfigError, one_line
 from waybill.selection import Selection
+
+if TYPE_CHECKING:
+    from waybill.notify.settings import Notify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,8 @@ class Transfer:
     ``s3://`` address. Code uses ``folder`` (absolute), ``bucket`` and ``prefix`` (``""`` or
     ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes,
     ``max_bandwidth`` in bytes per second (None: no limit). ``publish_prefix`` is where manifests
-    stand in the bucket, a full key prefix ending in ``/``, or None for
-    nowhere. ``results`` is the folder of this transfer alone. Settings
+    stand in the bucket, a full key prefix ending in ``/``, or None for nowhere. ``folders`` are
+    those of a source that is a list. ``results`` is the folder of this transfer alone. Settings
     that are None are left to the bucket or to the AWS chain.
     """
 
@@ -38,12 +41,15 @@ class Transfer:
     folder: Path
     bucket: str
     prefix: str
+    folders: tuple[Path, ...] = ()
     results: Path
     publish_prefix: str | None
     allow_git_worktree: bool = False
     preset: str = "generic"
     include: tuple[str, ...] = ("**",)
     exclude: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
     compare: Literal["sha256", "size", "mtime"] = "sha256"
     symlinks: Literal["follow", "skip", "error"] = "follow"
     settle: float = 0
@@ -67,12 +73,17 @@ class Transfer:
     tags: dict[str, str] = field(default_factory=dict)
     verify_depth: Literal["listing", "metadata", "content"] = "listing"
     verify_sample: tuple[int, int] = (1, 1)
+    verify_against: Path | None = None
+    notify: Notify | None = None
     hca: dict[str, str] | None = None
+    glacier: dict[str, Any] | None = None
+    illumina: dict[str, Any] | None = None
 
     @property
     def selection(self) -> Selection:
         """The include and exclude patterns, compiled; each call compiles, so keep the result."""
-        return Selection(self.include, self.exclude)
+        regexes = (self.illumina or {}).get("exclude_patterns", ())
+        return Selection(self.include, self.exclude, regexes)
 
     @property
     def publishes(self) -> bool:
@@ -83,6 +94,11 @@ class Transfer:
     def url(self) -> str:
         """The S3 side, ``s3://bucket/prefix``."""
         return f"s3://{self.bucket}/{self.prefix}"
+
+    def for_jobs(self) -> dict[str, Any]:
+        """The settings as plain values, without ``notify``: Snakemake writes what it gives to a
+        job into a file, and the addresses in there are secrets."""
+        return asdict(replace(self, notify=None))
 
 
 def load(
@@ -99,6 +115,7 @@ def load(
     ``beneath`` are settings of a Snakemake profile, put under ``[defaults]``.
     Raises ConfigError with every mistake found, also when the file cannot be read.
     """
+    from waybill import presets
     from waybill.config_check import Checked, check_document, check_settings
     from waybill.config_transfer import Builder, Layer, merged
 
@@ -107,6 +124,9 @@ def load(
     above = check_settings(_plain(overrides), "command line: ") if overrides else Checked({})
     below = check_settings(_plain(beneath), "profile: ") if beneath else Checked({})
     problems = document.problems + above.problems + below.problems
+    for given, where in ((overrides, "command line"), (beneath, "profile")):
+        if given and "notify" in given:
+            problems.append(f"{where}: notify: only in the TOML file; elsewhere it would be seen")
     shared = merged(below.valid, document.valid.get("defaults", {}))
     sections = document.valid.get("transfers", {})
     broken = [keys[1] for keys in document.removed if keys[0] == "transfers" and len(keys) == 2]
@@ -130,8 +150,10 @@ def load(
         used_presets.add(builder.preset)
         if transfer is not None and name in picked:
             found[name] = transfer
-    if "hca" in shared and not broken and sections and not used_presets & {"hca", None}:
-        problems.append(f'{file}: defaults.hca: only with preset "hca", which no transfer has')
+    for table in presets.DERIVED if sections and not broken else ():
+        if table in shared and not used_presets & {table, None}:
+            text = f'only with preset "{table}", which no transfer has'
+            problems.append(f"{file}: defaults.{table}: {text}")
     if problems:
         raise ConfigError([one_line(problem) for problem in dict.fromkeys(problems)])
     return found

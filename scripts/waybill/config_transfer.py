@@ -10,8 +10,12 @@ from typing import Any
 from waybill import presets
 from waybill.config import Transfer
 from waybill.locations import is_s3, key_prefix, local_path, parse_s3
+from waybill.notify.settings import Notify
+from waybill.notify.settings import parse as parse_notify
 from waybill.selection import check_pattern
 from waybill.units import parse_sample, parse_size
+
+_PATTERNS = {"include", "exclude", "first", "last"}
 
 
 def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,6 +57,7 @@ class Builder:
         self.removed = set(removed)
         self.problems: list[str] = []
         self.preset: str | None = None
+        self._folders: tuple[Path, ...] = ()
 
     def build(self) -> Transfer | None:
         """The transfer, or None when there are problems or something was removed."""
@@ -64,6 +69,8 @@ class Builder:
         self._check_encryption(settings)
         publish = self._publish(settings, sides)
         sample = self._try("verify.sample", parse_sample, settings["verify"]["sample"])
+        against = self._against(settings["verify"])
+        notify = self._notify(settings)
         results = self._try("results", _results, settings["results"])
         if self.problems or self.removed or sides is None:
             return None
@@ -73,24 +80,26 @@ class Builder:
         names = [str(folder), f"s3://{bucket}/{prefix}"]
         batch, verify = settings.pop("batch"), settings.pop("verify")
         bandwidth = settings.pop("max_bandwidth", None)
-        special = {"source", "destination", "results", "publish", "include", "exclude"}
+        special = {"source", "destination", "results", "publish", "notify"} | _PATTERNS
         return Transfer(
             name=self.name,
             direction="upload" if upload else "download",
             source=names[0 if upload else 1],
             destination=names[1 if upload else 0],
             folder=folder,
+            folders=self._folders,
             bucket=bucket,
             prefix=prefix,
             results=results / self.name,
             publish_prefix=publish,
-            include=tuple(settings["include"]),
-            exclude=tuple(settings["exclude"]),
+            **{key: tuple(settings[key]) for key in _PATTERNS},
             max_files=batch["max_files"],
             max_bytes=parse_size(batch["max_bytes"]),
             max_bandwidth=None if bandwidth is None else parse_size(bandwidth),
             verify_depth=verify["depth"],
             verify_sample=sample,
+            verify_against=against,
+            notify=notify,
             **{key: value for key, value in settings.items() if key not in special},
         )
 
@@ -104,23 +113,24 @@ class Builder:
             given = merged(given, layer.settings)
         preset = given.get("preset", base["preset"])
         if "preset" in self.removed:
-            self.removed.add("destination")  # the preset might have derived it
+            self.removed.update(*presets.DERIVED.values())  # the preset might have derived it
             return merged(base, given)
         self.preset = preset
-        if preset != "hca":
-            if any(layer.has("hca") for layer in self.layers[1:]):
-                self._problem("hca", 'only with preset = "hca"')
-            base.pop("hca")
-            given.pop("hca", None)
+        for table in presets.DERIVED:
+            if table != preset:
+                if any(layer.has(table) for layer in self.layers[1:]):
+                    self._problem(table, f'only with preset = "{table}"')
+                base.pop(table)
+                given.pop(table, None)
         settings = merged(base, given)
         if preset in self.removed:  # the table named like the preset, with a mistake inside
-            self.removed.add("destination")
+            self.removed |= presets.DERIVED[preset]
             return settings
         try:
             under = presets.apply(preset, settings)
         except ValueError as error:
             self._problem(getattr(error, "key", "preset"), str(error))
-            self.removed.add("destination")
+            self.removed |= presets.DERIVED.get(preset, set())
             return settings
         return merged(merged(base, under), given)
 
@@ -129,8 +139,7 @@ class Builder:
         sides: list[Path | tuple[str, str] | None] = []
         for key in ("source", "destination"):
             if key in settings:
-                parse = parse_s3 if is_s3(settings[key]) else local_path
-                sides.append(self._try(key, parse, settings[key]))
+                sides.append(self._side(key, settings[key]))
             elif self._sound(key):
                 self._problem(key, "missing; a transfer needs a source and a destination")
         if len(sides) < 2 or None in sides:
@@ -148,9 +157,23 @@ class Builder:
             return None
         return source, destination
 
+    def _side(self, key: str, value: str | list[str]) -> Any:
+        """One side as a Path or (bucket, prefix); of several folders the first."""
+        if isinstance(value, str):
+            return self._try(key, parse_s3 if is_s3(value) else local_path, value)
+        if key != "source" or self.preset != "illumina":
+            self._problem(key, 'a list of folders is for the source with preset = "illumina"')
+            return None
+        folders = [
+            self._try(key, local_path, text, place=f"[{number}]", shown=text)
+            for number, text in enumerate(value)
+        ]
+        self._folders = tuple(folder.absolute() for folder in folders if folder is not None)
+        return folders[0]
+
     def _check_patterns(self, settings: Mapping[str, Any], sides: tuple[Any, Any] | None) -> None:
         folder = sides[0] if sides is not None and isinstance(sides[0], Path) else None
-        for key in ("include", "exclude"):
+        for key in sorted(_PATTERNS):
             for number, pattern in enumerate(settings[key]):
                 self._try(key, check_pattern, pattern, place=f"[{number}]", shown=pattern)
                 if folder is not None and pattern.startswith(f"{folder.absolute()}/"):
@@ -159,7 +182,7 @@ class Builder:
 
     def _check_endpoint(self, settings: Mapping[str, Any]) -> None:
         if "endpoint_url" in settings:
-            self._try("endpoint_url", _check_endpoint_url, settings["endpoint_url"])
+            self._try("endpoint_url", check_endpoint_url, settings["endpoint_url"])
 
     def _check_encryption(self, settings: Mapping[str, Any]) -> None:
         kms = settings.get("sse", "").startswith("aws:kms") or not self._sound("sse")
@@ -183,6 +206,26 @@ class Builder:
             return None
         prefix = next(side[1] for side in sides if isinstance(side, tuple))
         return self._try("publish", lambda text: key_prefix(prefix, text), settings["publish"])
+
+    def _notify(self, settings: Mapping[str, Any]) -> Notify | None:
+        if not self._sound("notify"):
+            return None
+        notify, problems = parse_notify(settings["notify"])
+        for key, text in problems:
+            self._problem(f"notify.{key}", text)
+        return notify
+
+    def _against(self, verify: dict[str, Any]) -> Path | None:
+        """The list that a verification holds the folder against. It has nothing but names without
+        the bytes, so these are looked at unless something else is said."""
+        if "against" not in verify:
+            return None
+        if not any(layer.has("verify.depth") for layer in self.layers):
+            verify["depth"] = "content"
+        elif verify["depth"] == "metadata":
+            self._problem("verify.depth", 'cannot be "metadata" with against: a folder has none')
+        path = self._try("verify.against", local_path, verify["against"])
+        return path.absolute() if path is not None else None
 
     def _sound(self, key: str) -> bool:
         return key not in self.removed
@@ -213,7 +256,7 @@ def _results(text: str) -> Path:
     return local_path(text)
 
 
-def _check_endpoint_url(url: str) -> None:
+def check_endpoint_url(url: str) -> None:
     """Raise ValueError, never showing the address, unless it is plain http or https."""
     from urllib.parse import urlsplit
 
