@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 
 REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
 
-_UNSUPPORTED = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400"}
+# Answers to a question for one part, of stores that do not tell, or have no such part.
+_UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
 
 
 class Downloader(Mover):
@@ -47,6 +48,9 @@ class Downloader(Mover):
         """As ``Mover.run``; when it returns, the new names are on disk too."""
         self._unchecked = 0
         self._folders: set[Path] = set()
+        for item in items:
+            if item.action == diff.KEEP:
+                Partial(self._target(item)).drop_leftover()
         super().run(items)
         for folder in self._folders:
             _sync_folder(folder)
@@ -90,6 +94,8 @@ class Downloader(Mover):
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._explain(item, target, error) from None
+        # The time it is listed with, as an inventory tells it of a folder that is there.
+        item = item._replace(mtime_ns=int(item.time))
         return self._proof(item, stored({"ETag": item.etag}))
 
     def _fetch(self, item: Difference, pool: ThreadPoolExecutor | None) -> Proof:
@@ -134,7 +140,8 @@ class Downloader(Mover):
             partial.discard()
             raise
         except BaseException:
-            if not in_ranges:  # what came in ranges is for the next run
+            begun = self._record.open_download(item.path) if in_ranges else None
+            if begun is None or not begun.ranges:  # what came in ranges is for the next run
                 partial.discard()
             raise
 
@@ -176,6 +183,7 @@ class Downloader(Mover):
             partial.write(start, block)
             seen[0][1].update(block)
 
+        partial.clear()  # an earlier process may have left more than this object has
         self._engine.get(self._key(item), item.etag, Part(1, 0, item.size), sink, begin)
         return seen[0]
 
@@ -188,7 +196,7 @@ class Downloader(Mover):
         if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
             raise ReplacedError
         check = self._check(item, head)
-        download = self._open_download(partial, item, resume=resume and bool(check.name))
+        download = self._open_download(partial, item, resume=resume and check.is_sure)
         key = self._key(item)
 
         def get(part: Part) -> None:
@@ -242,12 +250,14 @@ class Downloader(Mover):
         """What the bytes of the object are held against."""
 
         def part_sizes(count: int) -> list[int] | None:
+            # Without If-Match, which some stores hold against the ETag of the part. Sizes of an
+            # object that has come since do no harm: its bytes are asked for with If-Match.
             sizes = []
             for number in range(1, count + 1):
                 try:
-                    head = self._head(item, PartNumber=number, IfMatch=f'"{item.etag}"')
+                    head = self._head(item, PartNumber=number)
                 except be.ClientError as error:
-                    if error_code(error) in _UNSUPPORTED:
+                    if error_code(error) in _UNTOLD:
                         return None
                     raise
                 if head.get("PartsCount", 0) != count:

@@ -10,7 +10,7 @@ import base64
 import random
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ import botocore.exceptions as be
 
 from waybill.parts import Part
 from waybill.s3 import common_arguments, make_client, write_arguments
-from waybill.s3_errors import CONFLICT, DAMAGED, error_code
+from waybill.s3_errors import CONFLICT, DAMAGED, error_code, is_missing
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
@@ -40,6 +40,18 @@ class Stored(NamedTuple):
 
 class ReplacedError(Exception):
     """The object is not the one that was asked for: it was replaced or removed meanwhile."""
+
+
+class NoRangesError(be.BotoCoreError):
+    """The server sends the whole object where a range was asked for."""
+
+    fmt = "the server does not answer ranges, which a large or a broken-off object is fetched by"
+
+
+class BrokenOffError(be.BotoCoreError):
+    """An answer broke off again and again."""
+
+    fmt = "the answer keeps breaking off ({error}); check the network and run again"
 
 
 class Engine(Protocol):
@@ -162,7 +174,8 @@ class BotoEngine:
                 begin(answer)
                 begin = None
             try:
-                with closing(answer["Body"]) as body:
+                # What botocore finds wrong after the last byte, the caller's check finds too.
+                with closing(answer["Body"]) as body, suppress(be.FlexibleChecksumError):
                     for block in body.iter_chunks(BLOCK_BYTES):
                         self._pace.spend(len(block))
                         if at + len(block) > end:
@@ -172,10 +185,10 @@ class BotoEngine:
                 if at == end:
                     return
                 raise be.IncompleteReadError(actual_bytes=at, expected_bytes=end)
-            except (be.IncompleteReadError, be.HTTPClientError):
+            except (be.IncompleteReadError, be.HTTPClientError) as error:
                 attempts = 1 if at > before else attempts + 1
                 if attempts > CUT_ATTEMPTS:
-                    raise
+                    raise BrokenOffError(error=type(error).__name__) from None
             time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
 
     def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> dict[str, Any]:
@@ -184,13 +197,13 @@ class BotoEngine:
         try:
             answer = self.client.get_object(Key=key, IfMatch=f'"{etag}"', **how, **self._common)
         except be.ClientError as error:
-            if error_code(error) in CONFLICT | {"InvalidRange", "416"}:
+            if error_code(error) in CONFLICT | {"InvalidRange", "416"} or is_missing(error):
                 raise ReplacedError from None
             raise
         if answer["ETag"].strip('"') != etag:  # a store without conditions
             raise ReplacedError
         if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
-            raise be.HTTPClientError(error="the server does not answer ranges")
+            raise NoRangesError
         return answer
 
 

@@ -8,7 +8,6 @@ its ETag where that is an MD5, or an MD5 of the parts' MD5s.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import zlib
@@ -24,7 +23,9 @@ MIB = 1 << 20
 # Part sizes that other tools use, for stores that do not tell how an object was cut.
 _USUAL_PART_BYTES = [n * MIB for n in (8, 5, 50, 16, 10, 15, 20, 25, 32, 64, 100, 128, 256, 512)]
 
-_ETAG = re.compile(r"([0-9a-f]{32})(?:-(\d+))?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9]\d*))?")
+_CHECKSUM = re.compile(r"([0-9A-Za-z+/]+={0,2})(?:-([1-9]\d*))?")
 
 
 class Hasher(Protocol):
@@ -92,23 +93,38 @@ class _Wanted(NamedTuple):
 
 
 def _wanted(head: dict[str, Any]) -> Iterator[_Wanted]:
-    """The checksums that an answer to HEAD or GET tells, the strongest first."""
-    if sha256 := metadata_sha256(head):
+    """The checksums that an answer to HEAD or GET tells, the strongest first. What has not the
+    form of one is no checksum."""
+    sha256 = metadata_sha256(head)
+    if _SHA256.fullmatch(sha256):
         yield _Wanted("source-sha256", hashlib.sha256, bytes.fromhex(sha256))
+    etag = _ETAG.fullmatch(head.get("ETag", "").strip('"'))
+    in_parts = etag is not None and etag[2] is not None
+    # S3 tells of an object in parts which kind it is; not every store does.
+    kind = head.get("ChecksumType", "" if in_parts else "FULL_OBJECT")
     for composite in (False, True):
         for name, make in _NATIVE.items():
-            value, _, count = head.get(f"Checksum{name}", "").partition("-")
-            is_composite = bool(count) or head.get("ChecksumType") == "COMPOSITE"
-            if value and is_composite == composite and (count.isdecimal() or not composite):
-                digest = base64.b64decode(value)
-                yield _Wanted(name, make, digest, int(count or 0))
+            found = _CHECKSUM.fullmatch(head.get(f"Checksum{name}", ""))
+            if found is None or bool(found[2]) != composite:
+                continue
+            if (composite or kind == "FULL_OBJECT") and (digest := _digest(found[1], make)):
+                yield _Wanted(name, make, digest, int(found[2] or 0))
     for name, value in head.get("Metadata", {}).items():
-        if name.lower() == "md5chksum":  # rclone's, on what it sends in parts
-            yield _Wanted("MD5", _md5, base64.b64decode(value))
+        # rclone's, on what it sends in parts
+        if name.lower() == "md5chksum" and (digest := _digest(value, _md5)):
+            yield _Wanted("MD5", _md5, digest)
     kms = str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
-    match = _ETAG.fullmatch(head.get("ETag", "").strip('"'))
-    if match and not kms and "SSECustomerAlgorithm" not in head:
-        yield _Wanted("MD5 ETag", _md5, bytes.fromhex(match[1]), int(match[2] or 0))
+    if etag and not kms and "SSECustomerAlgorithm" not in head:
+        yield _Wanted("MD5 ETag", _md5, bytes.fromhex(etag[1]), int(etag[2] or 0))
+
+
+def _digest(text: str, make: Callable[[], Hasher]) -> bytes:
+    """The digest that is written in base64, or nothing when it cannot be one of this kind."""
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+    return digest if len(digest) == len(make().digest()) else b""
 
 
 class ObjectCheck:
@@ -126,27 +142,29 @@ class ObjectCheck:
         self._hashers: list[Hasher] = []
         self._sure = True  # that what differs is damaged
         self.name, self._digest = "", b""
-        for wanted in self._readable(head):
+        guessed: list[_Wanted] = []
+        for wanted in _wanted(head):
             if not wanted.parts:
                 same = wanted.make is hashlib.sha256
                 self._hashers = [] if same else [wanted.make()]
-            elif sizes := part_sizes(wanted.parts):
+            elif (sizes := part_sizes(wanted.parts)) and sum(sizes) == size:
                 self._hashers = [_Composite(wanted.make, sizes)]
-            elif guesses := _guesses(size, wanted.parts):
-                self._hashers = [_Composite(wanted.make, guess) for guess in guesses]
-                self._sure = False
             else:
+                guessed.append(wanted)
                 continue
             self.name, self._digest = wanted.name, wanted.digest
-            break
+            return
+        for wanted in guessed:
+            if guesses := _guesses(size, wanted.parts):
+                self._hashers = [_Composite(wanted.make, guess) for guess in guesses]
+                self._sure = False
+                self.name, self._digest = wanted.name, wanted.digest
+                return
 
-    @staticmethod
-    def _readable(head: dict[str, Any]) -> Iterator[_Wanted]:
-        try:
-            yield from _wanted(head)
-        except (ValueError, binascii.Error):  # metadata that is no checksum at all
-            rest = {k: v for k, v in head.items() if k != "Metadata"}
-            yield from _wanted(rest)
+    @property
+    def is_sure(self) -> bool:
+        """Whether ``agrees`` will tell for certain."""
+        return bool(self.name) and self._sure
 
     def update(self, data: bytes) -> None:
         """The next bytes of the object."""

@@ -38,7 +38,6 @@ class Partial:
                 os.close(self._file)
                 raise
             os.close(self._file)
-        self._named = True
         return self
 
     def _is_ours(self) -> bool:
@@ -109,7 +108,7 @@ class Partial:
                 return False
             self.path.rename(self.target)
         else:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
         return True
 
     def replace(self, mtime_ns: int, inode: int) -> bool:
@@ -139,6 +138,13 @@ class Partial:
     def discard(self) -> None:
         """Remove it."""
         self.path.unlink(missing_ok=True)
+
+    def drop_leftover(self) -> None:
+        """Remove what a killed process left, of a target that needs no download; one that is
+        being written stays."""
+        if os.path.lexists(self.path):
+            with suppress(OSError), self:
+                self.discard()
 
 
 def _lock(descriptor: int) -> None:

