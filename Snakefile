@@ -1,5 +1,4 @@
-# Waybill: scientific data between file systems and S3, with proof.
-#
+# Waybill: scientific data between file systems and S3, with proof. Its files:
 # results/{transfer}/inventory/{dataset}/{batch}.{local,remote}.tsv   a batch, as found on each side
 # results/{transfer}/checksums/{dataset}/{batch}.sha256       for `sha256sum -c` in the folder
 # results/{transfer}/diff/{dataset}/{batch}.tsv               per entry: = + * ! and what to do
@@ -8,11 +7,12 @@
 # results/{transfer}/manifests/{dataset}.json                 proven entries of a dataset
 # results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
 # results/{transfer}/summary.tsv, report/plan.html            for people; target `report` is the page
+# results/{transfer}/verify/report.tsv                        do both sides agree; target `verify`
 #
-# Never Snakemake outputs: data, and in results/{transfer}/ journal/, cache/, failures/, state.json.
+# Never Snakemake outputs: data; journal/, cache/, failures/, resting/, state.json, notify.json.
 #
 #   snakemake                                        everything in config/config.toml
-#   snakemake plan                                   what would be done
+#   snakemake plan, snakemake verify                 what would be done; does all of it still stand
 #   snakemake --config toml=PATH transfers=A,B       another configuration, some of its transfers
 
 from snakemake.utils import min_version
@@ -28,6 +28,7 @@ include: "workflow/rules/upload.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/manifest.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/verify.smk"
 
 
 onstart:

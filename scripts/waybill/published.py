@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from waybill.errors import WaybillError
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"manifest-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{3}\.json")
 LOOK_BACK = 10  # manifests of other datasets may stand in the same folder of the bucket
+
+_T = TypeVar("_T")
 
 
 def manifest_name(when: datetime) -> str:
@@ -50,23 +52,35 @@ def published_key(record: Path) -> str:
 def known_sha256(
     transfer: Transfer, control: Control, listed: Iterable[str]
 ) -> dict[str, tuple[int, str, str]]:
-    """What the newest manifest of this destination says: path to (size, etag, sha256).
+    """What the newest manifest of this destination says: path to (size, etag, sha256). See
+    ``newest``."""
+    found = newest(transfer, control, listed, lambda data: _read(data, transfer.url))
+    return found[1] if found else {}
+
+
+def newest(
+    transfer: Transfer,
+    control: Control,
+    listed: Iterable[str],
+    read: Callable[[bytes], _T | None],
+) -> tuple[str, _T] | None:
+    """The key of the newest published manifest that ``read`` can use, and what it made of it.
 
     ``listed`` are the keys of published manifests that the listing of the prefix held; a publish
     folder outside the prefix is listed here. One GET a manifest that is looked at.
     """
     folder = transfer.publish_prefix
     if folder is None:
-        return {}
+        return None
     keys = set(listed)
     if not folder.startswith(transfer.prefix):
         names = (entry.path for entry in control.list_prefix(folder))
         keys = {folder + name for name in names if _NAME.fullmatch(name)}
     for key in sorted(keys, reverse=True)[:LOOK_BACK]:
-        known = _read(control.get(key), transfer.url)
+        known = read(control.get(key))
         if known is not None:
-            return known
-    return {}
+            return key, known
+    return None
 
 
 def _read(data: bytes, url: str) -> dict[str, tuple[int, str, str]] | None:

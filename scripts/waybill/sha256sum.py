@@ -2,7 +2,8 @@
 
 ``HEX  path`` per line. A path that holds a backslash, newline or carriage return is escaped
 (``\\\\``, ``\\n``, ``\\r``) and its line begins with a backslash (coreutils manual, "md5sum
-invocation"). The path ``-`` would mean standard input and is written ``./-``.
+invocation"). The path ``-`` would mean standard input and is written ``./-``. What is read may be
+in binary mode, or lines of ``sha256sum --tag`` and of OpenSSL: ``SHA256 (path) = HEX``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _UNSAFE = re.compile("[\\\\\n\r]")
 _ESCAPE = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _ESCAPED = re.compile(r"\\([\\nr])")
 _UNESCAPE = {"\\": "\\", "n": "\n", "r": "\r"}
-_LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)", re.DOTALL)
+_LINE = re.compile(r"(\\?)([0-9A-Fa-f]{64}) [ *](.+)", re.DOTALL)
+_TAGGED = re.compile(r"(\\?)SHA(?:2-)?256 ?\((.+)\) ?= ?([0-9A-Fa-f]{64})", re.DOTALL)
 
 
 def line(path: str, sha256: str) -> str:
@@ -35,6 +37,19 @@ def render(items: Iterable[tuple[str, str]]) -> bytes:
     return "".join(line(path, sha256) for path, sha256 in items).encode()
 
 
+def parse(text: str) -> tuple[str, str] | None:
+    """The (path, sha256 hex) of one line without its newline; None when it is none."""
+    if match := _LINE.fullmatch(text):
+        escaped, sha256, name = match.groups()
+    elif match := _TAGGED.fullmatch(text):
+        escaped, name, sha256 = match.groups()
+    else:
+        return None
+    if escaped:
+        name = _ESCAPED.sub(lambda m: _UNESCAPE[m.group(1)], name)
+    return ("-" if name == "./-" else name), sha256.lower()
+
+
 def read(path: Path) -> Iterator[tuple[str, str]]:
     """The (path, sha256 hex) pairs of a checksum table.
 
@@ -42,10 +57,7 @@ def read(path: Path) -> Iterator[tuple[str, str]]:
     """
     with path.open(encoding="utf-8", newline="\n") as file:
         for number, text in enumerate(file, 1):
-            match = _LINE.fullmatch(text.rstrip("\n"))
-            if not match:
+            found = parse(text.rstrip("\n"))
+            if found is None:
                 raise WaybillError(f"{path}:{number}: not a line of a sha256sum file")
-            escaped, sha256, name = match.groups()
-            if escaped:
-                name = _ESCAPED.sub(lambda m: _UNESCAPE[m.group(1)], name)
-            yield ("-" if name == "./-" else name), sha256
+            yield found

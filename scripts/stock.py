@@ -1,0 +1,8 @@
+"""Rule ``stock``."""
+
+from functools import partial
+
+from waybill import stage, verify_stages
+from waybill.verify_layout import VerifyLayout
+
+stage.run(snakemake, verify_stages.stock, partial(VerifyLayout, run=snakemake.wildcards.run))

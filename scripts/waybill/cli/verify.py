@@ -1,0 +1,176 @@
+"""``waybill verify``: both sides against what was proven, or a folder against a list."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from waybill import config
+from waybill.cli.launch import Ended, Launch
+from waybill.cli.terminal import Screen, printable, table, visible
+from waybill.config import Transfer
+from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
+from waybill.run import DEFAULT_TOML
+from waybill.selection import Selection
+from waybill.units import format_size, parse_sample
+from waybill.verify import CONTENT, LISTING, METADATA, Finding
+from waybill.verify_count import Count
+from waybill.verify_folder import hold_folder, look_at
+from waybill.verify_layout import Verified, VerifyLayout, read_findings, read_state
+from waybill.verify_outcome import Tally
+
+MOST_ROWS = 50  # of a report on the screen; all are in report.tsv
+
+
+def add_parser(commands: Any, cores: Callable[[str], int]) -> None:
+    """Add the command to those of ``waybill``."""
+    sub = commands.add_parser(
+        "verify", help=verify.__doc__, description=verify.__doc__, allow_abbrev=False
+    )
+    sub.set_defaults(command=verify)
+    add = sub.add_argument
+    add("--config", metavar="TOML", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
+    add("--transfers", metavar="A,B", help="some of its transfers (default: all)")
+    add("--cores", metavar="N", type=cores, help="CPU cores to use (default: all)")
+    add("--depth", choices=[LISTING, METADATA, CONTENT], help="what is looked at")
+    add("--sample", metavar="N/M", type=_sample, help="how much of it is looked at")
+    add("--against", metavar="FILE", help="a manifest or sha256sum file; needs FOLDER, not S3")
+    add("folder", metavar="FOLDER", nargs="?", help="with --against: the folder it is about")
+
+
+def verify(screen: Screen, given: argparse.Namespace) -> int:
+    """Tell whether both sides still are what was proven; nothing is changed."""
+    if given.against is None and given.folder is None:
+        return _verify_transfers(screen, given)
+    if given.against is None or given.folder is None:
+        screen.problem("verify --against FILE FOLDER: one does not go without the other")
+        return EXIT_CONFIG
+    return _verify_folder(screen, given)
+
+
+def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
+    chosen = {"depth": given.depth, "sample": given.sample}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    settings = {"verify": chosen} if chosen else {}
+    names = [name.strip() for name in (given.transfers or "").split(",")]
+    transfers = config.load(
+        given.config, transfers=[name for name in names if name], overrides=settings
+    )
+    here = Path.cwd()
+    log = here / ".snakemake" / "waybill.log"
+    log.unlink(missing_ok=True)
+    roots = {name: here / transfer.results for name, transfer in transfers.items()}
+    before = {name: _last_run(root) for name, root in roots.items()}
+    launch = Launch(here, str(given.config), log, cores=given.cores, settings=settings)
+    screen.progress("Looking at both sides ...")
+    ended = launch.run("verify", list(transfers), lambda: screen.progress(_progress(roots)))
+    screen.clear()
+    told = False
+    for name, transfer in transfers.items():
+        layout = VerifyLayout(roots[name], _last_run(roots[name]))
+        fresh = layout.run != before[name] and layout.report.exists()
+        if fresh and (now := read_state(layout)).files:
+            told |= _report(screen, transfer, layout, now)
+        else:
+            told |= _tell(screen, name, ended)
+    if ended.signal:
+        screen.problem("interrupted")
+    elif not told and ended.code not in (EXIT_OK, EXIT_EMPTY):
+        screen.problem(f"the workflow failed; its log is {log}")
+    return ended.code
+
+
+def _report(screen: Screen, transfer: Transfer, layout: VerifyLayout, now: Verified) -> bool:
+    """Show the report of a transfer; whether it tells of a failure."""
+    source, destination = printable(transfer.source), printable(transfer.destination)
+    screen.line(f"{transfer.name}: {source} -> {destination}")
+    found = (finding for _, finding in read_findings(layout.report))
+    tally = Tally(found, MOST_ROWS, against=now.against)
+    _show(screen, tally)
+    screen.line(f"  {tally.summary(now, transfer.verify_depth, transfer.verify_sample)}")
+    if tally.told:
+        screen.line(f"  all of it: {printable(os.path.relpath(layout.copy))}")
+    return bool(tally.failing)
+
+
+def _last_run(root: Path) -> str:
+    """The name of the last verification of these results, or ``""``."""
+    return max((path.name for path in (root / "verify").glob("run-*")), default="")
+
+
+def _progress(roots: dict[str, Path]) -> str:
+    done = total = 0
+    for root in roots.values():
+        layout = VerifyLayout(root, _last_run(root))
+        batches = layout.to_look()
+        total += len(batches)
+        done += sum(layout.checked(*batch).exists() for batch in batches)
+    return f"Looking closely: {done} of {total} batches" if total else "Looking at both sides ..."
+
+
+def _tell(screen: Screen, name: str, ended: Ended) -> bool:
+    """Say what the workflow said last about a transfer; whether there was something."""
+    lines = [said.text for said in ended.said if said.transfer == name and not said.stage]
+    for line in lines:
+        screen.problem(visible(f"{name}: {line}"))
+    return bool(lines)
+
+
+def _verify_folder(screen: Screen, given: argparse.Namespace) -> int:
+    file, folder = Path(given.against), Path(given.folder)
+    depth = given.depth or CONTENT
+    if depth == METADATA:
+        screen.problem(
+            "--depth metadata: a folder has no checksums of its own; allowed: content, listing"
+        )
+        return EXIT_CONFIG
+    if not folder.is_dir():
+        raise WaybillError(f"{folder}: no such folder", exit_code=EXIT_CONFIG)
+    sample = parse_sample(given.sample or "1/1")
+    count = Count(sample, datetime.now(UTC).date())
+    looks = hold_folder(file, folder, count, "", depth=depth, selection=Selection())
+    if not count.now.files:
+        screen.problem(visible(f"nothing to check: {file} lists nothing"))
+        return EXIT_EMPTY
+    found = [finding for _, finding in count.decided]
+    size = sum(look.size for look in looks)
+    done = 0
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for look, result in zip(looks, pool.map(lambda k: look_at(folder, k), looks), strict=True):
+            found += result
+            done += look.size
+            screen.progress(f"Hashing: {format_size(done)} of {format_size(size)}")
+    screen.clear()
+    tally = Tally(sorted(found, key=lambda f: f.path), MOST_ROWS, against=True)
+    _show(screen, tally)
+    screen.line(tally.summary(count.now, depth, sample))
+    return tally.code
+
+
+def _show(screen: Screen, tally: Tally) -> None:
+    named = [*tally.failing, *tally.notes]
+    if named:
+        for line in table(_rows(named), right={3}):
+            screen.line(f"  {line}")
+    if more := tally.told - len(named):
+        screen.line(f"  ... and {more} more")
+
+
+def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
+    yield "", "side", "file", "size", "what"
+    for f in findings:
+        size = "" if f.size is None else format_size(f.size)
+        yield f.status, f.side, printable(f.path), size, printable(f.reason)
+
+
+def _sample(text: str) -> str:
+    try:
+        parse_sample(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
