@@ -32,7 +32,7 @@ test-slurm: $(VENV)/.slurm
 	@tests/slurm/cluster.sh run $(BIN)/python -m pytest -n 6 tests/slurm
 
 lint: $(VENV)/.lint
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check -q Snakefile workflow \
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow \
 		&& $(BIN)/codespell && $(BIN)/snakemake --lint
 
 docs: $(VENV)/.ready

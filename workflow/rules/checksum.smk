@@ -2,14 +2,14 @@
 
 
 rule checksum:
-    wildcard_constraints:
-        transfer=runner.direction_pattern("upload"),
     input:
         "{results}/{transfer}/inventory/{dataset}/{batch}.local.tsv",
     output:
         "{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
     log:
         "{results}/{transfer}/logs/checksum/{dataset}/{batch}.log",
+    wildcard_constraints:
+        transfer=runner.direction_pattern("upload"),
     conda:
         "../../environment.yml"
     message:

@@ -3,8 +3,6 @@ along."""
 
 
 rule download:
-    wildcard_constraints:
-        transfer=runner.direction_pattern("download"),
     input:
         runner.to_move,
     output:
@@ -12,6 +10,8 @@ rule download:
         checksums="{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
     log:
         "{results}/{transfer}/logs/download/{dataset}/{batch}.log",
+    wildcard_constraints:
+        transfer=runner.direction_pattern("download"),
     priority: 2
     conda:
         "../../environment.yml"

@@ -2,14 +2,14 @@
 
 
 rule upload:
-    wildcard_constraints:
-        transfer=runner.direction_pattern("upload"),
     input:
         runner.to_move,
     output:
         "{results}/{transfer}/markers/{dataset}/{batch}.tsv",
     log:
         "{results}/{transfer}/logs/upload/{dataset}/{batch}.log",
+    wildcard_constraints:
+        transfer=runner.direction_pattern("upload"),
     # Before the next batch is hashed, so that the second read comes from the page cache.
     priority: 2
     conda:
