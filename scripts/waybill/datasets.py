@@ -42,12 +42,13 @@ class Found:
     failed: list[Failure] = field(default_factory=list)
 
 
-def find(transfer: Transfer, before: State) -> Found:
-    """The datasets of a transfer; ``before`` is what the last inventory saw."""
+def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
+    """The datasets of a transfer; ``before`` is what the last inventory saw. With ``mend`` False
+    nothing at all is written."""
     if transfer.preset == "illumina":
         from waybill.illumina import datasets
 
-        return datasets.find(transfer, before)
+        return datasets.find(transfer, before, mend=mend)
     name = dataset_name(transfer.preset, transfer.name, transfer.hca)
     return Found([Dataset(name, str(transfer.folder), transfer.prefix)])
 

@@ -14,7 +14,7 @@ import secrets
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import botocore.exceptions as be
@@ -90,6 +90,7 @@ class Downloader(Mover):
 
     def _make_folder(self, item: Difference) -> Proof:
         target = self._target(item)
+        self._refuse_links(item)
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -101,6 +102,7 @@ class Downloader(Mover):
     def _fetch(self, item: Difference, pool: ThreadPoolExecutor | None) -> Proof:
         """Fetch one object; one that is replaced meanwhile is fetched anew, never mixed."""
         target = self._target(item)
+        self._refuse_links(item)
         for _ in range(REPLACED_ATTEMPTS):
             try:
                 try:
@@ -115,6 +117,16 @@ class Downloader(Mover):
                 log.info("%s was replaced while it was fetched", self._url(item))
                 item = self._looked_at_anew(item)
         raise EntryError(item.path, f"{self._url(item)} keeps being replaced; run again later")
+
+    def _refuse_links(self, item: Difference) -> None:
+        """Nothing is written behind a symbolic link that the transfer does not follow."""
+        if self._transfer.symlinks == "follow":
+            return
+        inside = PurePosixPath(item.path + "_")  # of a path that ends in a slash, too
+        for above in reversed(inside.parents[:-1]):
+            if (self._transfer.folder / above).is_symlink():
+                text = f"the destination has a symbolic link where a folder must be: {above}"
+                raise EntryError(item.path, f'{text} (symlinks = "{self._transfer.symlinks}")')
 
     def _looked_at_anew(self, item: Difference) -> Difference:
         try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill import presets
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EXIT_CONFIG, WaybillError
 from waybill.layout import Layout
@@ -43,10 +44,20 @@ class Sides:
 
     def hold(self, chosen: Callable[[str], bool], reason: str) -> None:
         """Hold back the entries whose paths are ``chosen``."""
-        pairs = list(zip(self.paths, self.sizes, strict=True))
-        self.held |= {path: reason for path, _ in pairs if chosen(path)}
-        self.paths = [path for path, _ in pairs if not chosen(path)]
-        self.sizes = [size for path, size in pairs if not chosen(path)]
+        self.leave_out(held={path: reason for path in self.paths if chosen(path)})
+
+    def leave_out(
+        self, *, held: Mapping[str, str] | None = None, skipped: Mapping[str, str] | None = None
+    ) -> None:
+        """Hold back or skip the entries at these paths, each for its reason."""
+        held, skipped = held or {}, skipped or {}
+        self.held |= held
+        self.skipped |= skipped
+        out = held.keys() | skipped.keys()
+        if not out:
+            return
+        stay = [pair for pair in zip(self.paths, self.sizes, strict=True) if pair[0] not in out]
+        self.paths, self.sizes = [path for path, _ in stay], [size for _, size in stay]
 
 
 def of_upload(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]) -> Sides:
@@ -68,6 +79,7 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]
             sides.published.add(transfer.prefix + entry.path)
         elif entry.path and not entry.path.endswith("/"):
             sides.only_there.append((entry.path, entry.size))
+    presets.hold(transfer, sides)
     return sides
 
 

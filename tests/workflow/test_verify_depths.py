@@ -147,11 +147,30 @@ def test_markers_that_are_gone(verifying: Verifying, s3: S3Server) -> None:
     later.unlink()
     assert verifying.signs("listing") == agree
     assert verifying.state.origin == str(verifying.results / "manifests" / "t.json")
+    manifest = (verifying.results / "manifests" / "t.json").read_bytes()
     (verifying.results / "manifests" / "t.json").unlink()
+    for stamp, data in (
+        ("2998", manifest.replace(b"/x/", b"/y/")),  # of another transfer into this bucket
+        ("2999", b'{"files": []}'),
+    ):
+        key = f"x/manifests/manifest-{stamp}-01-01-00-00-00-000.json"
+        s3.client().put_object(Bucket=verifying.bucket, Key=key, Body=data)
     assert verifying.signs("listing") == agree
     assert verifying.state.origin.startswith("s3://")
     assert verifying.signs("content", publish=False) == {}
     assert verifying.state.files == 0
+
+    # The manifest fills in for one batch, and what stands there of another dataset is not ours.
+    verifying.move(batch={"max_files": 4})
+    marked, *others = verifying.results.glob("markers/t/*.tsv")
+    assert others
+    foreign = verifying.results / "markers" / "old" / marked.name
+    foreign.parent.mkdir()
+    foreign.write_bytes(marked.read_bytes().replace(b"\tx/", b"\told/"))
+    marked.unlink()
+    (verifying.results / "journal" / "t" / marked.name).unlink()
+    assert verifying.signs("listing") == agree
+    assert verifying.state.origin == str(verifying.results / "manifests" / "t.json")
 
 
 def test_a_sample_is_looked_at_and_all_are_there(verifying: Verifying, s3: S3Server) -> None:
@@ -214,9 +233,12 @@ def test_what_the_walk_leaves_out(verifying: Verifying, s3: S3Server) -> None:
     (verifying.data / "folder" / "b").unlink()
     (verifying.data / "a").unlink()
     (verifying.data / "a").mkdir()
-    found = verifying.signs("content", settle=3600, exclude=["folder/"])
-    assert found["folder/b"] == "- source"
-    assert found["a"] == "! source"
+    (verifying.data / "touched").unlink()
+    (verifying.data / "touched").symlink_to("nowhere")
+    found = verifying.verify("content", settle=3600, exclude=["folder/"])
+    assert found["folder/b"].startswith("- source")
+    assert found["a"].startswith("! source is no file any more")
+    assert found["touched"].startswith("! source broken symbolic link")
 
 
 def test_sequencing_runs(verifying: Verifying, s3: S3Server) -> None:

@@ -113,6 +113,13 @@ def test_what_changes_while_it_is_looked_at(
     assert found["d"].startswith("! source vanished since")
     assert {found["e"], found["f"]} == {"= both"}
 
+    def remove_later(_request: object) -> None:
+        client.delete_object(Bucket=bucket, Key="x/f")
+
+    proxy.faults.clear()
+    proxy.fault(Call(remove_later), op="HeadObject", key="x/f")
+    assert verification.verify("metadata")["f"] == "+ destination gone, though proven"
+
 
 def test_an_error_that_every_request_would_meet(verification: Looking, proxy: Proxy) -> None:
     proxy.fault(expired_token(), op="GetObject")

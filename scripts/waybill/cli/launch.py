@@ -13,15 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from waybill.cli import leash
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from waybill.resources import project_root
 
 TICK_SECONDS = 1.0
+
+_LEASH = Path(leash.__file__)
 
 _PASSED_ON = {EXIT_OK, EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY, EXIT_INTERRUPTED}
 _SAID = re.compile(
@@ -51,7 +54,8 @@ class Ended:
 class Launch:
     """How to run the Snakefile: in ``directory`` over ``toml``, all it prints going to ``log``.
 
-    Runs with one ``start`` share one inventory. ``echo`` gets every line too.
+    Runs with one ``start`` share one inventory. ``echo`` gets every line too. ``settings`` are put
+    over those of the transfers.
     """
 
     directory: Path
@@ -61,21 +65,33 @@ class Launch:
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     echo: Callable[[str], None] | None = None
     start: str = field(default_factory=lambda: f"door-{secrets.token_hex(8)}")
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, target: str, transfers: list[str], tick: Callable[[], None]) -> Ended:
-        """Make ``target`` for the named transfers; ``tick`` is called about once a second."""
+    def run(
+        self,
+        target: str,
+        transfers: list[str],
+        tick: Callable[[], None],
+        files: Sequence[str] = (),
+    ) -> Ended:
+        """Make ``target`` for the named transfers, or in its place ``files``, relative to the
+        working folder; ``tick`` is called about once a second."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        arguments = self._arguments(files or [target], transfers)
         with self.log.open("a", encoding="utf-8") as log, _Child() as child:
-            child.begin(self._arguments(target, transfers), self.directory, self.env)
+            child.begin(arguments, self.directory, self.env)
             said = list(self._listen(child, log, tick))
             code = child.wait()
         if child.signal:
             return Ended(target, _code_of(child.signal), said, child.signal)
         return Ended(target, code if code in _PASSED_ON else EXIT_FAILED, said)
 
-    def _arguments(self, target: str, transfers: list[str]) -> list[str]:
+    def _arguments(self, targets: Sequence[str], transfers: list[str]) -> list[str]:
         root = project_root()
-        config = {"toml": self.toml, "start": self.start, "transfers": ",".join(transfers)}
+        config = {
+            "toml": self.toml, "start": self.start, "transfers": ",".join(transfers),
+            **self.settings,
+        }  # fmt: skip
         return [
             sys.executable, "-P", "-m", "snakemake",  # -P: no module out of the user's folder
             "--snakefile", str(root / "Snakefile"),
@@ -84,7 +100,7 @@ class Launch:
             *([] if self.cores is None else ["--cores", str(self.cores)]),
             # Quoted as YAML: Snakemake would take a transfer named 1e5 for a number.
             "--config", *(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in config.items()),
-            "--", target,
+            "--", *targets,
         ]  # fmt: skip
 
     def _listen(self, child: _Child, log: IO[str], tick: Callable[[], None]) -> Iterator[Said]:
@@ -108,10 +124,12 @@ def _code_of(number: int) -> int:
 
 class _Child:
     """Snakemake at work. A signal that would end this process is sent on to its whole group
-    instead; the second one insists, the third kills."""
+    instead; the second one insists, the third kills. What kills this process without a word ends
+    the group as well (``leash``)."""
 
     def __init__(self) -> None:
         self.signal = 0
+        self._lifeline = -1
         self._process: subprocess.Popen[str] | None = None
         self._count = 0
         self._before: dict[int, object] = {}
@@ -126,21 +144,28 @@ class _Child:
         if self._process is not None and self._process.poll() is None:
             self._kill(signal.SIGKILL)
             self._process.wait()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)  # and what the group still has is ended
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def begin(self, arguments: list[str], directory: Path, env: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            arguments,
-            cwd=directory,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="backslashreplace",
-            process_group=0,
-        )
+        lifeline, self._lifeline = os.pipe()  # neither end is passed on by accident
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_LEASH), str(lifeline), *arguments],
+                cwd=directory,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="backslashreplace",
+                process_group=0,
+                pass_fds=(lifeline,),
+            )
+        finally:
+            os.close(lifeline)
         if self.signal:
             self._kill(self.signal)
 
