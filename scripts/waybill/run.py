@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from waybill import config as configuration
@@ -23,6 +24,7 @@ from waybill.errors import (
 )
 from waybill.layout import Layout
 from waybill.lock import lock, lock_folder
+from waybill.sides import work_tree
 from waybill.verify_outcome import conclude as conclude_verification
 from waybill.verify_run import VerifyRun
 
@@ -47,6 +49,8 @@ class Run:
         self._fused = bool(config.get("one_job_per_batch"))
         self._locks: list[int | None] = []
         self._held = False
+        self._looks_anyway = False
+        self._folders: set[Path] = set()
         self._busy: dict[str, str] = {}  # transfers that another run holds, and what to say
         # The inventory before that of this run, for each transfer whose new one is awaited.
         self._before: dict[str, str | None] = {}
@@ -101,6 +105,7 @@ class Run:
 
         def files(_wildcards: Any) -> list[str]:
             self._check_triggers()
+            self._force_look()
             self._hold()
             transfers = (t for t in self.transfers.values() if t.name not in self._busy)
             return [os.fspath(t.results / name) for t in transfers]
@@ -190,6 +195,7 @@ class Run:
 
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
         self._check_triggers()
+        self._force_look()
         checkpoints.inventory.get(results=wildcards.results, transfer=wildcards.transfer)
         layout = Layout(self.transfers[wildcards.transfer].results)
         if self._before.get(wildcards.transfer) is not None:
@@ -227,6 +233,19 @@ class Run:
             )
             sys.exit(EXIT_CONFIG)
 
+    def _force_look(self) -> None:
+        """Have the inventory taken also where Snakemake's own records of it are lost: without them
+        it knows of no param that differs."""
+        if self._looks_anyway or not self._workflow.is_main_process:
+            return
+        self._looks_anyway = True
+        from snakemake.io import IOFile
+
+        inventories = [Layout(t.results).inventory for t in self.transfers.values()]
+        known = self._workflow.persistence.metadata
+        if any(path.exists() and known(IOFile(os.fspath(path))) is None for path in inventories):
+            self._workflow.dag.forcerules.add(self._workflow.get_rule("inventory"))
+
     # Handlers
 
     def _hold(self) -> None:
@@ -242,12 +261,19 @@ class Run:
             try:
                 self._locks.append(lock(Layout(transfer.results).lock))
                 if transfer.direction == "download" and self._moves:
-                    self._locks.append(lock_folder(transfer.folder))
+                    self._hold_folder(transfer)
             except WaybillError as error:
                 self._busy[transfer.name] = str(error)
             except OSError as error:
                 where = error.filename or transfer.results
                 self._busy[transfer.name] = f"{where}: {error.strerror}"
+
+    def _hold_folder(self, transfer: Transfer) -> None:
+        """Keep other runs from a destination folder; one that is refused later is not made."""
+        folder = transfer.folder.resolve()
+        if folder not in self._folders and work_tree(transfer) is None:
+            self._locks.append(lock_folder(folder))
+            self._folders.add(folder)
 
     def begin(self) -> None:
         """Lock what this run works on. Ends the process with exit code 1 when another run holds
@@ -257,10 +283,9 @@ class Run:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
         self._hold()
-        for name, text in self._busy.items():
-            print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
         named = any("/" in target for target in self._workflow.dag_settings.targets)
         if self._busy and (named or len(self._busy) == len(self.transfers)):
+            self._tell_busy()
             sys.exit(EXIT_FAILED)
         for transfer in self.transfers.values():
             if transfer.name in self._busy:
@@ -304,11 +329,15 @@ class Run:
         if self._moves:
             by_name = dict(zip(transfers, codes, strict=True))
             notify.after_run(transfers, by_name, code=code, success=success)
-        for name, text in self._busy.items():
-            print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
+        if self._busy:
+            self._tell_busy()
             code = EXIT_FAILED
         if code:
             sys.exit(code)
+
+    def _tell_busy(self) -> None:
+        for name, text in self._busy.items():
+            print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
 
 
 def _any_of(words: Iterable[str]) -> str:

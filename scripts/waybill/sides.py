@@ -90,7 +90,12 @@ def of_download(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntr
     for a folder. Raises WaybillError when either side cannot be listed as a whole, or when the
     destination is in a Git work tree and must not be.
     """
-    _refuse_work_tree(transfer)
+    if repository := work_tree(transfer):
+        raise WaybillError(
+            f"{transfer.folder}: the destination is in the Git work tree {repository}; take a"
+            " folder outside of it (in a configuration, allow_git_worktree = true allows it)",
+            exit_code=EXIT_CONFIG,
+        )
     sides = Sides([], [], {}, {}, [])
     before = _settle_before(transfer)
     selection = transfer.selection
@@ -152,6 +157,7 @@ def _walk(
     walk = Walk(
         transfer.folder,
         transfer.selection,
+        side="source" if transfer.direction == "upload" else "destination",
         symlinks=transfer.symlinks,
         settle_before=_settle_before(transfer) if settle else None,
         prefix_bytes=prefix_bytes,
@@ -167,15 +173,10 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _refuse_work_tree(transfer: Transfer) -> None:
-    """Data never enters a code repository, which is a promise of the seed sync_from_s3."""
+def work_tree(transfer: Transfer) -> Path | None:
+    """The Git work tree that the destination is in, unless that is allowed. Data never enters a
+    code repository, which is a promise of the seed sync_from_s3."""
     if transfer.allow_git_worktree:
-        return
+        return None
     folder = transfer.folder.resolve()
-    for parent in (folder, *folder.parents):
-        if (parent / ".git").exists():
-            raise WaybillError(
-                f"{transfer.folder}: the destination is in the Git work tree {parent}; take a"
-                " folder outside of it (in a configuration, allow_git_worktree = true allows it)",
-                exit_code=EXIT_CONFIG,
-            )
+    return next((p for p in (folder, *folder.parents) if (p / ".git").exists()), None)

@@ -43,11 +43,12 @@ class Walk:
     ``symlinks`` is ``follow``, ``skip`` or ``error``; ``settle_before`` is a time in ns since the
     epoch, files modified after it are held back; ``prefix_bytes`` is the length of the key in
     front of a path; ``avoid`` are folders (device, inode) never to be entered, such as the
-    results folder when it lies inside the source.
+    results folder when it lies inside the source. ``side`` is what messages call the folder.
     """
 
     root: Path
     selection: Selection
+    side: str = "source"
     symlinks: str = "follow"
     settle_before: int | None = None
     prefix_bytes: int = 0
@@ -59,12 +60,13 @@ class Walk:
             top = self.root.stat()
         except FileNotFoundError:
             raise FolderError(
-                f"{self.root}: the source folder does not exist; check `source`",
+                f"{self.root}: the {self.side} folder does not exist; check `{self.side}`",
                 exit_code=EXIT_CONFIG,
             ) from None
         if not stat.S_ISDIR(top.st_mode):
             raise FolderError(
-                f"{self.root}: the source is not a folder; check `source`", exit_code=EXIT_CONFIG
+                f"{self.root}: the {self.side} is not a folder; check `{self.side}`",
+                exit_code=EXIT_CONFIG,
             )
         found = Tree()
         # Each open folder: its path, its path relative to the root with a trailing slash, and
@@ -77,7 +79,7 @@ class Walk:
             except OSError as error:
                 if not relative:
                     raise FolderError(
-                        f"{self.root}: cannot list the source folder: {error.strerror};"
+                        f"{self.root}: cannot list the {self.side} folder: {error.strerror};"
                         " give read permission and run again"
                     ) from None
                 advice = "give read permission or exclude it, and run again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.objects import keys
+from support.downloads import remove_objects
 from support.proxy import Proxy
 from support.server import S3Server
 from support.workflow import Workflow, read_table
@@ -59,8 +60,7 @@ def trip(proxy: Proxy, bucket: str, tmp_path: Path, s3: S3Server) -> Iterator[Tr
     trip = Trip(tmp_path, proxy)
     trip.plan_trip(bucket)
     yield trip
-    for key in keys(s3, bucket):  # the server keeps its objects in memory
-        s3.client().delete_object(Bucket=bucket, Key=key)
+    remove_objects(s3, bucket)  # the server keeps them in memory
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -183,3 +183,14 @@ def test_a_transfer_at_work_keeps_no_other_waiting(trip: Trip) -> None:
     assert (trip.back / "a").read_bytes() == b"content"
     assert run.data_puts == []
     trip.run()
+
+
+def test_it_looks_also_when_snakemake_has_forgotten(trip: Trip) -> None:
+    names = ["first", "second", "third"]
+    for name, targets in zip(names, ((), (), ("results/up/plan.tsv",)), strict=True):
+        trip.write(name, b"content")
+        shutil.rmtree(trip.folder / ".snakemake", ignore_errors=True)
+        run = trip.run(*targets, config="transfers=up")
+        assert run.jobs["inventory"] == 1
+    rows = trip.results("up").table("plan.tsv")
+    assert {row["path"]: row["status"] for row in rows} == dict(zip(names, "==+", strict=True))
