@@ -78,6 +78,7 @@ class Transfer:
     hca: dict[str, str] | None = None
     glacier: dict[str, Any] | None = None
     illumina: dict[str, Any] | None = None
+    ifcb: dict[str, Any] | None = None
 
     @property
     def selection(self) -> Selection:

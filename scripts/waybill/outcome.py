@@ -42,7 +42,7 @@ def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     seen = state.read(layout)
     if not seen.run:
         return lines, code
-    lines += _found(layout) if several else _aside(seen)
+    lines += _found(layout) if several else _aside(layout, seen)
     if not seen.files:
         if not code and not seen.held:
             code = EXIT_EMPTY
@@ -61,12 +61,15 @@ def _distinct(found: Iterable[Failure]) -> list[Failure]:
     return list(first.values())
 
 
-def _aside(seen: state.State) -> list[str]:
-    lines = []
-    if seen.held:
-        lines.append(f"{seen.held} held back: modified less than `settle` seconds ago")
-    if seen.skipped:
-        lines.append(f"{seen.skipped} skipped: symbolic links or no regular files")
+def _aside(layout: Layout, seen: state.State) -> list[str]:
+    """What is in no batch, by reason."""
+    tables = [layout.aside(name) for name in seen.places if seen.held or seen.skipped]
+    reasons = [row[3] for table in tables if table.exists() for row in rows(table, ASIDE_COLUMNS)]
+    counts = Counter(reason for reason in reasons if reason.startswith(("held back", "skipped")))
+    lines = [f"{count} {reason}" for reason, count in counts.items()]
+    if len(lines) > MOST_FAILURES:
+        more = len(lines) - MOST_FAILURES
+        lines[MOST_FAILURES:] = [f"and {more} more reasons, in {tables[0]}"]
     if seen.only_at_destination:
         lines.append(f"{seen.only_at_destination} only at the destination; nothing is deleted")
     return lines

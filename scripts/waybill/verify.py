@@ -176,10 +176,8 @@ def hold(
 
 
 def _is_modified(expected: Expected, local: LocalEntry, tick_ns: int) -> bool:
-    if expected.mtime_ns is None or expected.path.endswith(
-        "/"
-    ):  # a folder's changes with its files
-        return False
+    if expected.mtime_ns is None or expected.path.endswith("/"):
+        return False  # not known; or that of a folder, which changes with its files
     return expected.mtime_ns // tick_ns != local.mtime_ns // tick_ns
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from doors import Door
 from glaciers import Glacier
+from sequencing import Core
 
 from support.proxy import Proxy
 
@@ -29,3 +30,12 @@ def glacier(tmp_path: Path, bucket: str, proxy: Proxy) -> Glacier:
     user = Glacier(home, data, bucket, proxy)
     user.configure()
     return user
+
+
+@pytest.fixture
+def core(tmp_path: Path, bucket: str, proxy: Proxy) -> Core:
+    """A user of ``s3-upload`` with an empty home and an empty data folder."""
+    home, data = tmp_path / "home", tmp_path / "data"
+    home.mkdir()
+    data.mkdir()
+    return Core(home, data, bucket, proxy)

@@ -295,6 +295,8 @@ def test_all_mistakes_at_once(problems):
         ('accelerate = true\naddressing_style = "path"', "accelerate: cannot be true together"),
         ('verify.sample = "3/2"', "verify.sample: a sample is"),
         ('hca.atlas = "gut-v1"', 'hca: only with preset = "hca"'),
+        ("ifcb.all_files = true", 'ifcb: only with preset = "ifcb"'),
+        ('preset = "ifcb"\nifcb.skip_folders = "beads"', "ifcb.skip_folders: found text"),
         ('preset = "hca"', "hca.atlas: missing"),
         ('preset = "hca"\nhca.atlas = "gat-v1"', "hca.atlas: Unknown atlas: gat-v1; did you mean"),
         ('preset = "hca"\nhca = {atlas = "gut-v1", bucket = "B"}', 'hca.bucket: "B" is not'),

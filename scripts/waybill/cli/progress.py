@@ -81,13 +81,10 @@ class Moving:
     def text(self) -> str:
         """One line about how far it is."""
         files, _, size = self.arrived()
-        text = f"{self._verb}: {files} of {self._files} file(s), {_share(size, self._bytes)}"
         seconds, sent = self._clock() - self._started, size - self._at_start
-        if sent <= 0 or seconds < 1:
-            return text
-        rate = sent / seconds
-        left = f", {_duration((self._bytes - size) / rate)} left" if size < self._bytes else ""
-        return f"{text}, {format_size(rate, decimal=True)}/s{left}"
+        return on_the_way(
+            self._verb, (files, self._files), (size, self._bytes), sent=sent, seconds=seconds
+        )
 
     def _arrived(self, path: Path) -> tuple[int, int, int]:
         try:
@@ -115,6 +112,19 @@ class Moving:
                 partly[begun.path] = sum(there)
         size = sum(sizes[p] for p in done)
         return len(done), size, size + sum(partly.values())
+
+
+def on_the_way(
+    verb: str, files: tuple[int, int], size: tuple[int, int], *, sent: int, seconds: float
+) -> str:
+    """One line about how far a transfer is: files and bytes that have arrived, each of how many;
+    ``sent`` are the bytes moved in the last ``seconds``."""
+    text = f"{verb}: {files[0]} of {files[1]} file(s), {_share(*size)}"
+    if sent <= 0 or seconds < 1:
+        return text
+    rate = sent / seconds
+    left = f", {_duration((size[1] - size[0]) / rate)} left" if size[0] < size[1] else ""
+    return f"{text}, {format_size(rate, decimal=True)}/s{left}"
 
 
 def _share(done: int, total: int) -> str:

@@ -143,7 +143,7 @@ class _Search:
                 return None
         decision = routing.decide(run, settings.get("sample_regex"))
         if decision.outcome is routing.Outcome.PROBLEM:
-            self._fail(run, decision.reason)
+            self._fail(run, decision.reason.removeprefix(f"{run}: "))
             return None
         if decision.outcome is routing.Outcome.ELSEWHERE:
             self.found.skipped[str(run)] = decision.reason

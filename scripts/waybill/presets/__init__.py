@@ -7,7 +7,11 @@ one by adding a line to ``PRESETS``: the schema, the messages and the reference 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+    from waybill.sides import Sides
 
 
 class PresetError(ValueError):
@@ -40,16 +44,28 @@ def _illumina(settings: Mapping[str, Any]) -> dict[str, Any]:
     return illumina.defaults(settings)
 
 
+def _ifcb(settings: Mapping[str, Any]) -> dict[str, Any]:
+    from waybill.presets import ifcb
+
+    return ifcb.defaults(settings)
+
+
 PRESETS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "generic": _generic,
     "hca": _hca,
     "glacier": _glacier,
     "illumina": _illumina,
+    "ifcb": _ifcb,
 }
 
 # The presets that have a table of settings, of their own name and for them alone, each with what
 # it derives from it.
-DERIVED = {"hca": {"destination"}, "glacier": {"source", "destination"}, "illumina": set()}
+DERIVED = {
+    "hca": {"destination"},
+    "glacier": {"source", "destination"},
+    "illumina": set(),
+    "ifcb": set(),
+}
 
 
 def apply(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +75,14 @@ def apply(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     preset cannot use, and KeyError for an unknown preset.
     """
     return PRESETS[name](settings)
+
+
+def hold(transfer: Transfer, sides: Sides) -> None:
+    """Let the preset of an upload hold back what is not ready and skip what is none of its data."""
+    if transfer.preset == "ifcb":
+        from waybill.presets import ifcb
+
+        ifcb.hold(transfer, sides)
 
 
 def dataset_name(name: str, transfer_name: str, settings: Mapping[str, Any] | None) -> str:

@@ -1,0 +1,269 @@
+"""``s3-upload monitor``: one pass over the monitored folders, as cron starts it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from waybill import failures, outcome, state
+from waybill.cli import s3_upload_log as logs
+from waybill.cli import s3_upload_notify as notifying
+from waybill.cli import s3_upload_report as report
+from waybill.cli import s3_upload_transfers as transfers_of
+from waybill.cli import state_folder
+from waybill.cli.launch import Ended, Launch
+from waybill.cli.s3_upload_arguments import Monitor
+from waybill.cli.s3_upload_dry_run import dry_run
+from waybill.cli.s3_upload_runs import RunFiles
+from waybill.cli.s3_upload_states import StateFiles, Watch
+from waybill.cli.terminal import Screen, visible
+from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
+from waybill.failures import Failure
+from waybill.illumina import monitor_config, waiting
+from waybill.illumina.datasets import is_proven
+from waybill.illumina.glance import partial
+from waybill.illumina.monitor_config import MonitorConfig
+from waybill.layout import Layout
+from waybill.units import format_size
+
+log = logging.getLogger(__name__)
+
+_DOOR = "monitor"  # the stage of failures that only this command sees
+
+
+def monitor(screen: Screen, wish: Monitor) -> int:
+    """One pass; returns the exit code."""
+    file = Path(wish.config).absolute()
+    try:
+        config = monitor_config.load(file)
+    except ConfigError as error:
+        if not wish.dry_run:
+            whom, log_dir = notifying.of_broken(file)
+            notifying.Beforehand(whom, file, _home(log_dir, file)).failed(error.problems)
+        raise
+    logs.prepare(config.log_dir)
+    with logs.only_one(config.log_dir) as holder:
+        if holder is not None:
+            screen.line(f"another monitor is at work: {visible(holder)}; nothing done")
+            return EXIT_OK
+        with logs.logging_to(config.log_dir, config.log_level, screen):
+            return _locked(screen, wish, config)
+
+
+def _home(log_dir: Path, file: Path) -> Path:
+    """Where the passes over a configuration keep their tables, journals and markers."""
+    return log_dir / "waybill" / f"{file.stem}-{state_folder.digest(file)}"
+
+
+def _locked(screen: Screen, wish: Monitor, config: MonitorConfig) -> int:
+    home = _home(config.log_dir, config.file)
+    hooks = ("slack_log_webhook", "slack_alert_webhook")
+    whom = notifying.settings({hook: getattr(config, hook) for hook in hooks})
+    beforehand = notifying.Beforehand(whom, config.file, home)
+    log.info("looking for runs, as %s says", visible(str(config.file)))
+    try:
+        if wish.dry_run:
+            return dry_run(config, home)
+        one = Pass(screen, config, home)
+    except WaybillError as error:
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        for problem in problems:
+            log.error("%s", visible(problem))
+        if not wish.dry_run:
+            beforehand.failed(problems, error.exit_code)
+        return error.exit_code
+    beforehand.passed()
+    try:
+        code = one.run()
+    except (WaybillError, OSError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        text = visible(f"{where}{getattr(error, 'strerror', None) or error}")
+        log.error("%s", text)
+        beforehand.failed([text], EXIT_FAILED)
+        return EXIT_FAILED
+    if not one.interrupted:
+        one.tell(whom, code)
+    return code
+
+
+class Pass:
+    """One pass at work: the runs that were begun, then all; the states, the log, the exit code."""
+
+    def __init__(self, screen: Screen, config: MonitorConfig, home: Path) -> None:
+        self._screen = screen
+        self._uploads = transfers_of.uploads(config)
+        env = transfers_of.environment(os.environ)
+        home.mkdir(parents=True, exist_ok=True)
+        file = home / "config.toml"
+        configured = state_folder.configure(file, transfers_of.of_monitor(config))
+        self.layouts = {name: Layout(home / t.results) for name, t in configured.items()}
+        # As the workflow has them, but for a reader in another folder.
+        self.transfers = {
+            name: replace(transfer, results=self.layouts[name].root)
+            for name, transfer in configured.items()
+        }
+        self._relative = {name: Layout(t.results) for name, t in configured.items()}
+        self.launch = Launch(
+            home,
+            file.name,
+            home / "snakemake.log",
+            cores=config.max_cores,
+            env=env,
+            echo=log.debug if config.log_level <= logging.DEBUG else None,
+        )
+        self.launch.log.unlink(missing_ok=True)
+        self._states = StateFiles(self._uploads)
+        self._watch = Watch(self.layouts)
+        self._known = {
+            place.folder: is_proven(name, place, self.transfers[transfer])
+            for transfer, layout in self.layouts.items()
+            for name, place in state.read(layout).places.items()
+        }
+        self._launched: list[Ended] = []
+        self._codes: dict[str, int] = {}
+        self._success = True
+        self.interrupted = False
+
+    def run(self) -> int:
+        """Do it all; returns the exit code."""
+        for layout in self.layouts.values():
+            for record in layout.failures.glob(f"{_DOOR}.*"):
+                record.unlink(missing_ok=True)
+        ended = self._ship()
+        self._screen.clear()
+        self._watch.look()
+        self.interrupted = any(one.signal for one in ended)
+        self._success = all(one.code in (EXIT_OK, EXIT_EMPTY) for one in ended)
+        runs = self._watch.by_folder()
+        done = [folder for folder, ways in runs.items() if self._conclude(folder, ways)]
+        self._conclude_resting()
+        code = self._report(ended, runs, done)
+        return ended[-1].code if self.interrupted else code
+
+    def _ship(self) -> list[Ended]:
+        """Run the workflow: once, or for the runs that were begun before and then for the rest.
+        Those runs of the workflow are returned whose end counts."""
+        begun = {folder for folder, proven in self._known.items() if not proven}
+        begun |= {folder or "" for folder in partial(self._uploads)}
+        if not any(folder == "" or Path(folder).is_dir() for folder in begun):
+            return [self._launch()]
+        looked = self._launch(layout.inventory for layout in self._relative.values())
+        if looked.signal:
+            return [looked]
+        self._watch.look()
+        active = [(name, run) for name, runs in self._watch.runs.items() for run in runs]
+        old = [(name, run) for name, run in active if str(run.folder) in begun and run.local]
+        new = [
+            (name, run)
+            for name, run in active
+            if str(run.folder) not in begun and not self._known.get(str(run.folder)) and run.local
+        ]
+        if not old or not new:
+            return [self._launch()]
+        first = self._launch(self._last(name, run) for name, run in old)
+        if first.signal:
+            return [first]
+        if first.code in (EXIT_OK, EXIT_EMPTY):
+            return [self._launch()]
+        # A workflow for all would try again at once what has just failed.
+        return [first, self._launch(self._last(name, run) for name, run in new)]
+
+    def _launch(self, files: Iterable[Path] = ()) -> Ended:
+        targets = [os.fspath(path) for path in files]
+        ended = self.launch.run("all", list(self.transfers), self._tick, targets)
+        self._launched.append(ended)
+        return ended
+
+    def _last(self, name: str, run: RunFiles) -> Path:
+        """The file that is written when all of a run is proven."""
+        layout = self._relative[name]
+        last = layout.publication if self.transfers[name].publishes else layout.manifest
+        return last(run.dataset)
+
+    def _tick(self) -> None:
+        self._watch.look()
+        self._screen.progress(self._watch.text())
+        self._states.follow(self._watch.by_folder())
+
+    def _conclude(self, folder: Path, ways: list[RunFiles]) -> bool:
+        """Write what became of a run, and count its failures; tells whether all of it is proven."""
+        proven = all(is_proven(w.dataset, w.place, self.transfers[self._name(w)]) for w in ways)
+        reasons = [reason for way in ways if (reason := way.reason())]
+        waits = any(way.refused or way.held or not way.local for way in ways)
+        lost = not (proven or reasons or waits or self.interrupted or self._success)
+        self._states.conclude(folder, ways, proven=proven, lost=lost)
+        for way in ways:
+            if not (way.local or way.refused or way.held):
+                text = "holds no file to upload; see exclude_patterns"
+                record = failures.record_path(way.layout, _DOOR, way.dataset)
+                failures.write(record, [Failure("", EXIT_FAILED, text)])
+        if proven:
+            waiting.succeeded(self._states.file(folder))
+        elif (lost or reasons) and not self.interrupted:
+            text = reasons[0] if reasons else "a job ended and left no record"
+            waiting.failed(self._states.file(folder), text, datetime.now(UTC))
+        return proven
+
+    def _name(self, run: RunFiles) -> str:
+        return next(name for name, layout in self.layouts.items() if layout == run.layout)
+
+    def _conclude_resting(self) -> None:
+        """Mend the state of a run that was proven while nobody was there to write that down."""
+        busy = self._watch.by_folder()
+        mended: dict[Path, list[RunFiles]] = {}
+        for name, layout in self.layouts.items():
+            now = state.read(layout)
+            for dataset, place in now.places.items():
+                folder = Path(place.folder)
+                if (
+                    place.resting
+                    and folder not in busy
+                    and is_proven(dataset, place, self.transfers[name])
+                    and not self._states.tells_completed(folder)
+                ):
+                    run = RunFiles(layout, dataset, place, now)
+                    run.update()
+                    mended.setdefault(folder, []).append(run)
+        for folder, ways in mended.items():
+            self._states.conclude(folder, ways, proven=True, lost=False)
+
+    def _report(self, ended: list[Ended], runs: dict[Path, list[RunFiles]], done: list) -> int:
+        failed = 0
+        for line in report.notes(self._launched, self.layouts):
+            log.log(line.level, "%s", visible(line.text))
+        for name, layout in self.layouts.items():
+            lines, self._codes[name] = report.conclusion(self.transfers[name], layout)
+            for line in lines:
+                log.log(line.level, "%s", visible(f"{name}: {line.text}"))
+                failed += line.level == logging.ERROR
+        for line in report.routes(self.layouts):
+            log.log(line.level, "%s", visible(line.text))
+        uploaded = 0
+        for folder, ways in runs.items():
+            for way in ways:
+                files, size = way.moved
+                if files:
+                    url = f"s3://{self.transfers[self._name(way)].bucket}/{way.place.prefix}"
+                    log.info(
+                        "%s: %d file(s), %s, uploaded to %s; %d of %d proven", visible(str(folder)),
+                        files, format_size(size), visible(url), way.count, len(way.local),
+                    )  # fmt: skip
+            uploaded += folder in done and any(way.moved[0] for way in ways)
+        if self.interrupted:
+            log.warning("interrupted; what has arrived stays proven, the next pass goes on there")
+            return EXIT_OK
+        codes = [code for code in self._codes.values() if code != EXIT_EMPTY]
+        code = outcome.worst([*codes, *(one.code for one in ended if one.code != EXIT_EMPTY)])
+        if code and not any(codes):
+            log.error("the workflow failed; its log is %s", self.launch.log)
+        note = f"; {failed} failure(s), see above" if failed else ""
+        log.info("%s run(s) uploaded%s", uploaded or "no", note)
+        return code
+
+    def tell(self, whom: object, code: int) -> None:
+        """Send the notifications of this pass."""
+        notifying.after_pass(whom, self.transfers, self._codes, code=code, success=self._success)

@@ -1,0 +1,1 @@
+"""What is known about the data of an Imaging FlowCytobot (IFCB)."""

@@ -1,0 +1,92 @@
+"""Bins: what an IFCB writes of one sample, as three files of one name.
+
+``.hdr``  text, written last: it tells how long the sample ran
+``.adc``  a row of comma-separated numbers for each trigger, no header
+``.roi``  the images one after the other, 8 bits a pixel, at the bytes that the rows tell
+
+The format is that of pyifcb (``ifcb.data.adc``, ``ifcb.data.identifiers``) and of its test data.
+There each row, also one without an image (0 x 0), tells the byte at which the next image begins:
+the last row ends where the ``.roi`` ends. Old instruments begin at byte 1 and leave one byte more
+at the end, so that their ``.roi`` without images has 2 bytes. A bin may lack its ``.roi``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+TAIL_BYTES = 4096  # of an .adc; a row has less than 300
+SPARE_BYTES = 2  # that a .roi may have more than its rows tell
+
+_KINDS = frozenset([".adc", ".hdr", ".roi"])
+_NAME = re.compile(r"D[0-9]{8}T[0-9]{6}_IFCB[0-9]+|IFCB[0-9]+_[0-9]{4}_[0-9]{3}_[0-9]{6}")
+
+
+class Columns(NamedTuple):
+    """Where a row of an .adc has what, from 0."""
+
+    first_side: int
+    second_side: int
+    start: int
+
+
+OLD, NEW = Columns(11, 12, 13), Columns(15, 16, 17)
+
+
+def columns(name: str) -> Columns:
+    """The columns in the .adc of the bin ``name``, which may have folders in front."""
+    return NEW if name.rpartition("/")[2].startswith("D") else OLD
+
+
+def split(path: str) -> tuple[str, str] | None:
+    """The bin (with its folders) and the kind of file, such as ``adc``; None for another file."""
+    name, dot_kind = path[:-4], path[-4:]
+    if dot_kind in _KINDS and _NAME.fullmatch(name.rpartition("/")[2]):
+        return name, dot_kind[1:]
+    return None
+
+
+def unfinished(name: str, sizes: Mapping[str, int], tail: Callable[[], bytes]) -> str:
+    """Why the bin ``name`` is half-written; ``""`` for one that is whole.
+
+    ``sizes`` are those of its files in bytes by kind; ``tail`` reads the last ``TAIL_BYTES`` of
+    the .adc and is asked only when it decides. An .adc that is not understood decides nothing.
+    """
+    for kind in ("hdr", "adc"):
+        if kind not in sizes:
+            return f"no .{kind} yet"
+    if not sizes["hdr"]:
+        return ".hdr is empty"
+    end: int | None = 0
+    if sizes["adc"]:
+        *whole, rest = tail().split(b"\n")
+        rest = rest.strip()
+        if rest and _is_cut(rest, whole, columns(name)):
+            return ".adc ends within a row"
+        end = _end(rest or (whole or [b""])[-1], columns(name))
+    if "roi" not in sizes or end is None:
+        return ""
+    if sizes["roi"] < end:
+        return f".roi has {sizes['roi']} bytes, its images {end}"
+    if sizes["roi"] > end + SPARE_BYTES:
+        return f".adc tells of {end} bytes of images, .roi has {sizes['roi']}"
+    return ""
+
+
+def _is_cut(rest: bytes, whole: list[bytes], at: Columns) -> bool:
+    """Whether ``rest``, what follows the last line break, is a row that lacks columns."""
+    if whole:
+        return _end(whole[-1], at) is not None and rest.count(b",") < whole[-1].count(b",")
+    return re.fullmatch(rb"[0-9]+(,[0-9.e+-]*)*", rest) is not None and rest.count(b",") < at.start
+
+
+def _end(row: bytes, at: Columns) -> int | None:
+    """The byte after the last image that ``row`` knows of; None when it is no row."""
+    cells = row.split(b",")
+    try:
+        sides = int(cells[at.first_side]), int(cells[at.second_side])
+        start = int(cells[at.start])
+    except (IndexError, ValueError):
+        return None
+    return start + sides[0] * sides[1]
