@@ -121,7 +121,7 @@ def load(
     from waybill.config_transfer import Builder, Layer, merged
 
     file = os.fspath(path)
-    document = check_document(_read(file), f"{file}: ")
+    document = check_document(read_toml(file), f"{file}: ")
     above = check_settings(_plain(overrides), "command line: ") if overrides else Checked({})
     below = check_settings(_plain(beneath), "profile: ") if beneath else Checked({})
     problems = document.problems + above.problems + below.problems
@@ -160,7 +160,8 @@ def load(
     return found
 
 
-def _read(file: str) -> dict[str, Any]:
+def read_toml(file: str | Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises ConfigError, which names it, when it cannot be read."""
     import tomli
 
     try:

@@ -67,9 +67,10 @@ def test_a_killed_door_takes_all_along(number: int) -> None:
 
 def test_an_end_is_told_and_leaves_nothing() -> None:
     door, (leader, _) = start("kill -9 %1 2>/dev/null; kill -9 $!; exit 7")
-    said, _ = door.communicate(timeout=30)
-    assert said == "code 7\n"
+    assert door.stdout.read() == "code 7\n"
+    door.wait()
     until(lambda: not members(leader), "end of all processes", 5)
+    door.stdout.close()
 
 
 def test_the_watcher_holds_out_against_signals() -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 from waybill.cli import glacier_ini
 from waybill.cli.glacier_arguments import ENVIRONMENTS
+from waybill.config import read_toml
 from waybill.config_check import check_settings, kind, nearest, show
 from waybill.config_transfer import check_endpoint_url
 from waybill.errors import EXIT_CONFIG, ConfigError, WaybillError
@@ -93,25 +94,9 @@ def _folders(invoked: Path) -> Iterator[Path]:
 def _is_waybills(file: Path) -> bool:
     """Whether a config.toml is a configuration of the workflow, which has [transfers]."""
     try:
-        return "transfers" in _parse(file)
+        return "transfers" in read_toml(file)
     except ConfigError:
         return False
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    import tomli
-
-    try:
-        return tomli.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        problem = "no such file"
-    except tomli.TOMLDecodeError as error:
-        problem = f"not valid TOML: {error}"
-    except UnicodeDecodeError as error:
-        problem = f"not valid TOML: byte {error.start} is not UTF-8"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    raise ConfigError([f"{file}: {problem}"])
 
 
 def read(file: Path) -> Settings:
@@ -122,7 +107,7 @@ def read(file: Path) -> Settings:
         if mode not in ENVIRONMENTS:
             raise ConfigError([f"{file}: {glacier_ini.MODE}: {_not_allowed(mode, ENVIRONMENTS)}"])
         return Settings(file, mode, paths=known)
-    document = _parse(file)
+    document = read_toml(file)
     if "transfers" in document:
         text = "has [transfers]: it is for `waybill` and `snakemake`, not for sync-from-s3"
         raise ConfigError([f"{file}: {text}"])
