@@ -69,6 +69,9 @@ def main() -> int:
         say("snakemake, a second time")
         if code := snakemake(environment):
             return code
+        say("snakemake verify: every byte on both sides")
+        if code := snakemake(environment, "verify", "--config", "verify={depth: content}"):
+            return code
     say("sha256sum -c, without Waybill")
     for table in sorted((layout.root / "checksums").rglob("*.sha256")):
         check = ["sha256sum", "-c", str(table.resolve())]
