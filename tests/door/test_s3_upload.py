@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from sequencing import FILES, Core, sent
@@ -11,7 +12,10 @@ from sequencing import FILES, Core, sent
 from support.illumina import make_run
 from support.proxy import access_denied
 from support.server import ACCESS_KEY, SECRET_KEY
-from waybill import __version__
+from waybill import __version__, config
+from waybill.illumina import monitor_config
+
+CONFIG = Path(__file__).parents[2] / "config"
 
 # What is in one is a regular expression, a shell's, a glob's, TOML's or Snakemake's.
 ODD = "seq (A)+ $HOME {x} [ab]* 'q' ~"
@@ -39,7 +43,7 @@ def test_one_run(core: Core) -> None:
     assert said.err == ""
     order = [key.removeprefix("run_1/") for key in sent(said)]
     assert set(order[:2]) == {"RunInfo.xml", "SampleSheet.csv"}
-    assert order[-2:] == ["RTAComplete.txt", "CopyComplete.txt"]
+    assert set(order[-2:]) == {"RTAComplete.txt", "CopyComplete.txt"}
     for path in FILES:
         assert core.body(f"run_1/{path}") == (run / path).read_bytes()
     (key,) = core.keys("^manifests/manifest-")
@@ -145,6 +149,11 @@ def test_half_a_key(core: Core, pair: dict[str, str], message: str) -> None:
     said = core.upload("--local_path", "A/run_1", "--bucket", core.bucket, code=2, **pair)
     assert message in said.err
     assert said.requests == []
+
+
+def test_the_examples_are_sound() -> None:
+    assert len(monitor_config.load(CONFIG / "monitor.json").monitor) == 2
+    assert {t.preset for t in config.load(CONFIG / "illumina.toml").values()} == {"illumina"}
 
 
 def test_version_and_help(core: Core) -> None:

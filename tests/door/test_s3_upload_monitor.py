@@ -57,7 +57,7 @@ def test_two_sequencers(core: Core) -> None:
         assert core.body(f"{key}/Data/L001.cbcl") == f"{folder} Data/L001.cbcl".encode()
 
     # The second run_1 has a state of its own, under another name.
-    files = sorted(path.name for path in core.uploads.iterdir())
+    files = sorted(path.name for path in core.uploads.glob("*.*"))
     assert len(files) == 3
     assert re.fullmatch(r"run_1\.[0-9a-f]{8}\.upload\.log\.json", files[0])
     for file in files:
@@ -74,7 +74,7 @@ def test_two_sequencers(core: Core) -> None:
 
     idle = core.monitor()
     assert idle.requests == []
-    assert "no run(s) uploaded" in idle.out
+    assert "nothing uploaded" in idle.out
 
     # A day later: an object is gone, a file has come, a state was lost.
     core.grow_old(hours=25)
@@ -110,13 +110,17 @@ def test_two_regexes_and_all_that_can_be_wrong_with_runs(core: Core) -> None:
     core.write_state(begun, completed=False, total_local_files=9, total_uploaded_files=14)
     torn = core.write_state(make("torn", "S1_assay_1"))
     torn.write_bytes(torn.read_bytes()[:-60])
+    make("weird", "S1_assay_1")
+    (core.uploads / "weird.upload.log.json").mkdir()
     # All of it excluded, and a pattern that would match the path of the monitored folder.
     nothing = make("nothing", "S1", folder="C")
     core.configure(
         core.section("A", to="one", sample_regex="_assay_1", depth=2),
         core.section("A", "nowhere", to="two", sample_regex="_assay_2$", depth=2),
         core.section("C", to="three", exclude_patterns=["^/", str(core.data)]),
+        core.section("D", to="one"),
     )
+    (core.data / "D").mkdir()
     said = core.monitor(code=1)
     assert {key.rsplit("/", 1)[0] for key in core.keys("RunInfo.xml")} == {
         "one/first", "one/both", "one/begun", "one/torn", "two/second", "two/both",
@@ -134,22 +138,27 @@ def test_two_regexes_and_all_that_can_be_wrong_with_runs(core: Core) -> None:
     for line in (
         f"WARNING: {folder}/both: goes 2 ways: {core.bucket}-one, {core.bucket}-two",
         f"INFO: {folder}/mixed: taken by no section of monitor: 1 of 2 samples do not match",
-        f"ERROR: {core.bucket}-two: FAILED {core.data}/nowhere: does not exist",
-        f"ERROR: {core.bucket}-one: FAILED {folder}/no_sheet: no sample sheet",
-        f"ERROR: {core.bucket}-one: FAILED {folder}/no_samples: ",
+        f"ERROR: FAILED {core.data}/nowhere: does not exist",
+        f"ERROR: FAILED {folder}/no_sheet: no sample sheet",
+        f"ERROR: FAILED {folder}/no_samples: ",
+        f"ERROR: FAILED {folder}/weird: cannot be looked at: Is a directory",
         f"ERROR: {core.bucket}-three: FAILED {nothing.name}: holds no file to upload",
-        f"WARNING: {core.bucket}-one: held back: finished 100 hours ago, more than max_age (72)",
+        "WARNING: held back: finished 100 hours ago, more than max_age (72)",
         f"{torn}: is damaged: ",
         f"; it is {torn.name}.corrupt-1 now; the state is made anew from the bucket",
     ):
         assert line in said.all, f"{line}\n{said.all}"
     assert f"{folder}/done" not in said.all
+    assert said.err.count(f"FAILED {folder}/no_sheet") == 1
     for run in ("first", "old", "no_sheet"):
         assert f"{folder}/{run}: taken by no" not in said.all
 
+    # Another run of a name that is taken, by another section with the same destination.
+    make("first", "S1", folder="D")
     again = core.monitor(code=1)
     assert sent(again) == []
-    assert "no run(s) uploaded; 6 failure(s)" in again.out
+    assert f"{core.data}/D/first: would go to the same place as {folder}/first" in again.err
+    assert "nothing uploaded; 6 failure(s)" in again.out
 
 
 def test_toml(core: Core) -> None:

@@ -91,8 +91,8 @@ def _sum_up(screen: Screen, watch: Watch, folder: Path, url: str, bucket: str) -
     """What was uploaded, and where the manifest is."""
     for run in watch.all():
         files, size = run.moved
-        proven = f"{run.count} of {len(run.local)} file(s) proven"
-        if not run.local:
+        proven = f"{run.count} of {run.total} file(s) proven"
+        if not run.total:
             screen.line(f"No files in {printable(str(folder))}: nothing uploaded")
         elif files:
             amount = f"{files} file(s), {format_size(size, decimal=True)}"

@@ -14,6 +14,7 @@ from waybill import state
 from waybill.cli import s3_upload_report as report
 from waybill.cli import s3_upload_transfers as transfers_of
 from waybill.cli import state_folder
+from waybill.cli.s3_upload_report import Line
 from waybill.cli.terminal import visible
 from waybill.config import Transfer
 from waybill.datasets import Found
@@ -45,6 +46,7 @@ def dry_run(config: MonitorConfig, home: Path) -> int:
     begun = {folder for folder in partial(transfers_of.uploads(config)) if folder}
     decisions: list[tuple[str, Path, Decision]] = []
     wanted: list[tuple[bool, str]] = []
+    lines: dict[str, list[Line]] = {}
     for name, transfer in transfers.items():
         own = replace(transfer, results=home / transfer.results)
         before = state.read(Layout(own.results))
@@ -56,28 +58,31 @@ def dry_run(config: MonitorConfig, home: Path) -> int:
                 is_new = known is None and place.folder not in begun
                 to = f"{own.bucket}:/{place.prefix.removesuffix('/')}"
                 wanted.append((is_new, f"{place.folder} would be uploaded to {to}"))
-        code = _tell(name, found, decisions) or code
+        lines[name] = _lines(name, found, decisions)
+        code = EXIT_FAILED if found.failed else code
+    for line in report.once(lines):
+        log.log(line.level, "%s", visible(line.text))
     for _, text in sorted(wanted, key=lambda item: item[0]):  # what was begun goes first
         log.info("%s", visible(text))
     for line in report.of_routes(routing.sort_out(decisions), lambda name: name):
         log.log(line.level, "%s", visible(line.text))
-    log.info("%s run(s) would be uploaded; dry run, nothing done", len(wanted) or "no")
+    log.info("dry run, nothing done: %d run(s) would be uploaded", len(wanted))
     return code
 
 
-def _tell(name: str, found: Found, decisions: list[tuple[str, Path, Decision]]) -> int:
-    """Log what is not taken, and note it as decisions about the run; returns the exit code."""
+def _lines(name: str, found: Found, decisions: list[tuple[str, Path, Decision]]) -> list[Line]:
+    """What is not taken, as lines; and what that says about each run as decisions."""
+    lines = []
     for failure in found.failed:
-        log.error("%s", visible(f"{name}: FAILED {failure}"))
+        lines.append(Line(logging.ERROR, f"FAILED {failure}"))
         decisions.append((name, Path(failure.path), Decision(Outcome.PROBLEM, failure.message)))
     for path, reason in found.held.items():
-        level = logging.WARNING if "max_age" in reason else logging.INFO
-        log.log(level, "%s", visible(f"{name}: held back: {reason}: {path}"))
+        lines.append(report.held(f"{reason}: {path}"))
         decisions.append((name, Path(path), Decision(Outcome.PROBLEM, reason)))
     for path, reason in found.skipped.items():
         if not reason.startswith(datasets.COMPLETED):
             decisions.append((name, Path(path), Decision(Outcome.ELSEWHERE, reason)))
-    return EXIT_FAILED if found.failed else EXIT_OK
+    return lines
 
 
 def _check_bucket(transfer: Transfer, pair: dict[str, str]) -> None:

@@ -76,7 +76,6 @@ def _locked(screen: Screen, wish: Monitor, config: MonitorConfig) -> int:
         if not wish.dry_run:
             beforehand.failed(problems, error.exit_code)
         return error.exit_code
-    beforehand.passed()
     try:
         code = one.run()
     except (WaybillError, OSError) as error:
@@ -86,6 +85,7 @@ def _locked(screen: Screen, wish: Monitor, config: MonitorConfig) -> int:
         beforehand.failed([text], EXIT_FAILED)
         return EXIT_FAILED
     if not one.interrupted:
+        beforehand.passed()
         one.tell(whom, code)
     return code
 
@@ -118,12 +118,13 @@ class Pass:
         self.launch.log.unlink(missing_ok=True)
         self._states = StateFiles(self._uploads)
         self._watch = Watch(self.layouts)
-        self._known = {
-            place.folder: is_proven(name, place, self.transfers[transfer])
-            for transfer, layout in self.layouts.items()
-            for name, place in state.read(layout).places.items()
-        }
+        self._known: dict[str, bool] = {}  # runs an earlier pass took, and whether all is proven
+        for transfer, layout in self.layouts.items():
+            for name, place in state.read(layout).places.items():
+                proven = is_proven(name, place, self.transfers[transfer])
+                self._known[place.folder] = proven and self._known.get(place.folder, True)
         self._launched: list[Ended] = []
+        self._announced: list[RunFiles] = []
         self._codes: dict[str, int] = {}
         self._success = True
         self.interrupted = False
@@ -155,14 +156,10 @@ class Pass:
         if looked.signal:
             return [looked]
         self._watch.look()
-        active = [(name, run) for name, runs in self._watch.runs.items() for run in runs]
-        old = [(name, run) for name, run in active if str(run.folder) in begun and run.local]
-        new = [
-            (name, run)
-            for name, run in active
-            if str(run.folder) not in begun and not self._known.get(str(run.folder)) and run.local
-        ]
-        if not old or not new:
+        active = [(n, run) for n, runs in self._watch.runs.items() for run in runs if run.total]
+        old = [(name, run) for name, run in active if str(run.folder) in begun]
+        rest = [(name, run) for name, run in active if str(run.folder) not in begun]
+        if not old or all(self._known.get(str(run.folder)) for _, run in rest):
             return [self._launch()]
         first = self._launch(self._last(name, run) for name, run in old)
         if first.signal:
@@ -170,7 +167,7 @@ class Pass:
         if first.code in (EXIT_OK, EXIT_EMPTY):
             return [self._launch()]
         # A workflow for all would try again at once what has just failed.
-        return [first, self._launch(self._last(name, run) for name, run in new)]
+        return [first, self._launch(self._last(name, run) for name, run in rest)]
 
     def _launch(self, files: Iterable[Path] = ()) -> Ended:
         targets = [os.fspath(path) for path in files]
@@ -186,6 +183,12 @@ class Pass:
 
     def _tick(self) -> None:
         self._watch.look()
+        for run in self._watch.all():
+            missing = run.total - run.count
+            if missing and run not in self._announced:
+                where = visible(str(run.folder)), self._url(run)
+                log.info("%s: %d file(s) to upload to %s", where[0], missing, where[1])
+                self._announced.append(run)
         self._screen.progress(self._watch.text())
         self._states.follow(self._watch.by_folder())
 
@@ -193,11 +196,11 @@ class Pass:
         """Write what became of a run, and count its failures; tells whether all of it is proven."""
         proven = all(is_proven(w.dataset, w.place, self.transfers[self._name(w)]) for w in ways)
         reasons = [reason for way in ways if (reason := way.reason())]
-        waits = any(way.refused or way.held or not way.local for way in ways)
+        waits = any(way.refused or way.held or not way.total for way in ways)
         lost = not (proven or reasons or waits or self.interrupted or self._success)
         self._states.conclude(folder, ways, proven=proven, lost=lost)
         for way in ways:
-            if not (way.local or way.refused or way.held):
+            if not (way.total or way.refused or way.held):
                 text = "holds no file to upload; see exclude_patterns"
                 record = failures.record_path(way.layout, _DOOR, way.dataset)
                 failures.write(record, [Failure("", EXIT_FAILED, text)])
@@ -210,6 +213,9 @@ class Pass:
 
     def _name(self, run: RunFiles) -> str:
         return next(name for name, layout in self.layouts.items() if layout == run.layout)
+
+    def _url(self, run: RunFiles) -> str:
+        return visible(f"s3://{self.transfers[self._name(run)].bucket}/{run.place.prefix}")
 
     def _conclude_resting(self) -> None:
         """Mend the state of a run that was proven while nobody was there to write that down."""
@@ -231,28 +237,27 @@ class Pass:
         for folder, ways in mended.items():
             self._states.conclude(folder, ways, proven=True, lost=False)
 
-    def _report(self, ended: list[Ended], runs: dict[Path, list[RunFiles]], done: list) -> int:
-        failed = 0
-        for line in report.notes(self._launched, self.layouts):
-            log.log(line.level, "%s", visible(line.text))
+    def _report(
+        self, ended: list[Ended], runs: dict[Path, list[RunFiles]], done: list[Path]
+    ) -> int:
+        told: dict[str, list[report.Line]] = {}
         for name, layout in self.layouts.items():
-            lines, self._codes[name] = report.conclusion(self.transfers[name], layout)
-            for line in lines:
-                log.log(line.level, "%s", visible(f"{name}: {line.text}"))
-                failed += line.level == logging.ERROR
-        for line in report.routes(self.layouts):
+            told[name], self._codes[name] = report.conclusion(self.transfers[name], layout)
+        lines = [*report.notes(self._launched, self.layouts), *report.once(told)]
+        for line in (*lines, *report.routes(self.layouts)):
             log.log(line.level, "%s", visible(line.text))
-        uploaded = 0
+        uploaded, partly = 0, False
         for folder, ways in runs.items():
             for way in ways:
                 files, size = way.moved
                 if files:
-                    url = f"s3://{self.transfers[self._name(way)].bucket}/{way.place.prefix}"
                     log.info(
                         "%s: %d file(s), %s, uploaded to %s; %d of %d proven", visible(str(folder)),
-                        files, format_size(size), visible(url), way.count, len(way.local),
+                        files, format_size(size), self._url(way), way.count, way.total,
                     )  # fmt: skip
-            uploaded += folder in done and any(way.moved[0] for way in ways)
+            moved = any(way.moved[0] for way in ways)
+            uploaded += moved and folder in done
+            partly |= moved
         if self.interrupted:
             log.warning("interrupted; what has arrived stays proven, the next pass goes on there")
             return EXIT_OK
@@ -260,8 +265,10 @@ class Pass:
         code = outcome.worst([*codes, *(one.code for one in ended if one.code != EXIT_EMPTY)])
         if code and not any(codes):
             log.error("the workflow failed; its log is %s", self.launch.log)
+        failed = sum(line.level == logging.ERROR for line in lines)
         note = f"; {failed} failure(s), see above" if failed else ""
-        log.info("%s run(s) uploaded%s", uploaded or "no", note)
+        nothing = "no run uploaded as a whole" if partly else "nothing uploaded"
+        log.info("%s%s", f"{uploaded} run(s) uploaded" if uploaded else nothing, note)
         return code
 
     def tell(self, whom: object, code: int) -> None:

@@ -37,11 +37,29 @@ def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
         if line.startswith("FAILED "):
             found.append(Line(logging.ERROR, line))
         elif line.startswith(_HELD):
-            level = logging.WARNING if "max_age" in line else logging.INFO
-            found.append(Line(level, line))
+            found.append(held(line.removeprefix(_HELD)))
         elif line.startswith("and "):
             found.append(Line(logging.INFO, line))
     return found, code
+
+
+def held(text: str) -> Line:
+    """A line about a run that waits: one that nobody will take by itself is a warning."""
+    level = logging.WARNING if "max_age" in text else logging.INFO
+    return Line(level, f"{_HELD}{text}")
+
+
+def once(lines: Mapping[str, Iterable[Line]]) -> list[Line]:
+    """The lines of several transfers: with the name of theirs in front, but not what is about a
+    run as such, which each section says that monitors its folder."""
+    found = [
+        line
+        if line.text.startswith((_HELD, "FAILED /"))
+        else Line(line.level, f"{name}: {line.text}")
+        for name, its_lines in lines.items()
+        for line in its_lines
+    ]
+    return list(dict.fromkeys(found))
 
 
 def notes(ended: Iterable[Ended], layouts: Mapping[str, Layout]) -> Iterator[Line]:

@@ -1,14 +1,18 @@
 """How far runs are: what is to be uploaded of each, and what has arrived, told by the files the
-workflow writes."""
+workflow writes.
+
+A pass may be about hundreds of runs of thousands of files, so nothing is kept but numbers: names
+are read again when they are needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from waybill import diff, failures, journal, marker, state
-from waybill.entries import LocalEntry, RemoteEntry, read_local, read_remote
+from waybill.entries import read_local, read_remote
 from waybill.failures import record_path
 from waybill.inventory import ASIDE_COLUMNS
 from waybill.layout import LOCAL_SUFFIX, Layout
@@ -21,73 +25,63 @@ _LAST_STAGES = ("manifest", "publish")
 
 @dataclass(slots=True)
 class _Batch:
-    """One batch: its entries on both sides, and the ETags of those that have arrived."""
+    """One batch: its name, the journals that tell of it, its own last, and what has arrived: files,
+    bytes, and bytes of files that are on their way in parts."""
 
     name: str
-    local: dict[str, LocalEntry]
-    remote: dict[str, RemoteEntry]
     journals: list[Path]
-    arrived: dict[str, str] = field(default_factory=dict)
-    partly: int = 0  # bytes of files that are on their way in parts
+    looked: bool = False
+    proven: bool = False
+    files: int = 0
+    bytes: int = 0
+    partly: int = 0
     moved: tuple[int, int] = (0, 0)  # files and bytes that were sent since the inventory
-    seen: tuple[object, ...] = ()
+    seen: tuple[int, int] | None = None  # the journal of its own
 
 
 class RunFiles:
     """The files of one run, as one transfer uploads them after one inventory.
 
-    ``folder`` is that of the run. ``uploaded`` maps paths to ETags, ``refused`` are files that
-    cannot be uploaded as they are, ``held`` those that wait for something.
+    ``folder`` is that of the run, ``total`` how many files are to be in the bucket in the end,
+    ``bytes`` their size. ``refused`` are files that cannot be uploaded as they are, ``held`` those
+    that wait for something.
     """
 
     def __init__(self, layout: Layout, dataset: str, place: Place, now: State) -> None:
         self.layout, self.dataset, self.place = layout, dataset, place
         self.folder = Path(place.folder)
+        self.total, self.bytes = place.files, place.bytes
+        self.refused, self.held = self._read_aside()
         self._run = now.run
-        self._batches = list(self._read(now))
-        self.refused: set[str] = set()
-        self.held: set[str] = set()
-        self._read_aside()
-        self.local = {path for batch in self._batches for path in batch.local}
-        self.bytes = sum(e.size for batch in self._batches for e in batch.local.values())
-
-    def _read(self, now: State) -> Iterator[_Batch]:
-        tables = self.layout.inventory / self.dataset
-        if self.place.resting:
-            tables = self.layout.resting(self.dataset)
-        for table in sorted(tables.glob(f"*{LOCAL_SUFFIX}")):
+        self._tables = layout.inventory / dataset
+        if place.resting:
+            self._tables = layout.resting(dataset)
+        self._batches = []
+        for table in sorted(self._tables.glob(f"*{LOCAL_SUFFIX}")):
             name = table.name.removesuffix(LOCAL_SUFFIX)
-            remote = tables / self.layout.remote(self.dataset, name).name
-            others = now.inherits.get(f"{self.dataset}/{name}", ())
-            yield _Batch(
-                name,
-                {entry.path: entry for entry in read_local(table)},
-                {entry.path: entry for entry in read_remote(remote)},
-                [self.layout.journal(self.dataset, batch) for batch in (*others, name)],
-            )
+            names = [*now.inherits.get(f"{dataset}/{name}", ()), name]
+            journals = [layout.journal(dataset, other) for other in names]
+            self._batches.append(_Batch(name, journals))
 
-    def _read_aside(self) -> None:
+    def _read_aside(self) -> tuple[set[str], set[str]]:
+        refused, held = set(), set()
         table = self.layout.aside(self.dataset)
         for _, path, _, reason in rows(table, ASIDE_COLUMNS) if table.exists() else ():
             if reason.startswith("refused: "):
-                self.refused.add(unescape(path))
+                refused.add(unescape(path))
             elif reason.startswith("held back: "):
-                self.held.add(unescape(path))
-
-    @property
-    def uploaded(self) -> dict[str, str]:
-        return {path: etag for batch in self._batches for path, etag in batch.arrived.items()}
+                held.add(unescape(path))
+        return refused, held
 
     @property
     def count(self) -> int:
         """How many files have arrived."""
-        return sum(len(batch.arrived) for batch in self._batches)
+        return sum(batch.files for batch in self._batches)
 
     @property
     def arrived_bytes(self) -> int:
         """Bytes that have arrived, those of unfinished files too."""
-        done = sum(batch.local[path].size for batch in self._batches for path in batch.arrived)
-        return done + sum(batch.partly for batch in self._batches)
+        return sum(batch.bytes + batch.partly for batch in self._batches)
 
     @property
     def moved(self) -> tuple[int, int]:
@@ -95,73 +89,100 @@ class RunFiles:
         pairs = [batch.moved for batch in self._batches]
         return sum(files for files, _ in pairs), sum(size for _, size in pairs)
 
-    def update(self) -> bool:
-        """Look at what was written since; tells whether there was anything."""
-        changed = [self._update(batch) for batch in self._batches]
-        return any(changed)
+    def update(self) -> None:
+        """Look at what was written since."""
+        for batch in self._batches:
+            if not batch.proven:
+                self._update(batch)
 
-    def _update(self, batch: _Batch) -> bool:
-        proof = self.layout.marker(self.dataset, batch.name)
-        table = self.layout.diff(self.dataset, batch.name)
-        files = (proof, table, *batch.journals)
-        seen = tuple(_identity(path) for path in files)
-        if seen == batch.seen:
-            return False
-        batch.seen = seen
+    def _update(self, batch: _Batch) -> None:
+        batch.proven = self.layout.marker(self.dataset, batch.name).exists()
+        seen = _identity(batch.journals[-1])
+        is_new = seen != batch.seen or (not batch.looked and len(batch.journals) > 1)
+        batch.looked, batch.seen = True, seen
+        if not (is_new or batch.proven):
+            return
         record = journal.read(batch.journals, self._run)
         sent = [proof.size for run, proof in record.done.values() if run == self._run]
         batch.moved = len(sent), sum(sent)
-        try:
-            batch.arrived = {p.path: p.etag for p in marker.read(proof) if p.path in batch.local}
-            batch.partly = 0
-        except FileNotFoundError:
-            self._ask_journals(batch, table, record)
-        return True
+        arrived = self._arrived(batch, record)
+        batch.files, batch.bytes = len(arrived), sum(size for size, _ in arrived.values())
+        open_ = {u.path: u for u in record.uploads.values() if u.path not in arrived}
+        batch.partly = sum(min(u.size, len(u.parts) * u.part_size) for u in open_.values())
 
-    def _ask_journals(self, batch: _Batch, table: Path, record: journal.Record) -> None:
-        arrived: dict[str, str] = {}
-        if table.exists():
-            arrived |= {d.path: d.etag for d in diff.read_table(table) if d.action == diff.KEEP}
+    def _arrived(
+        self, batch: _Batch, record: journal.Record | None = None
+    ) -> dict[str, tuple[int, str]]:
+        """Size and ETag of what has arrived of a batch, by path."""
+        try:
+            proofs = marker.read(self.layout.marker(self.dataset, batch.name))
+            return {proof.path: (proof.size, proof.etag) for proof in proofs}
+        except FileNotFoundError:
+            pass
+        if record is None:
+            record = journal.read(batch.journals, self._run)
+        local = {entry.path: entry for entry in read_local(self._local(batch))}
+        there = {e.path: (e.size, e.etag) for e in read_remote(self._remote(batch))}
+        found = {}
+        table = self.layout.diff(self.dataset, batch.name)
+        for item in diff.read_table(table) if table.exists() else ():
+            if item.action == diff.KEEP:
+                found[item.path] = item.size, item.etag
         for path, (run, proof) in record.done.items():
-            here, there = batch.local.get(path), batch.remote.get(path)
+            here = local.get(path)
             if here is None or (here.size, here.mtime_ns) != (proof.size, proof.mtime_ns):
                 continue
             # Written since the listing, or the listing shows the very object.
-            listed = there is not None and (there.size, there.etag) == (proof.size, proof.etag)
-            if run == self._run or listed:
-                arrived[path] = proof.etag
-        batch.arrived = {path: etag for path, etag in arrived.items() if path in batch.local}
-        batch.partly = sum(
-            min(size, len(parts) * part_size)
-            for size, parts, part_size in {
-                upload.path: (upload.size, upload.parts, upload.part_size)
-                for upload in record.uploads.values()
-                if upload.path in batch.local and upload.path not in arrived
-            }.values()
-        )
+            if run == self._run or there.get(path) == (proof.size, proof.etag):
+                found[path] = proof.size, proof.etag
+        return found
+
+    def _local(self, batch: _Batch) -> Path:
+        return self._tables / self.layout.local(self.dataset, batch.name).name
+
+    def _remote(self, batch: _Batch) -> Path:
+        return self._tables / self.layout.remote(self.dataset, batch.name).name
+
+    def paths(self) -> set[str]:
+        """What is to be uploaded, what cannot be and what waits too."""
+        known = {e.path for batch in self._batches for e in read_local(self._local(batch))}
+        return known | self.refused | self.held
+
+    def uploaded(self) -> dict[str, str]:
+        """The ETags of what has arrived, by path."""
+        return {
+            path: etag
+            for batch in self._batches
+            if batch.files
+            for path, (_, etag) in self._arrived(batch).items()
+        }
 
     def failed(self) -> set[str]:
         """The files that failed, and those that were not tried because something else did."""
         found = set(self.refused)
         for batch in self._batches:
-            for stage in _STAGES:
-                record = record_path(self.layout, stage, self.dataset, batch.name)
+            for record in self._records(batch):
                 for failure in failures.read(self.layout, record.name):
-                    found |= {failure.path} if failure.path else batch.local.keys()
-        return found.difference(self.uploaded)
+                    if failure.path:
+                        found.add(failure.path)
+                    else:
+                        found.update(entry.path for entry in read_local(self._local(batch)))
+        return found.difference(self.uploaded()) if found else found
 
     def reason(self) -> str | None:
         """Why the run failed in a job, the first failure of it, or None when none did."""
-        records = [
-            record_path(self.layout, stage, self.dataset, batch.name)
-            for stage in _STAGES
-            for batch in self._batches
-        ]
+        records = [record for batch in self._batches for record in self._records(batch)]
         records += [record_path(self.layout, stage, self.dataset) for stage in _LAST_STAGES]
         for record in records:
             for failure in failures.read(self.layout, record.name):
                 return str(failure)
         return None
+
+    def _records(self, batch: _Batch) -> Iterator[Path]:
+        for stage in _STAGES:
+            record = record_path(self.layout, stage, self.dataset, batch.name)
+            if record.exists():
+                yield record
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

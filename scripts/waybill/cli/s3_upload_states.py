@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from waybill import state
 from waybill.cli.progress import on_the_way
 from waybill.cli.s3_upload_runs import RunFiles, of_transfer
+from waybill.cli.terminal import visible
 from waybill.illumina import run_state
 from waybill.illumina.glance import glance
 from waybill.illumina.run_state import RunState
@@ -57,7 +58,7 @@ class Watch:
         if len(self.runs) < len(self._layouts):
             return "Looking at the runs ..."
         runs = self.all()
-        files = sum(run.count for run in runs), sum(len(run.local) for run in runs)
+        files = sum(run.count for run in runs), sum(run.total for run in runs)
         size = sum(run.arrived_bytes for run in runs), sum(run.bytes for run in runs)
         if files[0] == files[1]:
             return "Seeing to the manifests ..." if runs else "Nothing to upload ..."
@@ -74,7 +75,7 @@ class StateFiles:
 
     uploads: Path
     _files: dict[Path, Path] = field(default_factory=dict)
-    _last: dict[Path, RunState] = field(default_factory=dict)
+    _counts: dict[Path, list[int]] = field(default_factory=dict)
     _due: float = 0.0
 
     def follow(self, groups: Mapping[Path, list[RunFiles]]) -> None:
@@ -83,27 +84,29 @@ class StateFiles:
         if begun < self._due:
             return
         for folder, ways in groups.items():
-            found = _state(folder, ways, {p for way in ways for p in way.refused})
-            found.completed = False
-            self.write(folder, found)
+            counts = [way.count for way in ways]
+            if counts != self._counts.get(folder):
+                found = _state(folder, ways, {p for way in ways for p in way.refused})
+                found.completed = False
+                self._write(folder, found)
+                self._counts[folder] = counts
         took = time.monotonic() - begun
         self._due = begun + max(_PAUSE_SECONDS, took * _SHARE)
 
     def conclude(self, folder: Path, ways: list[RunFiles], *, proven: bool, lost: bool) -> None:
         """Write what became of a run; ``lost`` when what is missing failed without a word."""
         failed = {path for way in ways for path in way.failed()}
-        found = _state(folder, ways, failed)
         if lost:
-            missing = _files_of(ways) - {p for way in ways for p in way.held}
-            found = _state(folder, ways, failed | (missing - _in_all(ways).keys()))
+            for way in ways:
+                failed |= way.paths() - way.held - way.uploaded().keys()
+        found = _state(folder, ways, failed)
         found.completed = found.completed and proven
-        self.write(folder, found)
+        self._write(folder, found)
 
-    def write(self, folder: Path, found: RunState) -> None:
-        """Write one state unless it stands there already; a run without files has none."""
-        if found.total_local_files and self._last.get(folder) != found:
+    def _write(self, folder: Path, found: RunState) -> None:
+        """Write a state; a run without files has none."""
+        if found.total_local_files:
             run_state.write(self.file(folder), found)
-            self._last[folder] = found
 
     def file(self, folder: Path) -> Path:
         """The state file of a run."""
@@ -116,27 +119,23 @@ class StateFiles:
 
     def tells_completed(self, folder: Path) -> bool:
         """Whether the state file says that the run is completed."""
-        seen = glance(self.uploads / f"{folder.name}{run_state.SUFFIX}")
-        if seen and seen.run_path == str(folder):
-            return seen.completed
-        known = run_state.find(self.uploads, folder)
+        try:
+            seen = glance(self.uploads / f"{folder.name}{run_state.SUFFIX}")
+            if seen and seen.run_path == str(folder):
+                return seen.completed
+            known = run_state.find(self.uploads, folder)
+        except OSError as error:
+            log.warning("%s: %s", visible(str(error.filename)), error.strerror)
+            return True
         return known.standing is run_state.Standing.COMPLETED
 
 
-def _state(folder: Path, ways: list[RunFiles], failed: Iterable[str]) -> RunState:
-    return run_state.recorded(folder, _files_of(ways), _in_all(ways), set(failed))
-
-
-def _files_of(ways: list[RunFiles]) -> set[str]:
-    """All that is to be uploaded, what cannot be and what waits too."""
-    return {path for way in ways for path in (*way.local, *way.refused, *way.held)}
-
-
-def _in_all(ways: list[RunFiles]) -> dict[str, str]:
-    """What has arrived wherever it goes, with the ETag at the first place."""
-    arrived = [way.uploaded for way in ways]
-    found = {path: etag for uploaded in reversed(arrived) for path, etag in uploaded.items()}
-    for way, uploaded in zip(ways, arrived, strict=True):
-        for path in way.local - uploaded.keys():
-            found.pop(path, None)
-    return found
+def _state(folder: Path, ways: list[RunFiles], failed: set[str]) -> RunState:
+    paths = [way.paths() for way in ways]
+    uploaded = [way.uploaded() for way in ways]
+    # What has arrived wherever it goes, with the ETag at the first place.
+    there = {path: etag for etags in reversed(uploaded) for path, etag in etags.items()}
+    for own, etags in zip(paths, uploaded, strict=True):
+        for path in own - etags.keys():
+            there.pop(path, None)
+    return run_state.recorded(folder, set().union(*paths), there, failed)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from waybill import failures
 from waybill.datasets import Dataset, Found
 from waybill.failures import Failure
-from waybill.illumina import instrument, routing, run_state, runs, waiting
+from waybill.illumina import instrument, places, routing, run_state, runs, waiting
 from waybill.illumina.glance import glance
 from waybill.layout import Layout
 
@@ -85,7 +85,7 @@ class _Search:
         for path, reason in sought.problems:
             self._fail(path, reason)
         known = {place.folder: (name, place) for name, place in self.before.places.items()}
-        owner: dict[str, Path] = {}
+        owner: dict[str, Path] = {}  # of each place
         # The runs that were begun first: where two would go to one place, it stays theirs.
         for run in sorted(sought.runs, key=lambda run: str(run) not in known):
             name, place = known.get(str(run), (_name(run, self.before, owner), None))
@@ -93,9 +93,9 @@ class _Search:
             if look is None and place is None:
                 continue
             prefix = f"{self.transfer.prefix}{run.name}/"
-            if prefix in owner:
+            if other := owner.get(prefix) or self._owner(run, prefix):
                 where = f"s3://{self.transfer.bucket}/{prefix}"
-                text = f"would go to the same place as {owner[prefix]}: {where}"
+                text = f"would go to the same place as {other}: {where}"
                 self._fail(run, f"{text}; give one another destination")
                 continue
             owner[prefix] = run
@@ -104,6 +104,13 @@ class _Search:
         if self.mend:
             self._forget_failures()
         return self.found
+
+    def _owner(self, run: Path, prefix: str) -> Path | None:
+        """The run of another transfer that goes to this place, if any."""
+        if not self.settings.get("uploads"):
+            return None
+        url = f"s3://{self.transfer.bucket}/{prefix}"
+        return places.claim(Path(self.settings["uploads"]), url, run, take=self.mend)
 
     def _fail(self, path: Path, reason: str) -> None:
         self.found.failed.append(Failure(str(path), 1, reason))
@@ -171,7 +178,10 @@ class _Search:
         if seen and seen.completed and seen.run_path == str(run):
             state = run_state.RunState(run.name, seen.run_path, completed=True)
             return run_state.Known(plain, state)
-        told = run_state.find(uploads, run, mend=self.mend)
+        try:
+            told = run_state.find(uploads, run, mend=self.mend)
+        except FileNotFoundError:  # another transfer has just set a damaged file aside
+            told = run_state.find(uploads, run, mend=self.mend)
         for note in told.notes:
             log.warning("%s", note)
         return told

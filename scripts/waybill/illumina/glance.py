@@ -53,9 +53,12 @@ def glance(file: Path) -> Glance | None:
 
 def partial(uploads: Path) -> Iterator[str | None]:
     """The folders of the runs that were begun and not completed; None for a state file that does
-    not tell. Raises OSError."""
+    not tell."""
     for file in sorted(uploads.glob(f"*{SUFFIX}")):
-        seen = glance(file)
+        try:
+            seen = glance(file)
+        except OSError:
+            seen = None
         if seen is None:
             yield None
         elif not seen.completed:
