@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -208,15 +209,19 @@ def main() -> None:
         for name, many in costs.items()
     ]
     gigabytes = S1_BYTES / arguments.scale / 1e9
+    words = (
+        "`python benchmarks/illumina.py`: a run in the shape of an S1 flow cell, 5,492 files, base"
+        f" calls of {gigabytes:.1f} GB (a real one has 102 GB: sizes are divided by"
+        f" {arguments.scale}); {os.cpu_count()} cores shared with the server (`rclone serve s3`),"
+        f" medians of {arguments.rounds} rounds, all of `s3-upload` included. Memory is that of all"
+        " processes together. That it takes so long to see that there is nothing to send is the"
+        " server's doing, which reads its files to list them."
+    )
     text = "\n".join(
         (
             "# What a sequencing run costs",
             "",
-            f"`python benchmarks/illumina.py`: a run in the shape of an S1 flow cell, 5,492 files,"
-            f" base calls of {gigabytes:.1f} GB (a real one has 102 GB: sizes are divided by"
-            f" {arguments.scale}); {os.cpu_count()} cores shared with the server (`rclone serve"
-            f" s3`), medians of {arguments.rounds} rounds, all of `s3-upload` included. Memory is"
-            " that of all processes together.",
+            textwrap.fill(words, 100),
             "",
             "| command | wall s | CPU s | peak MiB |",
             "|---|---:|---:|---:|",

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -151,9 +150,7 @@ def test_killed_in_the_middle(core: Core) -> None:
                 assert f"from process {at_work.pid}; nothing done" in busy.out
             at_work.send_signal(number)
             assert at_work.wait(30) == code
-            killed = time.monotonic()
-            until(lambda: not processes(str(core.log_dir)), "end of all its processes", 10)
-            assert time.monotonic() - killed < 5
+            until(lambda: not processes(str(core.log_dir)), "end of all its processes", 5)
         assert core.state("run_1")["completed"] is False
         again = {r.key for r in core.proxy.requests[first:] if r.method == "PUT"}
         assert not again.intersection(map(key, known))

@@ -196,7 +196,9 @@ def _settings(transfer: Transfer) -> dict[str, Any]:
                 found[key] = str(transfer.results.parent)
             case "publish" if transfer.publish_prefix is None:
                 found[key] = False
-            case "hca" | "glacier" | "tags":
+            case "source" if transfer.folders:
+                found[key] = [str(folder) for folder in transfer.folders]
+            case "hca" | "glacier" | "illumina" | "ifcb" | "tags":
                 found |= {dotted([key, k]): item for k, item in (value or {}).items()}
             case _ if value is not None:
                 found[key] = value

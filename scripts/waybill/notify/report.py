@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOST_JOB = "not finished, and no job left a record of why; see the logs"
 
-_BATCH = re.compile(r"[bf][0-9a-f]{16}")
+_BATCH = re.compile(r"[abfz][0-9a-f]{16}")
 
 
 class Failed(NamedTuple):
