@@ -235,7 +235,8 @@ class Results:
 
     def manifest(self) -> dict[str, Any]:
         """The manifest of the only dataset."""
-        (path,) = (self.root / "manifests").iterdir()
+        # A kill may leave what was being written beside it, under a hidden name.
+        (path,) = (self.root / "manifests").glob("[!.]*")
         return json.loads(path.read_bytes())
 
     def journal(self) -> list[dict[str, Any]]:

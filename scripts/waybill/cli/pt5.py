@@ -169,7 +169,7 @@ class Upload:
             self._files = found[0]
         run = self._files
         run.update()
-        files, size = (run.count, len(run.local)), (run.arrived_bytes, run.bytes)
+        files, size = (run.count, run.total), (run.arrived_bytes, run.bytes)
         if files[0] == files[1]:
             return "Seeing to the manifest ..."
         if self._begun is None:
@@ -192,7 +192,7 @@ class Upload:
             "Up To Date": run.count - len(sent),
             "Held Back": len(run.held),
             "Failed": failed,
-            "Not Reached": len(run.local - run.uploaded.keys() - run.failed()),
+            "Not Reached": len(run.paths() - run.held - run.uploaded().keys() - run.failed()),
         }
         for label, count in counts.items():
             if count > 0:
