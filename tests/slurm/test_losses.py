@@ -5,6 +5,7 @@ was under way then may be sent once more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -143,7 +144,8 @@ def kill_node(node: str, job: int, clone: Clone) -> None:
             continue
     assert len(victims) >= 6  # the daemon, two step daemons, Snakemake twice, the script
     for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # one ends at the death of another
+            os.kill(pid, signal.SIGKILL)
     until(lambda: gone(victims))
 
 
