@@ -10,7 +10,7 @@ from waybill import failures, journal, state
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.failures import Failure
 from waybill.inventory import ASIDE_COLUMNS, FOUND
-from waybill.layout import Layout
+from waybill.layout import LOCAL_SUFFIX, Layout
 from waybill.stages import PLAN_COLUMNS
 from waybill.tables import rows
 from waybill.units import format_size
@@ -43,13 +43,34 @@ def conclude(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     if not seen.run:
         return lines, code
     lines += _found(layout) if several else _aside(layout, seen)
+    complete = _leave_out_unproven(layout, seen) and not failed
     if not seen.files:
         if not code and not seen.held:
             code = EXIT_EMPTY
         lines.append(f"nothing to {transfer.direction} in {transfer.source}")
         return lines, code
-    lines.append(_progress(transfer, layout, seen, complete=not failed))
+    lines.append(_progress(transfer, layout, seen, complete=complete))
     return lines, code
+
+
+def _leave_out_unproven(layout: Layout, seen: state.State) -> bool:
+    """Take out of the counts what rests without being proven, as it failed or is out of reach.
+    Returns whether there is no such thing."""
+    resting = [(name, place) for name, place in seen.places.items() if place.resting]
+    unproven = [place for name, place in resting if not _is_proven(layout, name, place)]
+    seen.files -= sum(place.files for place in unproven)
+    seen.bytes -= sum(place.bytes for place in unproven)
+    return not unproven
+
+
+def _is_proven(layout: Layout, name: str, place: state.Place) -> bool:
+    """Whether every batch of a dataset that rests has its marker."""
+    batches = [
+        table.name.removesuffix(LOCAL_SUFFIX)
+        for table in layout.resting(name).glob(f"*{LOCAL_SUFFIX}")
+    ]
+    markers = [layout.marker(name, batch) for batch in batches]
+    return len(batches) == place.batches and all(marker.exists() for marker in markers)
 
 
 def _distinct(found: Iterable[Failure]) -> list[Failure]:

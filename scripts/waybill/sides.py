@@ -152,8 +152,6 @@ def _settle_before(transfer: Transfer) -> int | None:
 def _walk(
     transfer: Transfer, layout: Layout, *, prefix_bytes: int = 0, settle: bool = False
 ) -> Tree:
-    own = [layout.root.parent, Path(".snakemake")]
-    identities = [status for folder in own if (status := _stat(folder))]
     walk = Walk(
         transfer.folder,
         transfer.selection,
@@ -161,9 +159,17 @@ def _walk(
         symlinks=transfer.symlinks,
         settle_before=_settle_before(transfer) if settle else None,
         prefix_bytes=prefix_bytes,
-        avoid=frozenset((status.st_dev, status.st_ino) for status in identities),
+        avoid=own_folders(layout),
     )
     return walk.tree()
+
+
+def own_folders(layout: Layout) -> frozenset[tuple[int, int]]:
+    """The folders that Waybill itself writes to, (device, inode) each: they are never data, also
+    where they stand inside a folder that is walked."""
+    own = [layout.root.parent, Path(".snakemake")]
+    there = [status for folder in own if (status := _stat(folder))]
+    return frozenset((status.st_dev, status.st_ino) for status in there)
 
 
 def _stat(path: Path) -> os.stat_result | None:

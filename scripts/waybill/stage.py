@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from waybill.layout import Layout
 
 log = logging.getLogger("waybill")
 
+LATENCY_SECONDS = 60.0  # how late a shared file system may show what another node wrote
+_POLL_SECONDS = 0.5
+
 _STARTED = time.monotonic()
 
 
@@ -35,18 +39,21 @@ def run(
     stage: Callable[[stages.Task], None],
     layout: Callable[[Path], Layout] = Layout,
 ) -> None:
-    """Run ``stage`` for the job of a rule script, and end the process as it went."""
+    """Run ``stage`` for the job of a rule script, and end the process as it went.
+
+    A job about a dataset gets the transfer as that dataset sees it; one with a ``layout`` of its
+    own, as a verification has, sees to that itself.
+    """
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
-    dataset = snakemake.wildcards.get("dataset", "")
-    if place := state.read(Layout(transfer.results)).places.get(dataset):
-        transfer = datasets.view(transfer, place.folder, place.prefix)
-    batch = snakemake.wildcards.get("batch", "")
+    dataset, batch = (snakemake.wildcards.get(name, "") for name in ("dataset", "batch"))
     task = stages.Task(transfer, layout(transfer.results), snakemake.rule, dataset, batch)
     names = (transfer.name, task.stage, task.batch)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
     try:
         failures.write(task.failure_record, [])
+        if dataset and layout is Layout:
+            task = replace(task, transfer=_view(task))
         stage(task)
         _log_cost()
     except WaybillError as error:
@@ -59,6 +66,20 @@ def run(
         log.exception("unexpected error")
         what = f"unexpected error, {type(error).__name__}: {error}"
         _fail(task, WaybillError(f"{what}; please report it with {snakemake.log[0]}"))
+
+
+def _view(task: stages.Task) -> Transfer:
+    """The transfer as the dataset of a job sees it. Raises WaybillError when the state does not
+    show in time where that one lies: without it the job would work on the wrong folder."""
+    end = time.monotonic() + LATENCY_SECONDS
+    while (place := state.read(task.layout).places.get(task.dataset)) is None:
+        if time.monotonic() > end:
+            raise WaybillError(
+                f"{task.layout.state}: the dataset {task.dataset} is not to be seen in it after"
+                f" {LATENCY_SECONDS:g} seconds; see to the file system and run again"
+            )
+        time.sleep(_POLL_SECONDS)
+    return datasets.view(task.transfer, place.folder, place.prefix)
 
 
 def _log_cost() -> None:

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from waybill.layout import Layout
 from waybill.tables import write_atomic
 
 
-@dataclass(slots=True)
-class Place:
-    """One dataset: its absolute folder, its full key prefix, and what was counted of it; ``looked``
-    is when (seconds since the epoch) it was looked at last. One that is ``resting`` was not looked
-    at by this inventory, because it was proven not long ago."""
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What an inventory counts: ``files`` that are selected and their size in ``bytes``, the
+    ``batches`` they are in, and how many entries are in no batch, for which reason."""
 
-    folder: str
-    prefix: str
     files: int = 0
     bytes: int = 0
     batches: int = 0
@@ -29,32 +26,35 @@ class Place:
     skipped: int = 0
     refused: int = 0
     only_at_destination: int = 0
+
+
+@dataclass(slots=True)
+class Place(Counts):
+    """One dataset: its absolute folder, its full key prefix, and what was counted of it; ``looked``
+    is when (seconds since the epoch) it was looked at last. One that is ``resting`` was not looked
+    at by this inventory: it was proven not long ago, keeps failing, or is out of reach now."""
+
+    folder: str
+    prefix: str
     looked: float = 0
     resting: bool = False
 
 
 @dataclass(slots=True)
-class State:
+class State(Counts):
     """What the last inventory saw.
 
     ``run`` names this inventory: a journal record that carries it was written later than the
     listing. ``inherits`` maps ``dataset/batch`` to the batches its entries stood in before.
     ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
-    ``batches`` counts the batches, ``open`` names those without a proof (``dataset/batch``);
-    ``bytes`` is the size of the selection.
+    The counts are those of all datasets, but ``batches`` only those of datasets that do not rest;
+    ``open`` names the batches without a proof (``dataset/batch``).
     """
 
     destination: str = ""
     source: str = ""
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     datasets: list[str] = field(default_factory=list)
-    files: int = 0
-    bytes: int = 0
-    batches: int = 0
-    held: int = 0
-    skipped: int = 0
-    refused: int = 0
-    only_at_destination: int = 0
     accelerate: bool = False
     open: list[str] = field(default_factory=list)
     inherits: dict[str, list[str]] = field(default_factory=dict)
@@ -62,12 +62,12 @@ class State:
 
     def add_up(self) -> None:
         """The counts of the whole transfer, out of those of its datasets."""
-        places = self.places.values()
+        for count in (f.name for f in fields(Counts)):
+            found = sum(getattr(place, count) for place in self.places.values())
+            setattr(self, count, getattr(self, count) + found)
         active = {name: place for name, place in self.places.items() if not place.resting}
         self.datasets = sorted(name for name, place in active.items() if place.batches)
         self.batches = sum(place.batches for place in active.values())
-        for count in ("files", "bytes", "held", "skipped", "refused", "only_at_destination"):
-            setattr(self, count, getattr(self, count) + sum(getattr(p, count) for p in places))
 
 
 def read(layout: Layout) -> State:
@@ -76,7 +76,8 @@ def read(layout: Layout) -> State:
         known: dict[str, Any] = json.loads(layout.state.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return State(run="")
-    found = State(**{k: v for k, v in known.items() if k in State.__slots__})
+    names = {f.name for f in fields(State)}
+    found = State(**{name: value for name, value in known.items() if name in names})
     found.places = {name: Place(**place) for name, place in found.places.items()}
     return found
 

@@ -17,7 +17,7 @@ from waybill import batches, datasets, state, verify_proofs
 from waybill.diff import FAILED, NEW, ONLY_THERE
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError, WaybillError
-from waybill.sides import Sides, of_download, of_upload
+from waybill.sides import Sides, of_download, of_upload, own_folders
 from waybill.tables import escape
 from waybill.verify import (
     DESTINATION,
@@ -234,8 +234,6 @@ class _Against(_Stock):
 
     def run(self, file: Path) -> None:
         transfer = self.transfer
-        own = [self.layout.root.parent, Path(".snakemake")]
-        avoid = frozenset((s.st_dev, s.st_ino) for p in own if p.exists() for s in [p.stat()])
         looks = hold_folder(
             file,
             transfer.folder,
@@ -243,7 +241,7 @@ class _Against(_Stock):
             transfer.name,
             depth=transfer.verify_depth,
             selection=transfer.selection,
-            avoid=avoid,
+            avoid=own_folders(self.layout),
         )
         self.count.now.places[transfer.name] = [str(transfer.folder), transfer.prefix]
         self.write(transfer.name, "", looks)

@@ -21,7 +21,7 @@ regions = 138_SermiitsiaqInTasermiut
 #base_dir = /fs/project/old
 base_dir = /fs/project/howat.4/greenland_glacier_flow
 # Base output directory for local runs (WSL/Ubuntu)
-local_base_dir = /home/bny/greenland_glacier_flow
+local_base_dir = /home/user/greenland_glacier_flow
 
 [SETTINGS]
 runtime = 24:00:00
@@ -31,7 +31,7 @@ env = glacier_velocity
 """
 BOTH = {
     "base_dir": "/fs/project/howat.4/greenland_glacier_flow",
-    "local_base_dir": "/home/bny/greenland_glacier_flow",
+    "local_base_dir": "/home/user/greenland_glacier_flow",
 }
 
 
@@ -56,8 +56,8 @@ def toml(folder: Path, text: str) -> Path:
         b"\xef\xbb\xbf" + SEED.encode(),
         b"\xef\xbb\xbf" + SEED.removeprefix("# Workflow configuration\n").encode(),
         SEED.upper().replace("/FS/PROJECT/HOWAT.4/GREENLAND", "/fs/project/howat.4/greenland")
-        .replace("_GLACIER_FLOW", "_glacier_flow").replace("/HOME/BNY/GREENLAND",
-        "/home/bny/greenland").replace("AUTO", "auto").encode(),
+        .replace("_GLACIER_FLOW", "_glacier_flow").replace("/HOME/USER/GREENLAND",
+        "/home/user/greenland").replace("AUTO", "auto").encode(),
         SEED.replace("\nbase", "\n   base").replace("\nlocal", "\n\tlocal").encode(),
         SEED.replace(" = ", "=").encode(),
         SEED.replace(" = ", " : ").encode(),

@@ -176,6 +176,25 @@ def test_no_damaged_state_is_ever_lost(tmp_path):
     ]
 
 
+def test_two_transfers_set_aside_the_same_damaged_state(tmp_path, monkeypatch):
+    """The other one is faster, between the look at the file and its renaming."""
+    damaged = seed(tmp_path)
+    damaged.write_text("{")
+    read = run_state.read
+
+    def beaten(file):
+        try:
+            return read(file)
+        finally:
+            if file == damaged:
+                run_state.set_aside(file)
+
+    monkeypatch.setattr(run_state, "read", beaten)
+    known = run_state.find(tmp_path, RUN)
+    assert known == (damaged, None, ())  # the other one has told of it
+    assert [p.name for p in tmp_path.iterdir()] == [f"{damaged.name}.corrupt-1"]
+
+
 def test_a_damaged_state_of_its_own(tmp_path):
     seed(tmp_path)
     own = run_state.find(tmp_path, OTHER).file

@@ -27,7 +27,7 @@ def report(name="gut", datasets=None, failures=(), **settings):
         "direction": "upload",
         "source": f"/data/{name}",
         "destination": f"s3://bucket/{name}/",
-        "results": f"/work/results/{name}",
+        "results": f"/data/results/{name}",
         "files": 40,
         "bytes": 4096,
         "exit_code": int(bool(failures)),
@@ -186,7 +186,7 @@ def test_twenty_are_named():
         assert "19.h5" in text and "20.h5" not in text
     assert slack((its_report, FAILURE)).endswith("\n\t\t\t\t◦ and 5 more")
     assert (
-        "\n  and 5 more, in /work/results/gut/failures\n" in message((its_report, FAILURE)).text()
+        "\n  and 5 more, in /data/results/gut/failures\n" in message((its_report, FAILURE)).text()
     )
     assert message((its_report, FAILURE)).document()["transfers"][0]["more_failures"] == 5
     assert message((its_report, FAILURE)).environment()["WAYBILL_FAILURES"] == "25"
@@ -291,7 +291,7 @@ def test_the_document():
         "direction": "upload",
         "source": "/data/gut",
         "destination": "s3://bucket/gut/",
-        "results": "/work/results/gut",
+        "results": "/data/results/gut",
         "exit_code": 1,
         "files": 40,
         "bytes": 4096,

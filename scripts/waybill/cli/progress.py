@@ -99,19 +99,20 @@ class Moving:
         run, sizes = self._journals[path]
         record = journal.read([path], run)
         done = {p for p, (written, _) in record.done.items() if written == run and p in sizes}
-        partly: dict[str, int] = {}  # of each file the upload that was opened last
-        for upload in record.uploads.values():
-            if upload.path in sizes and upload.path not in done:
-                before = (number - 1 for number in upload.parts)
-                there = (min(upload.part_size, upload.size - n * upload.part_size) for n in before)
-                partly[upload.path] = sum(there)
-        for begun in record.downloads.values():
-            if begun.path in sizes and begun.path not in done:
-                before = (number - 1 for number in begun.ranges)
-                there = (min(begun.part_size, begun.size - n * begun.part_size) for n in before)
-                partly[begun.path] = sum(there)
         size = sum(sizes[p] for p in done)
-        return len(done), size, size + sum(partly.values())
+        partly = sum(n for p, n in in_parts(record).items() if p in sizes and p not in done)
+        return len(done), size, size + partly
+
+
+def in_parts(record: journal.Record) -> dict[str, int]:
+    """How many bytes are there of each file that is moved in parts, by path; what was begun last
+    counts. It may have arrived as a whole meanwhile."""
+    begun = [(upload, upload.parts) for upload in record.uploads.values()]
+    begun += [(download, download.ranges) for download in record.downloads.values()]
+    return {
+        one.path: sum(min(one.part_size, one.size - (n - 1) * one.part_size) for n in numbers)
+        for one, numbers in begun
+    }
 
 
 def on_the_way(

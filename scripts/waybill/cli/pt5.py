@@ -16,12 +16,12 @@ import botocore.exceptions as be
 
 from waybill import journal, state
 from waybill.cli import pt5_place, pt5_screen, state_folder
+from waybill.cli.arrivals import Arrivals, of_transfer
 from waybill.cli.launch import Ended
 from waybill.cli.progress import on_the_way
 from waybill.cli.pt5_arguments import PROGRAM, Wish, parse
 from waybill.cli.pt5_place import NAME, Place
 from waybill.cli.pt5_screen import Colours
-from waybill.cli.s3_upload_runs import RunFiles, of_transfer
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, guarded, printable
 from waybill.config import Transfer
@@ -84,7 +84,7 @@ class Upload:
     def __init__(self, screen: Screen, colours: Colours, wish: Wish, place: Place) -> None:
         self.screen, self.colours, self.wish, self.place = screen, colours, wish, place
         self._begun: tuple[float, int] | None = None
-        self._files: RunFiles | None = None
+        self._files: Arrivals | None = None
 
     def run(self) -> int:
         """Do it; returns the exit code."""

@@ -15,10 +15,10 @@ from waybill.cli import s3_upload_notify as notifying
 from waybill.cli import s3_upload_report as report
 from waybill.cli import s3_upload_transfers as transfers_of
 from waybill.cli import state_folder
+from waybill.cli.arrivals import Arrivals
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.s3_upload_arguments import Monitor
 from waybill.cli.s3_upload_dry_run import dry_run
-from waybill.cli.s3_upload_runs import RunFiles
 from waybill.cli.s3_upload_states import StateFiles, Watch
 from waybill.cli.terminal import Screen, visible
 from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
@@ -124,7 +124,7 @@ class Pass:
                 proven = is_proven(name, place, self.transfers[transfer])
                 self._known[place.folder] = proven and self._known.get(place.folder, True)
         self._launched: list[Ended] = []
-        self._announced: list[RunFiles] = []
+        self._announced: list[Arrivals] = []
         self._codes: dict[str, int] = {}
         self._success = True
         self.interrupted = False
@@ -175,7 +175,7 @@ class Pass:
         self._launched.append(ended)
         return ended
 
-    def _last(self, name: str, run: RunFiles) -> Path:
+    def _last(self, name: str, run: Arrivals) -> Path:
         """The file that is written when all of a run is proven."""
         layout = self._relative[name]
         last = layout.publication if self.transfers[name].publishes else layout.manifest
@@ -192,7 +192,7 @@ class Pass:
         self._screen.progress(self._watch.text())
         self._states.follow(self._watch.by_folder())
 
-    def _conclude(self, folder: Path, ways: list[RunFiles]) -> bool:
+    def _conclude(self, folder: Path, ways: list[Arrivals]) -> bool:
         """Write what became of a run, and count its failures; tells whether all of it is proven."""
         proven = all(is_proven(w.dataset, w.place, self.transfers[self._name(w)]) for w in ways)
         reasons = [reason for way in ways if (reason := way.reason())]
@@ -211,16 +211,16 @@ class Pass:
             waiting.failed(self._states.file(folder), text, datetime.now(UTC))
         return proven
 
-    def _name(self, run: RunFiles) -> str:
+    def _name(self, run: Arrivals) -> str:
         return next(name for name, layout in self.layouts.items() if layout == run.layout)
 
-    def _url(self, run: RunFiles) -> str:
+    def _url(self, run: Arrivals) -> str:
         return visible(f"s3://{self.transfers[self._name(run)].bucket}/{run.place.prefix}")
 
     def _conclude_resting(self) -> None:
         """Mend the state of a run that was proven while nobody was there to write that down."""
         busy = self._watch.by_folder()
-        mended: dict[Path, list[RunFiles]] = {}
+        mended: dict[Path, list[Arrivals]] = {}
         for name, layout in self.layouts.items():
             now = state.read(layout)
             for dataset, place in now.places.items():
@@ -231,14 +231,14 @@ class Pass:
                     and is_proven(dataset, place, self.transfers[name])
                     and not self._states.tells_completed(folder)
                 ):
-                    run = RunFiles(layout, dataset, place, now)
+                    run = Arrivals(layout, dataset, place, now)
                     run.update()
                     mended.setdefault(folder, []).append(run)
         for folder, ways in mended.items():
             self._states.conclude(folder, ways, proven=True, lost=False)
 
     def _report(
-        self, ended: list[Ended], runs: dict[Path, list[RunFiles]], done: list[Path]
+        self, ended: list[Ended], runs: dict[Path, list[Arrivals]], done: list[Path]
     ) -> int:
         told: dict[str, list[report.Line]] = {}
         for name, layout in self.layouts.items():

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waybill import state
+from waybill.cli.arrivals import Arrivals, of_transfer
 from waybill.cli.progress import on_the_way
-from waybill.cli.s3_upload_runs import RunFiles, of_transfer
 from waybill.cli.terminal import visible
 from waybill.illumina import run_state
 from waybill.illumina.glance import glance
@@ -29,7 +29,7 @@ class Watch:
     def __init__(self, layouts: Mapping[str, Layout]) -> None:
         self._layouts = layouts
         self._before = {name: state.read(layout).run for name, layout in layouts.items()}
-        self.runs: dict[str, list[RunFiles]] = {}
+        self.runs: dict[str, list[Arrivals]] = {}
         self._begun: tuple[float, int] | None = None
 
     def look(self) -> None:
@@ -42,13 +42,13 @@ class Watch:
         for run in self.all():
             run.update()
 
-    def all(self) -> list[RunFiles]:
+    def all(self) -> list[Arrivals]:
         """The runs of all transfers."""
         return [run for runs in self.runs.values() for run in runs]
 
-    def by_folder(self) -> dict[Path, list[RunFiles]]:
+    def by_folder(self) -> dict[Path, list[Arrivals]]:
         """The runs, each with all ways it goes."""
-        found: dict[Path, list[RunFiles]] = {}
+        found: dict[Path, list[Arrivals]] = {}
         for run in self.all():
             found.setdefault(run.folder, []).append(run)
         return found
@@ -78,7 +78,7 @@ class StateFiles:
     _counts: dict[Path, list[int]] = field(default_factory=dict)
     _due: float = 0.0
 
-    def follow(self, groups: Mapping[Path, list[RunFiles]]) -> None:
+    def follow(self, groups: Mapping[Path, list[Arrivals]]) -> None:
         """Write what has changed, unless that was done a moment ago. No run is completed yet."""
         begun = time.monotonic()
         if begun < self._due:
@@ -93,7 +93,7 @@ class StateFiles:
         took = time.monotonic() - begun
         self._due = begun + max(_PAUSE_SECONDS, took * _SHARE)
 
-    def conclude(self, folder: Path, ways: list[RunFiles], *, proven: bool, lost: bool) -> None:
+    def conclude(self, folder: Path, ways: list[Arrivals], *, proven: bool, lost: bool) -> None:
         """Write what became of a run; ``lost`` when what is missing failed without a word."""
         failed = {path for way in ways for path in way.failed()}
         if lost:
@@ -130,7 +130,7 @@ class StateFiles:
         return known.standing is run_state.Standing.COMPLETED
 
 
-def _state(folder: Path, ways: list[RunFiles], failed: set[str]) -> RunState:
+def _state(folder: Path, ways: list[Arrivals], failed: set[str]) -> RunState:
     paths = [way.paths() for way in ways]
     uploaded = [way.uploaded() for way in ways]
     # What has arrived wherever it goes, with the ETag at the first place.

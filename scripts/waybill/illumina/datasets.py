@@ -178,10 +178,7 @@ class _Search:
         if seen and seen.completed and seen.run_path == str(run):
             state = run_state.RunState(run.name, seen.run_path, completed=True)
             return run_state.Known(plain, state)
-        try:
-            told = run_state.find(uploads, run, mend=self.mend)
-        except FileNotFoundError:  # another transfer has just set a damaged file aside
-            told = run_state.find(uploads, run, mend=self.mend)
+        told = run_state.find(uploads, run, mend=self.mend)
         for note in told.notes:
             log.warning("%s", note)
         return told

@@ -84,7 +84,10 @@ def find(uploads: Path, run: Path, *, mend: bool = True) -> Known:
         except FileNotFoundError:
             continue
         except DamagedError as error:
-            aside = f"; it is {set_aside(file).name} now" if mend else ""
+            try:
+                aside = f"; it is {set_aside(file).name} now" if mend else ""
+            except FileNotFoundError:  # another transfer has just set it aside, and says so
+                continue
             notes.append(f"{file}: {error}{aside}; the state is made anew from the bucket")
             continue
         if is_of(state, run):

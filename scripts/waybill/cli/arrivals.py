@@ -1,8 +1,9 @@
-"""How far runs are: what is to be uploaded of each, and what has arrived, told by the files the
-workflow writes.
+"""What is to be uploaded of each dataset, and what has arrived, told by the files the workflow
+writes. There need be no plan, and what had arrived before counts, too (``progress.Moving`` tells
+how far a plan is that was agreed to).
 
-A pass may be about hundreds of runs of thousands of files, so nothing is kept but numbers: names
-are read again when they are needed.
+A transfer may have hundreds of datasets of thousands of files, so nothing is kept but numbers:
+names are read again when they are needed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waybill import diff, failures, journal, marker, state
+from waybill.cli.progress import in_parts
 from waybill.entries import read_local, read_remote
 from waybill.failures import record_path
 from waybill.inventory import ASIDE_COLUMNS
@@ -39,10 +41,10 @@ class _Batch:
     seen: tuple[int, int] | None = None  # the journal of its own
 
 
-class RunFiles:
-    """The files of one run, as one transfer uploads them after one inventory.
+class Arrivals:
+    """The files of one dataset, as one transfer uploads them after one inventory.
 
-    ``folder`` is that of the run, ``total`` how many files are to be in the bucket in the end,
+    ``folder`` is that of the dataset, ``total`` how many files are to be in the bucket in the end,
     ``bytes`` their size. ``refused`` are files that cannot be uploaded as they are, ``held`` those
     that wait for something.
     """
@@ -107,8 +109,8 @@ class RunFiles:
         batch.moved = len(sent), sum(sent)
         arrived = self._arrived(batch, record)
         batch.files, batch.bytes = len(arrived), sum(size for size, _ in arrived.values())
-        open_ = {u.path: u for u in record.uploads.values() if u.path not in arrived}
-        batch.partly = sum(min(u.size, len(u.parts) * u.part_size) for u in open_.values())
+        partly = in_parts(record)
+        batch.partly = sum(size for path, size in partly.items() if path not in arrived)
 
     def _arrived(
         self, batch: _Batch, record: journal.Record | None = None
@@ -170,7 +172,7 @@ class RunFiles:
         return found.difference(self.uploaded()) if found else found
 
     def reason(self) -> str | None:
-        """Why the run failed in a job, the first failure of it, or None when none did."""
+        """Why the dataset failed in a job, the first failure of it, or None when none did."""
         records = [record for batch in self._batches for record in self._records(batch)]
         records += [record_path(self.layout, stage, self.dataset) for stage in _LAST_STAGES]
         for record in records:
@@ -193,11 +195,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def of_transfer(layout: Layout, before: str) -> list[RunFiles] | None:
-    """The runs that are uploaded after the inventory that follows the one named ``before``; None
-    as long as there is none."""
+def of_transfer(layout: Layout, before: str) -> list[Arrivals] | None:
+    """The datasets that are uploaded after the inventory that follows the one named ``before``;
+    None as long as there is none."""
     now = state.read(layout)
     if now.run in ("", before):
         return None
     active = {name: place for name, place in now.places.items() if not place.resting}
-    return [RunFiles(layout, name, place, now) for name, place in active.items()]
+    return [Arrivals(layout, name, place, now) for name, place in active.items()]
