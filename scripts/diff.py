@@ -1,5 +1,5 @@
 """Rule ``diff``."""
 
-from waybill import stage, stages
+from waybill import stage, stage_compare
 
-stage.run(snakemake, stages.compare)
+stage.run(snakemake, stage_compare.compare)

@@ -1,6 +1,6 @@
 """Rule ``download``."""
 
-from waybill import stage, stages
+from waybill import stage, stage_move
 
-one_job = snakemake.config.get("one_job_per_batch")
-stage.run(snakemake, stages.move if one_job else stages.download)
+one_job = snakemake.config["one_job_per_batch"]
+stage.run(snakemake, stage_move.move if one_job else stage_move.download)

@@ -8,7 +8,7 @@ sha256``; it is never a Snakemake output, so a failed job keeps what it has hash
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,15 +26,21 @@ RACY_NS = 2_000_000_000
 
 
 def checksum(
-    folder: Path, entries: list[LocalEntry], caches: Iterable[Path], cache: Path, *, threads: int
+    folder: Path,
+    entries: list[LocalEntry],
+    caches: Iterable[Path],
+    cache: Path,
+    *,
+    threads: int,
+    wanted: Callable[[LocalEntry], bool] = lambda _: True,
 ) -> tuple[dict[str, str], list[Failure]]:
     """The SHA-256 (hex) of ``entries`` by path, and what could not be hashed.
 
     ``caches`` are read, ``cache`` is written. An entry that cannot be hashed is left out and named
-    in the failures; the others go on.
+    in the failures; the others go on. What no cache knows is hashed only when it is ``wanted``.
     """
     known = _read_caches([cache, *caches])
-    missing = [entry for entry in entries if entry not in known]
+    missing = [entry for entry in entries if entry not in known and wanted(entry)]
     failed: list[Failure] = []
     started = time.time_ns()
 
@@ -51,8 +57,7 @@ def checksum(
                     failed.append(Failure.of(result))
                 else:
                     known[entry] = result
-        settled = ((e, h) for e, h in known.items() if e.mtime_ns < started - RACY_NS)
-        _write_cache(cache, settled)
+        remember(cache, known, started)
     return {e.path: known[e] for e in entries if e in known}, failed
 
 
@@ -67,6 +72,11 @@ def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
     return known
 
 
-def _write_cache(path: Path, items: Iterable[tuple[LocalEntry, str]]) -> None:
-    lines = (f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}" for e, sha256 in items)
-    write_atomic(path, render(CACHE_COLUMNS, lines))
+def remember(cache: Path, known: Mapping[LocalEntry, str], started_ns: int) -> None:
+    """Write a cache of hashes that were made after ``started_ns`` (ns since the epoch)."""
+    lines = (
+        f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}"
+        for e, sha256 in known.items()
+        if e.mtime_ns < started_ns - RACY_NS
+    )
+    write_atomic(cache, render(CACHE_COLUMNS, lines))

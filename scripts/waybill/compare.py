@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -66,7 +66,7 @@ Answer = TypeVar("Answer")
 
 
 class Comparer:
-    """Asks S3 about single objects, ``max_concurrency`` at a time."""
+    """Asks S3 about single objects, several at a time."""
 
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
@@ -74,12 +74,12 @@ class Comparer:
         self._common = common_arguments(transfer)
 
     def same(
-        self, entries: list[LocalEntry], hashes: dict[str, str]
+        self, entries: list[LocalEntry], hashes: Mapping[str, str]
     ) -> dict[str, bool | EntryError | None]:
         """For each entry by path: the object holds the same bytes, other bytes, (None) nothing
         to compare with, or the error of this one entry. Raises WaybillError for an error that
         every entry would meet."""
-        with ThreadPoolExecutor(self._transfer.max_concurrency) as pool:
+        with ThreadPoolExecutor(self._transfer.threads) as pool:
             results = pool.map(
                 lambda e: self._try(e, lambda e: self._same(e, hashes[e.path])), entries
             )
@@ -92,7 +92,7 @@ class Comparer:
         def made(entry: RemoteEntry) -> int:
             return source_mtime(self._head(entry) or {}, entry.mtime_ns)
 
-        with ThreadPoolExecutor(self._transfer.max_concurrency) as pool:
+        with ThreadPoolExecutor(self._transfer.threads) as pool:
             results = pool.map(lambda e: self._try(e, made), entries)
             return {entry.path: result for entry, result in zip(entries, results, strict=True)}
 

@@ -54,9 +54,10 @@ class Transfer:
     symlinks: Literal["follow", "skip", "error"] = "follow"
     settle: float = 0
     overwrite: Literal["if-changed", "never", "always"] = "if-changed"
-    max_files: int = 2000
+    max_files: int = 10_000
     max_bytes: int = 1 << 30
-    max_concurrency: int = 8
+    engine: Literal["auto", "boto3", "crt"] = "auto"
+    max_concurrency: int = 64
     max_bandwidth: int | None = None
     timeout: float = 60
     profile: str | None = None
@@ -85,6 +86,12 @@ class Transfer:
         """The include and exclude patterns, compiled; each call compiles, so keep the result."""
         regexes = (self.illumina or {}).get("exclude_patterns", ())
         return Selection(self.include, self.exclude, regexes)
+
+    @property
+    def threads(self) -> int:
+        """How many threads of a job may wait for a disk or for botocore at one time; more of them
+        only stand in each other's way."""
+        return min(self.max_concurrency, 16)
 
     @property
     def publishes(self) -> bool:

@@ -12,9 +12,11 @@ import logging
 import os
 import secrets
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions as be
@@ -22,7 +24,7 @@ import botocore.exceptions as be
 from waybill import diff
 from waybill.compare import source_mtime
 from waybill.diff import Difference
-from waybill.engine import DAMAGED_ATTEMPTS, ReplacedError, stored
+from waybill.engine import DAMAGED_ATTEMPTS, Answer, ReplacedError, stored
 from waybill.errors import EntryError, WaybillError
 from waybill.journal import OpenDownload
 from waybill.marker import Proof
@@ -35,10 +37,16 @@ from waybill.times import nanoseconds
 
 log = logging.getLogger(__name__)
 
+WHOLE_BYTES = 8 << 20  # up to this size an object comes into memory first
+
 REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
 
 # Answers to a question for one part, of stores that do not tell, or have no such part.
 _UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
+
+
+class _LinkError(Exception):
+    """A symbolic link stands where a folder must be; the text names it."""
 
 
 class Downloader(Mover):
@@ -80,53 +88,115 @@ class Downloader(Mover):
     def _target(self, item: Difference) -> Path:
         return self._transfer.folder / item.path
 
-    def _move_small(self, item: Difference) -> Proof:
+    def _launch(self, item: Difference) -> None:
         if item.path.endswith("/"):
-            return self._make_folder(item)
-        return self._fetch(item, None)
+            self._budget.give(item.size)
+            self._land(item, partial(self._make_folder, item))
+        elif item.size > WHOLE_BYTES:
+            self._budget.give(item.size)
+            self._fetch_in_pool(item)
+        else:
+            come = self._engine.get_object(self._key(item), item.etag, item.size)
+            come.add_done_callback(lambda _: self._land(item, partial(self._come, item, come)))
 
-    def _move_large(self, item: Difference, pool: ThreadPoolExecutor) -> Proof:
-        return self._fetch(item, pool)
+    def _fetch_in_pool(self, item: Difference) -> None:
+        fetched = self._pool.submit(self._fetch, item)
+        fetched.add_done_callback(lambda _: self._land(item, fetched.result))
+
+    def _come(self, item: Difference, come: Future[tuple[Answer, bytes]]) -> None:
+        """Write an object that has come into memory, and have it put on disk, which takes its
+        time. One that is not what it should be is fetched anew, with more patience."""
+        try:
+            answer, body = come.result()
+            check = self._check(item, answer)
+            check.update(body)
+            good = len(body) == item.size and check.agrees() is not False
+        except ReplacedError:
+            good = False
+        finally:
+            self._budget.give(item.size)
+        if not good:
+            return self._fetch_in_pool(item)
+        with self._explained(item), ExitStack() as undo:
+            file = undo.enter_context(self._partial(item))
+            undo.callback(file.discard)
+            file.clear()
+            file.write(0, body)
+            file.date(source_mtime(answer, int(item.time)))
+            synced = self._pool.submit(file.sync)
+            undo.pop_all()
+        synced.add_done_callback(
+            lambda _: self._land(item, partial(self._name, item, file, synced, answer, check))
+        )
+
+    def _name(
+        self,
+        item: Difference,
+        file: Partial,
+        synced: Future[None],
+        answer: Answer,
+        check: ObjectCheck,
+    ) -> Proof:
+        """Give a file that is on disk its name."""
+        with self._explained(item), file.closed_after():
+            try:
+                synced.result()
+                return self._finish(file, item, answer, check)
+            except (OSError, EntryError):
+                file.discard()
+                raise
+
+    def _move_large(self, item: Difference) -> Proof:
+        return self._fetch(item)
 
     def _make_folder(self, item: Difference) -> Proof:
-        target = self._target(item)
-        self._refuse_links(item)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._explain(item, target, error) from None
+        with self._explained(item):
+            self._make(self._target(item))
         # The time it is listed with, as an inventory tells it of a folder that is there.
         item = item._replace(mtime_ns=int(item.time))
         return self._proof(item, stored({"ETag": item.etag}))
 
-    def _fetch(self, item: Difference, pool: ThreadPoolExecutor | None) -> Proof:
+    def _fetch(self, item: Difference) -> Proof:
         """Fetch one object; one that is replaced meanwhile is fetched anew, never mixed."""
-        target = self._target(item)
-        self._refuse_links(item)
         for _ in range(REPLACED_ATTEMPTS):
             try:
-                try:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with Partial(target) as partial:
-                        proof = self._fetch_into(partial, item, pool)
-                    self._folders.add(target.parent)
-                    return proof
-                except OSError as error:
-                    raise self._explain(item, target, error) from None
+                with self._explained(item), self._partial(item) as file:
+                    return self._fetch_into(file, item)
             except ReplacedError:
                 log.info("%s was replaced while it was fetched", self._url(item))
                 item = self._looked_at_anew(item)
         raise EntryError(item.path, f"{self._url(item)} keeps being replaced; run again later")
 
-    def _refuse_links(self, item: Difference) -> None:
-        """Nothing is written behind a symbolic link that the transfer does not follow."""
-        if self._transfer.symlinks == "follow":
+    def _partial(self, item: Difference) -> Partial:
+        """The file that an object is written to, in a folder that is there."""
+        target = self._target(item)
+        self._make(target.parent)
+        return Partial(target)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the destination; nothing is written behind a symbolic link that the
+        transfer does not follow."""
+        if folder in self._folders:
             return
-        inside = PurePosixPath(item.path + "_")  # of a path that ends in a slash, too
-        for above in reversed(inside.parents[:-1]):
-            if (self._transfer.folder / above).is_symlink():
-                text = f"the destination has a symbolic link where a folder must be: {above}"
-                raise EntryError(item.path, f'{text} (symlinks = "{self._transfer.symlinks}")')
+        if self._transfer.symlinks != "follow":
+            inside = folder.relative_to(self._transfer.folder)
+            for above in (*reversed(inside.parents[:-1]), inside):
+                if inside.parts and (self._transfer.folder / above).is_symlink():
+                    raise _LinkError(above)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folders.add(folder)
+
+    @contextmanager
+    def _explained(self, item: Difference) -> Iterator[None]:
+        """Errors of the file system as those of the entry."""
+        try:
+            yield
+        except _LinkError as error:
+            text = f"the destination has a symbolic link where a folder must be: {error}"
+            text = f'{text} (symlinks = "{self._transfer.symlinks}")'
+            raise EntryError(item.path, text) from None
+        except OSError as error:
+            raise self._explain(item, self._target(item), error) from None
 
     def _looked_at_anew(self, item: Difference) -> Difference:
         try:
@@ -142,47 +212,40 @@ class Downloader(Mover):
             time=str(nanoseconds(head["LastModified"])),
         )
 
-    def _fetch_into(
-        self, partial: Partial, item: Difference, pool: ThreadPoolExecutor | None
-    ) -> Proof:
-        in_ranges = pool is not None and item.size > MULTIPART_ABOVE_BYTES
+    def _fetch_into(self, file: Partial, item: Difference) -> Proof:
         try:
-            return self._fetch_checked(partial, item, pool if in_ranges else None)
+            return self._fetch_checked(file, item)
         except (EntryError, ReplacedError):
-            partial.discard()
+            file.discard()
             raise
         except BaseException:
-            begun = self._record.open_download(item.path) if in_ranges else None
+            begun = self._record.open_download(item.path)
             if begun is None or not begun.ranges:  # what came in ranges is for the next run
-                partial.discard()
+                file.discard()
             raise
 
-    def _fetch_checked(
-        self, partial: Partial, item: Difference, pool: ThreadPoolExecutor | None
-    ) -> Proof:
+    def _fetch_checked(self, file: Partial, item: Difference) -> Proof:
+        in_ranges = item.size > MULTIPART_ABOVE_BYTES
         for attempt in range(DAMAGED_ATTEMPTS):
-            if pool is not None:
-                answer, check = self._get_ranges(partial, item, pool, resume=not attempt)
+            if in_ranges:
+                answer, check = self._get_ranges(file, item, resume=not attempt)
             else:
-                answer, check = self._get_whole(partial, item)
-            agrees = check.agrees()
-            if agrees is not False:
+                answer, check = self._get_whole(file, item)
+            if check.agrees() is not False:
                 break
             log.info("%s: damaged, %s differs; attempt %d", item.path, check.name, attempt + 1)
-            partial.clear()
+            file.clear()
         else:
             raise EntryError(
                 item.path,
                 f"the bytes of {self._url(item)} do not agree with its {check.name}, after"
                 f" {DAMAGED_ATTEMPTS} attempts; nothing written",
             )
-        self._unchecked += agrees is None
-        partial.date(source_mtime(answer, int(item.time)))
-        self._finish(partial, item, check.sha256)
-        item = item._replace(sha256=check.sha256, mtime_ns=partial.status.st_mtime_ns)
-        return self._proof(item, stored(answer))
+        file.date(source_mtime(answer, int(item.time)))
+        file.sync()
+        return self._finish(file, item, answer, check)
 
-    def _get_whole(self, partial: Partial, item: Difference) -> tuple[dict[str, Any], ObjectCheck]:
+    def _get_whole(self, file: Partial, item: Difference) -> tuple[dict[str, Any], ObjectCheck]:
         """The object in one request; the answer to it, and the check of its bytes."""
         seen: list[tuple[dict[str, Any], ObjectCheck]] = []
 
@@ -192,15 +255,15 @@ class Downloader(Mover):
             seen.append((answer, self._check(item, answer)))
 
         def sink(start: int, block: bytes) -> None:
-            partial.write(start, block)
+            file.write(start, block)
             seen[0][1].update(block)
 
-        partial.clear()  # an earlier process may have left more than this object has
+        file.clear()  # an earlier process may have left more than this object has
         self._engine.get(self._key(item), item.etag, Part(1, 0, item.size), sink, begin)
         return seen[0]
 
     def _get_ranges(
-        self, partial: Partial, item: Difference, pool: ThreadPoolExecutor, *, resume: bool
+        self, file: Partial, item: Difference, *, resume: bool
     ) -> tuple[dict[str, Any], ObjectCheck]:
         """The object in ranges side by side, those excepted that are in the file already. They
         are read once more in order, which checks what an earlier run wrote too."""
@@ -208,21 +271,21 @@ class Downloader(Mover):
         if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
             raise ReplacedError
         check = self._check(item, head)
-        download = self._open_download(partial, item, resume=resume and check.is_sure)
+        download = self._open_download(file, item, resume=resume and check.is_sure)
         key = self._key(item)
 
         def get(part: Part) -> None:
             if part.number not in download.ranges:
-                self._engine.get(key, item.etag, part, partial.write)
+                self._engine.get(key, item.etag, part, file.write)
                 self._journal.range(download.id, part.number)
                 download.ranges.add(part.number)
 
         whole = list(parts(item.size, download.part_size))
-        futures = [pool.submit(get, part) for part in whole]
+        futures = [self._pool.submit(get, part) for part in whole]
         try:
             for part, future in zip(whole, futures, strict=True):
                 future.result()
-                for block in partial.read(part):
+                for block in file.read(part):
                     check.update(block)
         finally:
             for future in futures:
@@ -232,7 +295,7 @@ class Downloader(Mover):
                     future.exception()
         return head, check
 
-    def _open_download(self, partial: Partial, item: Difference, *, resume: bool) -> OpenDownload:
+    def _open_download(self, file: Partial, item: Difference, *, resume: bool) -> OpenDownload:
         """The download of this very object that an earlier job began, or a new one."""
         earlier = self._record.open_download(item.path)
         wanted = (item.etag, item.size, part_size(item.size))
@@ -240,11 +303,11 @@ class Downloader(Mover):
             earlier is not None
             and resume
             and (earlier.etag, earlier.size, earlier.part_size) == wanted
-            and partial.length == item.size
+            and file.length == item.size
         ):
             log.info("%s: %d ranges are there already", item.path, len(earlier.ranges))
             return earlier
-        partial.clear(item.size)
+        file.clear(item.size)
         download = OpenDownload(item.path, secrets.token_hex(8), *wanted)
         self._journal.download(download)
         self._record.downloads[download.id] = download
@@ -279,16 +342,18 @@ class Downloader(Mover):
 
         return ObjectCheck(answer, item.size, part_sizes)
 
-    def _finish(self, partial: Partial, item: Difference, sha256: str) -> None:
+    def _finish(self, file: Partial, item: Difference, answer: Answer, check: ObjectCheck) -> Proof:
         """Give the file its name, if what stood there is still what the inventory saw."""
         if item.status == diff.NEW or self._transfer.overwrite == "never":
-            if partial.become() or partial.is_same(sha256):
-                return
-            text = "appeared at the destination since the inventory; not touched; run again"
-            raise EntryError(item.path, text)
-        if not partial.replace(item.mtime_ns, item.inode):
+            if not (file.become() or file.is_same(check.sha256)):
+                text = "appeared at the destination since the inventory; not touched; run again"
+                raise EntryError(item.path, text)
+        elif not file.replace(item.mtime_ns, item.inode):
             text = "changed at the destination since the inventory; not touched; run again"
             raise EntryError(item.path, text)
+        self._unchecked += check.agrees() is None
+        item = item._replace(sha256=check.sha256, mtime_ns=file.status.st_mtime_ns)
+        return self._proof(item, stored(answer))
 
     def _explain(self, item: Difference, target: Path, error: OSError) -> WaybillError:
         free = shutil.disk_usage(self._transfer.folder).free if _is_full(error) else 0

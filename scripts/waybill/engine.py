@@ -1,27 +1,33 @@
-"""The engine: how bytes get to S3 and back. One narrow seam, so that it can be replaced.
+"""The engine: how bytes get to S3 and back. One narrow seam with two implementations.
 
-An engine puts one object, puts one part and gets one range; it retries, it never decides. The
-botocore engine is always there; DESIGN names a second one.
+An engine puts one object, puts one part, gets one object or one range of it; it retries, it never
+decides. The botocore engine (``boto_engine``) is always there and knows every endpoint; the CRT
+engine (``crt_engine``) sends the same requests for a fraction of the CPU.
 """
 
 from __future__ import annotations
 
 import base64
+import logging
 import random
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import botocore.exceptions as be
+import botocore.session
 
+from waybill.errors import EXIT_CONFIG, WaybillError
 from waybill.parts import Part
-from waybill.s3 import common_arguments, make_client, write_arguments
-from waybill.s3_errors import CONFLICT, DAMAGED, error_code, is_missing
+from waybill.s3 import make_client
+from waybill.s3_errors import CONFLICT, error_code, is_missing
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
+
+log = logging.getLogger(__name__)
 
 SOURCE_SHA256 = "source-sha256"  # user metadata: SHA-256 of the whole file, hex (seed: HCA)
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
@@ -42,10 +48,18 @@ class ReplacedError(Exception):
     """The object is not the one that was asked for: it was replaced or removed meanwhile."""
 
 
+class UnsupportedError(Exception):
+    """The CRT engine cannot serve this transfer; the text says why."""
+
+
 class NoRangesError(be.BotoCoreError):
     """The server sends the whole object where a range was asked for."""
 
     fmt = "the server does not answer ranges, which a large or a broken-off object is fetched by"
+
+
+class CutError(Exception):
+    """An answer broke off after it had begun; the text names the error."""
 
 
 class BrokenOffError(be.BotoCoreError):
@@ -54,34 +68,66 @@ class BrokenOffError(be.BotoCoreError):
     fmt = "the answer keeps breaking off ({error}); check the network and run again"
 
 
+Answer = dict[str, Any]  # of GetObject, in botocore's words; LastModified may be left out
+Take = Callable[[int, bytes], None]  # takes a block of an object and where it starts
+
+
 class Engine(Protocol):
-    """Moves bytes. Every call raises botocore's ClientError or BotoCoreError after retries."""
+    """Moves bytes; safe to use from several threads. Every call raises botocore's ClientError or
+    BotoCoreError after retries, a Future of one holds it."""
+
+    client: Any  # the botocore client, for everything else
 
     def put_object(
         self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
-    ) -> Stored:
+    ) -> Future[Stored]:
         """Put a whole object whose SHA-256 (hex) S3 is to check; ``condition`` holds IfMatch or
-        IfNoneMatch or nothing."""
+        IfNoneMatch or nothing. Waits for its turn, not for the answer."""
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
+
+    def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
+        """Get the whole object that has this etag (without quotes) into memory. Waits for its
+        turn, not for the answer. The Future may hold a ReplacedError."""
 
     def get(
         self,
         key: str,
         etag: str,
         part: Part,
-        sink: Callable[[int, bytes], None],
-        begin: Callable[[dict[str, Any]], None] | None = None,
+        sink: Take,
+        begin: Callable[[Answer], None] | None = None,
     ) -> None:
         """Get bytes of the object that has this etag (without quotes); ``sink`` takes each block
         and where it starts, in order. With ``begin`` the part is the whole object, and ``begin``
         gets the answer with its checksums before the first block. Raises ReplacedError."""
 
+    def close(self) -> None:
+        """Give back threads and connections; requests in flight are not waited for."""
 
-def base64_sha256(sha256: str) -> str:
-    """A SHA-256 in hex as S3's checksum headers want it."""
-    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
+    """The engine that ``engine`` of the transfer asks for; with ``auto`` the CRT engine wherever it
+    can serve, else botocore's.
+
+    Raises WaybillError when the CRT engine is asked for and cannot serve, and as ``make_client``.
+    """
+    session = botocore.session.get_session()
+    client = make_client(transfer, accelerate=accelerate, session=session)
+    if transfer.engine != "boto3":
+        try:
+            from waybill.crt_engine import CrtEngine
+
+            return CrtEngine(transfer, session, client)
+        except (UnsupportedError, ImportError) as error:
+            if transfer.engine == "crt":
+                text = f'{transfer.url}: engine = "crt" cannot be used: {error}; use "auto"'
+                raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+            log.info("engine boto3: %s", error)
+    from waybill.boto_engine import BotoEngine
+
+    return BotoEngine(transfer, client)
 
 
 class Pace:
@@ -108,106 +154,73 @@ class Pace:
             self._sleep(start - now)
 
 
-def intact(call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-    """The answer to a request that is sent again when S3 finds its body damaged, which botocore's
-    own retries leave alone."""
-    for _ in range(DAMAGED_ATTEMPTS - 1):
-        try:
-            return call(**arguments)
-        except be.ClientError as error:
-            if error_code(error) not in DAMAGED:
-                raise
-    return call(**arguments)
+# Fetches once, from byte ``at`` to ``end``, what it can get: (at, end, begin, take). Raises
+# CutError when the answer breaks off.
+Fetch = Callable[[int, int, Callable[[Answer], None] | None, Take], None]
 
 
-class BotoEngine:
-    """The engine on botocore's client; safe to use from several threads."""
+def get_through(
+    fetch: Fetch, part: Part, sink: Take, begin: Callable[[Answer], None] | None
+) -> None:
+    """All bytes of a part, whose answer is taken up again where it breaks off.
 
-    def __init__(self, transfer: Transfer, *, accelerate: bool) -> None:
-        self.client = make_client(transfer, accelerate=accelerate)
-        self._common = common_arguments(transfer)
-        self._write = write_arguments(transfer)
-        self._pace = Pace(transfer.max_bandwidth)
+    Raises BrokenOffError when that brings no more bytes, and what ``fetch`` raises.
+    """
+    at, end = part.start, part.start + part.length
+    attempts = 0
 
-    def put_object(
-        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
-    ) -> Stored:
-        self._pace.spend(len(body))
-        answer = intact(
-            self.client.put_object,
-            Key=key,
-            Body=body,
-            ChecksumSHA256=base64_sha256(sha256),
-            Metadata=metadata,
-            **self._write,
-            **condition,
-        )
-        return stored(answer)
-
-    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
-        self._pace.spend(len(body))
-        answer = intact(
-            self.client.upload_part,
-            Key=key,
-            UploadId=upload_id,
-            PartNumber=number,
-            Body=body,
-            ChecksumSHA256=base64_sha256(sha256),
-            **self._common,
-        )
-        return answer["ETag"].strip('"')
-
-    def get(
-        self,
-        key: str,
-        etag: str,
-        part: Part,
-        sink: Callable[[int, bytes], None],
-        begin: Callable[[dict[str, Any]], None] | None = None,
-    ) -> None:
-        at, end = part.start, part.start + part.length
-        attempts = 0
-        while True:
-            before = at
-            answer = self._open(key, etag, at, end, whole=begin is not None and at == 0)
-            if begin is not None:
-                begin(answer)
-                begin = None
-            try:
-                # What botocore finds wrong after the last byte, the caller's check finds too.
-                with closing(answer["Body"]) as body, suppress(be.FlexibleChecksumError):
-                    for block in body.iter_chunks(BLOCK_BYTES):
-                        self._pace.spend(len(block))
-                        if at + len(block) > end:
-                            raise ReplacedError
-                        sink(at, block)
-                        at += len(block)
-                if at == end:
-                    return
-                raise be.IncompleteReadError(actual_bytes=at, expected_bytes=end)
-            except (be.IncompleteReadError, be.HTTPClientError) as error:
-                attempts = 1 if at > before else attempts + 1
-                if attempts > CUT_ATTEMPTS:
-                    raise BrokenOffError(error=type(error).__name__) from None
-            time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
-
-    def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> dict[str, Any]:
-        """The answer to a GET from byte ``at`` on, pinned to ``etag``."""
-        how = {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
-        try:
-            answer = self.client.get_object(Key=key, IfMatch=f'"{etag}"', **how, **self._common)
-        except be.ClientError as error:
-            if error_code(error) in CONFLICT | {"InvalidRange", "416"} or is_missing(error):
-                raise ReplacedError from None
-            raise
-        if answer["ETag"].strip('"') != etag:  # a store without conditions
+    def take(start: int, block: bytes) -> None:
+        nonlocal at
+        if start + len(block) > end:
             raise ReplacedError
-        if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
-            raise NoRangesError
-        return answer
+        sink(start, block)
+        at = start + len(block)
+
+    def begun(answer: Answer) -> None:
+        nonlocal begin
+        if begin is not None:
+            begin(answer)
+            begin = None
+
+    while True:
+        before = at
+        try:
+            fetch(at, end, begun if begin is not None else None, take)
+            if at == end:
+                return
+            raise CutError("IncompleteRead")
+        except CutError as error:
+            attempts = 1 if at > before else attempts + 1
+            if attempts > CUT_ATTEMPTS:
+                raise BrokenOffError(error=error) from None
+        time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
 
 
-def stored(answer: dict[str, Any]) -> Stored:
+def range_or_checksums(at: int, end: int, *, whole: bool) -> dict[str, str]:
+    """The arguments of a GetObject for bytes ``at`` to ``end``, which as a whole object come with
+    the checksums to hold them against."""
+    return {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
+
+
+def check_answer(answer: Answer, etag: str, at: int, *, whole: bool) -> None:
+    """Raise unless the answer is about the object with this etag, from byte ``at`` on."""
+    if answer["ETag"].strip('"') != etag:  # a store without conditions
+        raise ReplacedError
+    if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
+        raise NoRangesError
+
+
+def is_replaced(error: be.ClientError) -> bool:
+    """Whether a GetObject with If-Match failed because the object is another one, or gone."""
+    return error_code(error) in CONFLICT | {"InvalidRange", "416"} or is_missing(error)
+
+
+def base64_sha256(sha256: str) -> str:
+    """A SHA-256 in hex as S3's checksum headers want it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+def stored(answer: Answer) -> Stored:
     """Etag and version of an answer to PutObject or CompleteMultipartUpload."""
     version = answer.get("VersionId", "")
     return Stored(answer["ETag"].strip('"'), "" if version in ("", "null") else version)

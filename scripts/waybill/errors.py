@@ -63,3 +63,7 @@ class StaleHashError(EntryError):
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "its bytes changed since they were hashed; run again")
+
+
+class ReportedError(WaybillError):
+    """A failed job whose failures are recorded already, entry by entry."""

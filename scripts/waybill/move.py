@@ -7,18 +7,23 @@ nothing failed.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NoReturn
 
 import botocore.exceptions as be
 
 from waybill import diff
+from waybill.budget import Budget
 from waybill.diff import Difference
-from waybill.engine import BotoEngine, Stored
+from waybill.engine import Stored, make_engine
 from waybill.errors import EntryError, StaleHashError
 from waybill.failures import Failure
+from waybill.futures import error_of
 from waybill.journal import Journal, Record
 from waybill.marker import Proof
 from waybill.parts import MULTIPART_ABOVE_BYTES
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from waybill.config import Transfer
 
 log = logging.getLogger(__name__)
+
+IN_MEMORY_BYTES = 128 << 20  # of file contents in one job at one time
 
 
 @dataclass(slots=True)
@@ -43,11 +50,12 @@ class Outcome:
     moved_bytes: int = 0
 
 
-class Mover:
+class Mover(ABC):
     """One job that moves a batch. ``run`` names the inventory it follows (``State.run``).
 
-    A direction says what it has finished (``_finished``), how it moves a small entry
-    (``_move_small``, in one of several threads) and how the large ones (``_move_large``).
+    A direction says what it has finished (``_finished``), how it moves the small entries (those
+    that go in one request, many at one time) and how one large entry (in parts). One thread does
+    all that is short: threads that take turns after every file cost more than their work.
     """
 
     def __init__(
@@ -57,7 +65,9 @@ class Mover:
         self._record, self._run_token = record, run
         self._accelerate = accelerate
         self._common = common_arguments(transfer)
-        self._engine: BotoEngine | None = None
+        self._budget = Budget(IN_MEMORY_BYTES)
+        self._landed: SimpleQueue[tuple[Difference, Callable[[], Proof | None]]] = SimpleQueue()
+        self._under_way = 0
         self.outcome = Outcome()
 
     def run(self, items: list[Difference]) -> Outcome:
@@ -76,56 +86,89 @@ class Mover:
             else:
                 todo.append(item)
         if todo:
-            self._engine = BotoEngine(self._transfer, accelerate=self._accelerate)
             self._move(todo)
         return self.outcome
 
+    @abstractmethod
     def _finished(self, item: Difference) -> Proof | None:
         """The journal's proof of an entry, when it still holds."""
-        raise NotImplementedError
 
-    def _move_small(self, item: Difference) -> Proof:
-        raise NotImplementedError
+    @abstractmethod
+    def _launch(self, item: Difference) -> None:
+        """Begin to move a small entry, whose bytes were taken from the budget. The rest is handed
+        to ``_land``, at once or later."""
 
-    def _move_large(self, item: Difference, pool: ThreadPoolExecutor) -> Proof:
-        """Move one large entry in parts, which are for the ``pool``."""
-        raise NotImplementedError
+    @abstractmethod
+    def _move_large(self, item: Difference) -> Proof:
+        """Move one large entry in parts, which are for the pool."""
+
+    def _is_quick(self, item: Difference) -> bool:
+        """Whether it costs less to launch an entry in the thread of ``run`` than in another."""
+        return True
 
     def _move(self, todo: list[Difference]) -> None:
-        small = [item for item in todo if item.size <= MULTIPART_ABOVE_BYTES]
-        large = [item for item in todo if item.size > MULTIPART_ABOVE_BYTES]
-        pool = ThreadPoolExecutor(self._transfer.max_concurrency)
+        self._engine = make_engine(self._transfer, accelerate=self._accelerate)
+        self._pool = ThreadPoolExecutor(self._transfer.threads)
         try:
-            results = pool.map(lambda item: self._try(item, self._move_small), small)
-            for item, result in zip(small, results, strict=True):
-                self._account(item, result)
-            for item in large:
-                self._account(item, self._try(item, lambda item: self._move_large(item, pool)))
+            for item in todo:
+                if item.size <= MULTIPART_ABOVE_BYTES:
+                    self._begin(item)
+            while self._under_way:
+                self._next()
+            for item in todo:
+                if item.size > MULTIPART_ABOVE_BYTES:
+                    self._account(item, partial(self._move_large, item))
         finally:
-            pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._engine.close()
 
-    def _account(self, item: Difference, result: Proof | EntryError) -> None:
-        if isinstance(result, EntryError):
-            self.outcome.failed.append(Failure.of(result))
-            self.outcome.stale_hash |= isinstance(result, StaleHashError)
-            return
-        self.outcome.proofs[item.path] = result
-        self.outcome.moved_files += 1
-        self.outcome.moved_bytes += result.size
+    def _begin(self, item: Difference) -> None:
+        while not self._budget.try_take(item.size):
+            self._next()
+        self._under_way += 1
+        if self._is_quick(item):
+            self._launch_or_fail(item)
+        else:
+            self._pool.submit(self._launch_or_fail, item)
+        while not self._landed.empty():
+            self._next()
 
-    def _try(self, item: Difference, move: Callable[[Difference], Proof]) -> Proof | EntryError:
-        """Move one entry. An error of its own is returned; one that would meet every entry is
-        raised and ends the job."""
+    def _launch_or_fail(self, item: Difference) -> None:
+        if error := error_of(partial(self._launch, item)):
+            self._budget.give(item.size)
+            self._land(item, partial(fail, error))
+
+    def _land(self, item: Difference, conclude: Callable[[], Proof | None]) -> None:
+        """Have ``conclude`` called in the thread of ``run``. It gives the proof of the entry,
+        raises what has become of it, or has it landed once more and returns None."""
+        self._landed.put((item, conclude))
+
+    def _next(self) -> None:
+        """Conclude what has landed, or will land next."""
+        if self._account(*self._landed.get()):
+            self._under_way -= 1
+
+    def _account(self, item: Difference, conclude: Callable[[], Proof | None]) -> bool:
+        """Note what became of an entry; whether it has come to its end. An error of its own is
+        kept; one that would meet every entry is raised and ends the job."""
         try:
-            proof = move(item)
+            proof = conclude()
+            if proof is None:
+                return False
             self._journal.done(proof)
         except EntryError as error:
-            return error
+            self.outcome.failed.append(Failure.of(error))
+            self.outcome.stale_hash |= isinstance(error, StaleHashError)
         except (be.ClientError, be.BotoCoreError) as error:
             if is_fatal(error):
                 raise explain(error, self._transfer) from None
-            return EntryError(item.path, str(explain(error, self._transfer, what=self._url(item))))
-        return proof
+            message = str(explain(error, self._transfer, what=self._url(item)))
+            self.outcome.failed.append(Failure(item.path, 1, message))
+        else:
+            self.outcome.proofs[item.path] = proof
+            self.outcome.moved_files += 1
+            self.outcome.moved_bytes += proof.size
+        return True
 
     def _key(self, item: Difference) -> str:
         return self._transfer.prefix + item.path
@@ -144,3 +187,8 @@ class Mover:
             answer.version_id,
             when or utc(),
         )
+
+
+def fail(error: BaseException) -> NoReturn:
+    """Raise ``error``: the conclusion of an entry that has failed."""
+    raise error

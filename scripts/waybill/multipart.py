@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Condition
 from typing import Any
 
 import botocore.exceptions as be
 
+from waybill.budget import Budget
 from waybill.diff import Difference
-from waybill.engine import BotoEngine, Stored, base64_sha256, stored
+from waybill.engine import Engine, Stored, base64_sha256, stored
 from waybill.errors import StaleHashError
 from waybill.hashing import read_range
 from waybill.journal import Journal, OpenUpload
@@ -18,33 +18,12 @@ from waybill.parts import Part, part_size, parts
 from waybill.s3_errors import error_code
 
 
-class Budget:
-    """Bounds the bytes that are in memory at one time; one larger piece may go alone."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._changed = Condition()
-
-    def take(self, count: int) -> None:
-        """Wait until ``count`` bytes fit."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + count <= self._limit)
-            self._used += count
-
-    def give(self, count: int) -> None:
-        """Give ``count`` bytes back."""
-        with self._changed:
-            self._used -= count
-            self._changed.notify_all()
-
-
 class MultipartUploader:
     """Sends large files of one batch in parts; ``write`` and ``common`` are request arguments."""
 
     def __init__(
         self,
-        engine: BotoEngine,
+        engine: Engine,
         journal: Journal,
         pool: ThreadPoolExecutor,
         budget: Budget,

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from waybill.parts import Part
@@ -58,6 +58,14 @@ class Partial:
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
+    @contextmanager
+    def closed_after(self) -> Iterator[None]:
+        """Close it at the end of a block, where it was opened somewhere else."""
+        try:
+            yield
+        finally:
+            os.close(self._file)
+
     @property
     def length(self) -> int:
         """Its size in bytes."""
@@ -70,8 +78,10 @@ class Partial:
 
     def clear(self, size: int = 0) -> None:
         """Begin anew, with a hole of ``size`` bytes to be filled."""
-        os.ftruncate(self._file, 0)
-        os.ftruncate(self._file, size)
+        if self.length:
+            os.ftruncate(self._file, 0)
+        if size:
+            os.ftruncate(self._file, size)
 
     def write(self, start: int, block: bytes) -> None:
         """Put a block where it belongs; safe to use from several threads."""
@@ -91,10 +101,13 @@ class Partial:
             yield block
 
     def date(self, mtime_ns: int) -> None:
-        """Give it its modification time and have it on disk."""
+        """Give it its modification time."""
         status = os.fstat(self._file)
         with suppress(OverflowError):  # a time that no file can have
             os.utime(self._file, ns=(status.st_atime_ns, mtime_ns))
+
+    def sync(self) -> None:
+        """Have it on disk."""
         os.fsync(self._file)
 
     def become(self) -> bool:

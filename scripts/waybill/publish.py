@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as be
 
-from waybill.engine import base64_sha256, intact, stored
+from waybill.boto_engine import intact
+from waybill.engine import base64_sha256, stored
 from waybill.published import manifest_name
 from waybill.s3 import make_client, write_arguments
 from waybill.s3_errors import explain

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,7 +47,7 @@ class Run:
         self.verification = VerifyRun(transfers, workflow)
         self._workflow = workflow
         self._taken = "start" in config  # the inventory is taken for granted
-        self._fused = bool(config.get("one_job_per_batch"))
+        self._fused = bool(config["one_job_per_batch"])
         self._locks: list[int | None] = []
         self._held = False
         self._looks_anyway = False
@@ -62,8 +63,9 @@ class Run:
 
         A mistake ends the process with exit code 2 and one line for each mistake.
         ``--config start=WORD`` takes a given inventory for granted instead of looking again.
-        ``defaults`` and ``one_job_per_batch`` are for profiles: settings below those of the TOML
-        file, and checksum, diff and upload of a batch in one job.
+        ``defaults`` is for profiles: settings below those of the TOML file. With
+        ``one_job_per_batch``, as it is unless somebody says otherwise, one job does checksum, diff
+        and upload of a batch, and reads small files once.
         """
         chosen = config.get("transfers") or []
         names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
@@ -79,6 +81,7 @@ class Run:
             for problem in error.problems:
                 print(f"waybill: {problem}", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
+        config.setdefault("one_job_per_batch", True)
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
         return cls(transfers, workflow, config)
 
@@ -180,8 +183,7 @@ class Run:
 
     @property
     def _one_job(self) -> bool:
-        """Whether one job does checksum, diff and upload: as the profile asks, unless the targets
-        only look."""
+        """Whether one job does checksum, diff and upload: not where the targets only look."""
         return self._fused and not self._only_looks
 
     @property
@@ -308,6 +310,7 @@ class Run:
 
     def end(self, *, success: bool) -> None:
         """Print what became of each transfer; end the process unless all of it went well."""
+        _drop_timers()
         if self._interrupted:
             print("waybill: interrupted; run the same command to go on", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
@@ -338,6 +341,14 @@ class Run:
     def _tell_busy(self) -> None:
         for name, text in self._busy.items():
             print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
+
+
+def _drop_timers() -> None:
+    """Cancel the timers that wake Snakemake's scheduler a second after each start of jobs, to see
+    whether it may start more. It has ended by now, and the process would wait for them."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 def _any_of(words: Iterable[str]) -> str:

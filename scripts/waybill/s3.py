@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import boto3
 import botocore.exceptions as be
+import botocore.session
 from botocore.config import Config
 
 from waybill.listing import parse_listing
@@ -19,21 +20,30 @@ CONNECT_TIMEOUT_SECONDS = 10
 MAX_ATTEMPTS = 6
 
 
-def make_client(transfer: Transfer, *, accelerate: bool = False) -> Any:
-    """A botocore S3 client with the transfer's settings; credentials by the AWS chain.
+def make_client(
+    transfer: Transfer,
+    *,
+    accelerate: bool = False,
+    session: botocore.session.Session | None = None,
+) -> Any:
+    """A botocore S3 client with the transfer's settings; credentials by the AWS chain, held by
+    ``session``.
 
     Raises WaybillError when the profile does not exist or the region is missing.
     """
     try:
-        session = boto3.session.Session(profile_name=transfer.profile, region_name=transfer.region)
-        client = session.client(
+        client = boto3.session.Session(
+            profile_name=transfer.profile,
+            region_name=transfer.region,
+            botocore_session=session,
+        ).client(
             "s3",
             endpoint_url=transfer.endpoint_url,
             config=Config(
                 connect_timeout=min(CONNECT_TIMEOUT_SECONDS, transfer.timeout),
                 read_timeout=transfer.timeout,
-                retries={"max_attempts": MAX_ATTEMPTS, "mode": "standard"},
-                max_pool_connections=transfer.max_concurrency + 2,
+                retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+                max_pool_connections=transfer.threads + 2,
                 tcp_keepalive=True,
                 request_checksum_calculation=transfer.request_checksum_calculation,
                 response_checksum_validation="when_required",  # a download checks for itself

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Error codes of the S3 API ("List of error codes") that share one advice.
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-_REGION = {
+ELSEWHERE = {
     "PermanentRedirect",
     "TemporaryRedirect",
     "AuthorizationHeaderMalformed",
@@ -30,6 +30,7 @@ DAMAGED = {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
+THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "Throttling", "ThrottlingException"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
 
@@ -48,7 +49,7 @@ def is_fatal(error: Exception) -> bool:
     """Whether the error would meet every other request too, so that trying on is useless."""
     if isinstance(error, be.ClientError):
         code = error_code(error)
-        useless = _EXPIRED | _REGION | {"NoSuchBucket", "InvalidAccessKeyId", "InvalidToken"}
+        useless = _EXPIRED | ELSEWHERE | {"NoSuchBucket", "InvalidAccessKeyId", "InvalidToken"}
         return code in useless | {"SignatureDoesNotMatch", "RequestTimeTooSkewed"}
     return isinstance(
         error,
@@ -115,7 +116,7 @@ def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> st
         return f"the AWS credentials{profile} have expired; renew them and run again"
     if code == "NoSuchBucket":
         return f"bucket {transfer.bucket!r} does not exist; Waybill never creates buckets"
-    if code in _REGION or (code == "400" and _right_region(error)):
+    if code in ELSEWHERE or (code == "400" and _right_region(error)):
         right = _right_region(error)
         asked = f" (asked in {transfer.region})" if transfer.region else ""
         if right:

@@ -20,11 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from waybill import datasets, failures, stages, state
+from waybill import datasets, failures, state
 from waybill.config import Transfer
-from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, WaybillError
+from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, ReportedError, WaybillError
 from waybill.failures import Failure
 from waybill.layout import Layout
+from waybill.task import Task
 
 log = logging.getLogger("waybill")
 
@@ -36,7 +37,7 @@ _STARTED = time.monotonic()
 
 def run(
     snakemake: Any,
-    stage: Callable[[stages.Task], None],
+    stage: Callable[[Task], None],
     layout: Callable[[Path], Layout] = Layout,
 ) -> None:
     """Run ``stage`` for the job of a rule script, and end the process as it went.
@@ -46,7 +47,7 @@ def run(
     """
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
     dataset, batch = (snakemake.wildcards.get(name, "") for name in ("dataset", "batch"))
-    task = stages.Task(transfer, layout(transfer.results), snakemake.rule, dataset, batch)
+    task = Task(transfer, layout(transfer.results), snakemake.rule, dataset, batch)
     names = (transfer.name, task.stage, task.batch)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
@@ -68,7 +69,7 @@ def run(
         _fail(task, WaybillError(f"{what}; please report it with {snakemake.log[0]}"))
 
 
-def _view(task: stages.Task) -> Transfer:
+def _view(task: Task) -> Transfer:
     """The transfer as the dataset of a job sees it. Raises WaybillError when the state does not
     show in time where that one lies: without it the job would work on the wrong folder."""
     end = time.monotonic() + LATENCY_SECONDS
@@ -94,8 +95,8 @@ def _log_cost() -> None:
     log.info("cost: %.2f s, CPU %.2f s, peak %.0f MiB", wall, cpu, kib / 1024)
 
 
-def _fail(task: stages.Task, error: WaybillError) -> None:
-    if not isinstance(error, stages.ReportedError):
+def _fail(task: Task, error: WaybillError) -> None:
+    if not isinstance(error, ReportedError):
         failure = Failure.of(error)
         log.error("%s", failure)
         with suppress(OSError):  # on a full disk the line above has to do

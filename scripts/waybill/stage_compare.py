@@ -4,7 +4,7 @@ that no table decides."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from waybill import checksum, diff, failures, journal, marker, sha256sum
 from waybill.diff import Difference
@@ -28,10 +28,19 @@ def compare(task: Task) -> None:
 
 
 def _upload(task: Task, failed: list[Failure]) -> Iterator[Difference]:
+    hashes = dict(sha256sum.read(task.layout.checksums(task.dataset, task.batch)))
+    entries = read_local(task.layout.local(task.dataset, task.batch))
+    return compare_files(task, entries, hashes, failed)
+
+
+def compare_files(
+    task: Task, entries: list[LocalEntry], hashes: Mapping[str, str], failed: list[Failure]
+) -> Iterator[Difference]:
+    """The differences of files to upload from what the listing showed, by their ``hashes``: empty
+    for those to be hashed as they are sent, none for those that could not be hashed. What cannot
+    be compared is added to ``failed``."""
     layout, transfer = task.layout, task.transfer
-    entries = read_local(layout.local(task.dataset, task.batch))
     remote = {e.path: e for e in read_remote(layout.remote(task.dataset, task.batch))}
-    hashes = dict(sha256sum.read(layout.checksums(task.dataset, task.batch)))
     answers: dict[str, bool | EntryError | None] = {}
     if transfer.compare == "sha256" and (open_ := diff.undecided(entries, hashes, remote)):
         answers = _ask(task, open_, hashes, failed)
@@ -67,7 +76,7 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
             [there for _, there in open_],
             [layout.cache(task.dataset, name) for name in task.inherited()],
             layout.cache(task.dataset, task.batch),
-            threads=transfer.max_concurrency,
+            threads=transfer.threads,
         )
         failed += unread
         asked = [e for entry, e in open_ if e.path in hashes and not entry.sha256]
@@ -120,7 +129,7 @@ def _ours(task: Task, entries: list[RemoteEntry], local: dict[str, LocalEntry]) 
 
 
 def _ask(
-    task: Task, entries: list[LocalEntry], hashes: dict[str, str], failed: list[Failure]
+    task: Task, entries: list[LocalEntry], hashes: Mapping[str, str], failed: list[Failure]
 ) -> dict[str, bool | EntryError | None]:
     """Whether the objects hold the bytes of the files, asked one by one."""
     from waybill.compare import Comparer

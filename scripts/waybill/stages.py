@@ -8,23 +8,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from waybill import diff, failures, journal, marker, sha256sum, state
+from waybill import diff, failures, marker, sha256sum, state
 from waybill.config import Transfer
 from waybill.entries import read_local
-from waybill.errors import WaybillError
 from waybill.inventory import ASIDE_COLUMNS
-from waybill.marker import Proof
-from waybill.stage_compare import compare
 from waybill.tables import escape, render, rows, write_atomic
 from waybill.task import Task
-
-if TYPE_CHECKING:
-    from waybill.move import Mover
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +52,7 @@ def checksum(task: Task) -> None:
         read_local(layout.local(task.dataset, task.batch)),
         [layout.cache(task.dataset, name) for name in task.inherited()],
         layout.cache(task.dataset, task.batch),
-        threads=transfer.max_concurrency,
+        threads=transfer.threads,
     )
     failures.write(task.failure_record, failed)
     table = sha256sum.render(hashes.items())
@@ -108,75 +100,6 @@ def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
 
 def _first_path(table: Path) -> str:
     return next(diff.read_table(table)).path
-
-
-def move(task: Task) -> None:
-    """All of one batch in one job. The inventory removes a checksum table that no longer holds;
-    a diff is cheap and follows the settings of now."""
-    uploads = task.transfer.direction == "upload"
-    if uploads and not task.layout.checksums(task.dataset, task.batch).exists():
-        checksum(replace(task, stage="checksum"))
-    compare(replace(task, stage="diff"))
-    (upload if uploads else download)(task)
-
-
-def upload(task: Task) -> None:
-    """Move one batch to S3; the marker is written only when every entry is proven."""
-    from waybill.upload import Uploader
-
-    _write_marker(task, _move(task, Uploader))
-
-
-def download(task: Task) -> None:
-    """Move one batch to the destination folder; its checksum table and its marker are written
-    only when every entry is proven."""
-    from waybill.download import Downloader
-
-    proofs = _move(task, Downloader)
-    table = sha256sum.render(
-        (proof.path, proof.sha256)
-        for proof in proofs
-        if proof.sha256 and not proof.path.endswith("/")
-    )
-    write_atomic(task.layout.checksums(task.dataset, task.batch), table)
-    _write_marker(task, proofs)
-
-
-def _move(task: Task, mover: type[Mover]) -> list[Proof]:
-    """The proofs of all entries of a batch. Raises ReportedError when one has none."""
-    layout, dataset, batch = task.layout, task.dataset, task.batch
-    now = state.read(layout)
-    items = list(diff.read_table(layout.diff(dataset, batch)))
-    journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
-    with journal.Journal(journals[-1], now.run) as open_journal:
-        record = journal.read(journals, now.run)
-        if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
-            # A job that Snakemake repeats for a reason of its own: the inventory found the marker
-            # right, and the diff may be older than the marker.
-            kept = marker.read_if_any(layout.kept_marker(dataset, batch))
-            record.done.update((proof.path, (now.run, proof)) for proof in kept)
-        outcome = mover(task.transfer, open_journal, record, now.run, now.accelerate).run(items)
-    log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
-    if outcome.stale_hash:
-        # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
-        for name in (*task.inherited(), batch):
-            layout.cache(dataset, name).unlink(missing_ok=True)
-        layout.checksums(dataset, batch).unlink(missing_ok=True)
-    failures.write(task.failure_record, outcome.failed)
-    if outcome.failed:
-        for failure in outcome.failed:
-            log.error("%s", failure)
-        raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
-    return [outcome.proofs[item.path] for item in items]
-
-
-def _write_marker(task: Task, proofs: list[Proof]) -> None:
-    marker.write(task.layout.kept_marker(task.dataset, task.batch), proofs)
-    marker.write(task.layout.marker(task.dataset, task.batch), proofs)
-
-
-class ReportedError(WaybillError):
-    """A failed job whose failures are recorded already, entry by entry."""
 
 
 def manifest(task: Task) -> None:

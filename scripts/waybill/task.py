@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from waybill import failures, state
@@ -27,3 +27,7 @@ class Task:
     def inherited(self) -> list[str]:
         """The batches that entries of this one stood in before."""
         return state.read(self.layout).inherits.get(f"{self.dataset}/{self.batch}", [])
+
+    def of_stage(self, stage: str) -> Task:
+        """The same batch in another stage."""
+        return replace(self, stage=stage)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import Future
 
 import botocore.exceptions as be
 
@@ -15,19 +15,17 @@ from waybill.diff import Difference
 from waybill.engine import SOURCE_MTIME, SOURCE_SHA256, Stored, stored
 from waybill.errors import EntryError, StaleHashError
 from waybill.hashing import opened, read_range
-from waybill.journal import Journal, Record
 from waybill.marker import Proof
 from waybill.move import Mover
-from waybill.multipart import Budget, MultipartUploader
+from waybill.multipart import MultipartUploader
 from waybill.s3 import write_arguments
 from waybill.s3_errors import CONFLICT, error_code, is_missing
 
-if TYPE_CHECKING:
-    from waybill.config import Transfer
-
 log = logging.getLogger(__name__)
 
-IN_MEMORY_BYTES = 128 << 20  # of file contents in one job at one time
+QUICK_BYTES = 256 << 10  # a file up to this size is read and hashed in less time than threads cost
+SLOW_SECONDS = 0.002  # to read such a file: then waiting, not work, is what takes the time
+READS = 32  # over which that time is averaged
 
 _UNSUPPORTED = {"NotImplemented", "501"}
 
@@ -35,12 +33,12 @@ _UNSUPPORTED = {"NotImplemented", "501"}
 class Uploader(Mover):
     """One upload job."""
 
-    def __init__(
-        self, transfer: Transfer, journal: Journal, record: Record, run: str, accelerate: bool
-    ) -> None:
-        super().__init__(transfer, journal, record, run, accelerate)
-        self._conditions = True
-        self._budget = Budget(IN_MEMORY_BYTES)
+    # Puts are under the condition that the object is still what the listing showed, so that two
+    # users cannot overwrite each other unseen; a store without conditions does without.
+    _conditions = True
+
+    _read_seconds = 0.0  # to open, read and close a small file, averaged over the last of them
+    _disk_is_slow = False  # so that files must be read side by side
 
     def _finished(self, item: Difference) -> Proof | None:
         """The journal's proof of an entry, when it still holds: it was written after the listing,
@@ -53,58 +51,80 @@ class Uploader(Mover):
         listed = proof.etag == item.etag and self._transfer.overwrite != "always"
         return proof._replace(mtime_ns=item.mtime_ns) if run == self._run_token or listed else None
 
-    def _move_small(self, item: Difference) -> Proof:
-        self._budget.take(item.size)
-        try:
-            with opened(self._transfer.folder, item.entry) as descriptor:
-                body = read_range(descriptor, item.path, 0, item.size)
-            if hashlib.sha256(body).hexdigest() != item.sha256:
-                raise StaleHashError(item.path)
+    def _is_quick(self, item: Difference) -> bool:
+        return item.size <= QUICK_BYTES and not self._disk_is_slow
 
-            def put(condition: dict[str, str]) -> Stored:
-                return self._engine.put_object(
-                    self._key(item), body, item.sha256, self._metadata(item), condition
-                )
+    def _launch(self, item: Difference) -> None:
+        started = time.monotonic()
+        with opened(self._transfer.folder, item.entry) as descriptor:
+            body = read_range(descriptor, item.path, 0, item.size)
+        if item.size <= QUICK_BYTES:
+            took = time.monotonic() - started
+            self._read_seconds += (took - self._read_seconds) / READS
+            self._disk_is_slow = self._read_seconds > SLOW_SECONDS
+        sha256 = hashlib.sha256(body).hexdigest()
+        if item.sha256 and item.sha256 != sha256:
+            raise StaleHashError(item.path)
+        item = item._replace(sha256=sha256)  # of the very bytes that are sent
+        condition = self._condition(item)
+        answer = self._engine.put_object(
+            self._key(item), body, sha256, self._metadata(item), condition
+        )
 
-            return self._conditionally(item, put)
-        finally:
+        def arrived(_: Future[Stored]) -> None:
             self._budget.give(item.size)
+            self._land(item, lambda: self._conclude(item, condition, answer))
 
-    def _move_large(self, item: Difference, pool: ThreadPoolExecutor) -> Proof:
+        answer.add_done_callback(arrived)
+
+    def _conclude(
+        self, item: Difference, condition: dict[str, str], answer: Future[Stored]
+    ) -> Proof | None:
+        try:
+            return self._proof(item, answer.result())
+        except be.ClientError as error:
+            if self._without_conditions(error, condition):
+                self._pool.submit(self._launch_again, item)
+            elif _is_already_there(error):
+                asked = self._pool.submit(self._already_there, item)
+                asked.add_done_callback(lambda _: self._land(item, asked.result))
+            else:
+                raise
+        return None
+
+    def _launch_again(self, item: Difference) -> None:
+        self._budget.take(item.size)
+        self._launch_or_fail(item)
+
+    def _without_conditions(self, error: be.ClientError, condition: dict[str, str]) -> bool:
+        """Whether the store does not know conditional writes; it is then asked for none."""
+        if error_code(error) not in _UNSUPPORTED or not condition:
+            return False
+        self._conditions = False
+        log.info("%s does not support conditional writes", self._transfer.url)
+        return True
+
+    def _move_large(self, item: Difference) -> Proof:
         uploader = MultipartUploader(
             self._engine,
             self._journal,
-            pool,
+            self._pool,
             self._budget,
             write_arguments(self._transfer),
             self._common,
         )
         earlier = self._record.open_uploads(item.path)
+        key, metadata, condition = self._key(item), self._metadata(item), self._condition(item)
         with opened(self._transfer.folder, item.entry) as descriptor:
-
-            def put(condition: dict[str, str]) -> Stored:
-                return uploader.put(
-                    descriptor, item, self._key(item), self._metadata(item), condition, earlier
-                )
-
-            return self._conditionally(item, put)
-
-    def _conditionally(self, item: Difference, put) -> Proof:
-        """Put under the condition that the object is still what the listing showed, so that two
-        users cannot overwrite each other unseen; a store without conditions does without."""
-        condition = self._condition(item)
-        try:
-            return self._proof(item, put(condition))
-        except be.ClientError as error:
-            code = error_code(error)
-            if code in _UNSUPPORTED and condition:
-                self._conditions = False
-                log.info("%s does not support conditional writes", self._transfer.url)
-                return self._proof(item, put({}))
-            # A repeated request meets the object that its own lost answer was about.
-            if code in CONFLICT or code == "NoSuchUpload" or is_missing(error):
-                return self._already_there(item)
-            raise
+            try:
+                answer = uploader.put(descriptor, item, key, metadata, condition, earlier)
+            except be.ClientError as error:
+                if _is_already_there(error):
+                    return self._already_there(item)
+                if not self._without_conditions(error, condition):
+                    raise
+                answer = uploader.put(descriptor, item, key, metadata, {}, earlier)
+        return self._proof(item, answer)
 
     def _condition(self, item: Difference) -> dict[str, str]:
         if not self._conditions or self._transfer.overwrite == "always":
@@ -133,3 +153,9 @@ class Uploader(Mover):
     def _metadata(item: Difference) -> dict[str, str]:
         seconds, nanoseconds = divmod(item.mtime_ns, 1_000_000_000)
         return {SOURCE_SHA256: item.sha256, SOURCE_MTIME: f"{seconds}.{nanoseconds:09d}"}
+
+
+def _is_already_there(error: be.ClientError) -> bool:
+    """Whether there may be an object already; a repeated request meets the one that its own lost
+    answer was about."""
+    return error_code(error) in CONFLICT | {"NoSuchUpload"} or is_missing(error)

@@ -12,7 +12,7 @@ import botocore.exceptions as be
 
 from waybill.compare import metadata_sha256, native_sha256
 from waybill.diff import CHANGED, FAILED
-from waybill.engine import BotoEngine, ReplacedError
+from waybill.engine import Engine, ReplacedError, make_engine
 from waybill.errors import EntryError
 from waybill.hashing import sha256_of
 from waybill.parts import Part
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Looker:
-    """Looks at entries, ``max_concurrency`` at a time and at ``max_bandwidth`` at most."""
+    """Looks at entries, several at a time and at ``max_bandwidth`` at most."""
 
     def __init__(self, transfer: Transfer, *, accelerate: bool) -> None:
         self._transfer, self._accelerate = transfer, accelerate
@@ -43,13 +43,13 @@ class Looker:
         self._common = common_arguments(transfer)
 
     @cached_property
-    def _engine(self) -> BotoEngine:
-        return BotoEngine(self._transfer, accelerate=self._accelerate)
+    def _engine(self) -> Engine:
+        return make_engine(self._transfer, accelerate=self._accelerate)
 
     def run(self, looks: list[Look]) -> list[Finding]:
         """What the looks found, in their order. Raises WaybillError for an error that every entry
         would meet; an entry that cannot be looked at is a finding."""
-        pool = ThreadPoolExecutor(self._transfer.max_concurrency)
+        pool = ThreadPoolExecutor(self._transfer.threads)
         if any(look.etag for look in looks):
             _ = self._engine  # made once, before the threads
         try:

@@ -22,6 +22,7 @@ from support.faults import (
     Call,
     CheckSha256,
     Delay,
+    DropHeader,
     FlipByte,
     LoseResponse,
     Request,
@@ -234,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, request: Request, actions: list[Action], body: IO[bytes]) -> None:
         try:
-            response = self._ask(request, body)
+            response = self._ask(request, actions, body)
         except (OSError, http.client.HTTPException) as error:
             self.link.close()
             self._answer(request, Answer(502, "BadGateway", f"the server failed: {error!r}"))
@@ -259,7 +260,9 @@ class _Handler(BaseHTTPRequestHandler):
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
 
-    def _ask(self, request: Request, body: IO[bytes]) -> http.client.HTTPResponse:
+    def _ask(
+        self, request: Request, actions: list[Action], body: IO[bytes]
+    ) -> http.client.HTTPResponse:
         """Send the request to the server on a connection known to be alive; never send twice."""
         link = self.link
         if link.sock is not None and select.select([link.sock], [], [], 0)[0]:
@@ -268,10 +271,11 @@ class _Handler(BaseHTTPRequestHandler):
         size = body.seek(0, 2)
         body.seek(0)
         chunked = self._chunked()
+        dropped = {action.name.lower() for action in actions if isinstance(action, DropHeader)}
         for name, value in self.headers.items():
             if name.lower() == "content-length":
                 value = str(size)
-            if name.lower() not in _HOP_BY_HOP:
+            if name.lower() not in _HOP_BY_HOP | dropped:
                 link.putheader(name, value)
         if chunked:
             link.putheader("Transfer-Encoding", "chunked")

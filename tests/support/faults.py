@@ -186,6 +186,13 @@ class LoseResponse:
 
 
 @dataclass(frozen=True)
+class DropHeader:
+    """The server does not get to see this header, as one that does not know it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Call:
     """Call ``function(request)`` once the body has arrived, before forwarding."""
 
@@ -237,7 +244,8 @@ class CheckSha256:
 
 
 Action = (
-    Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | Call | CheckSha256
+    Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | DropHeader | Call
+    | CheckSha256
 )  # fmt: skip
 
 

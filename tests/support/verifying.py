@@ -12,7 +12,7 @@ import pytest
 
 from support.proxy import Proxy
 from support.workflow import read_table, unescape
-from waybill import config, datasets, stages, state
+from waybill import config, datasets, stage_move, stages, state
 from waybill.config import Transfer
 from waybill.layout import Layout
 from waybill.task import Task
@@ -51,7 +51,7 @@ class Verifying:
         for name, place in state.read(layout).places.items():
             view = datasets.view(transfer, place.folder, place.prefix)
             for _, part in (names for names in layout.batches() if names[0] == name):
-                stages.move(Task(view, layout, direction, name, part))
+                stage_move.move(Task(view, layout, direction, name, part))
             stages.manifest(Task(view, layout, "manifest", name))
             if direction == "upload":
                 stages.publish(Task(view, layout, "publish", name))

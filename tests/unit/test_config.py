@@ -43,7 +43,7 @@ def test_smallest(one, tmp_path):
         ('symlinks = "error"', {"symlinks": "error"}),
         ("settle = 1.5", {"settle": 1.5}),
         ("batch.max_files = 1", {"max_files": 1, "max_bytes": 1 << 30}),
-        ('batch = {max_bytes = "2GB"}', {"max_files": 2000, "max_bytes": 2 * 10**9}),
+        ('batch = {max_bytes = "2GB"}', {"max_files": 10_000, "max_bytes": 2 * 10**9}),
         ("batch.max_bytes = 1048576", {"max_bytes": 1 << 20}),
         ('results = "/scratch/out"', {"results": Path("/scratch/out/t")}),
         ('profile = "lab"', {"profile": "lab"}),

@@ -6,11 +6,24 @@ from types import SimpleNamespace
 import botocore.exceptions as be
 import pytest
 
-from support.proxy import Answer, Call, FlipByte, Reset, Stall, Truncate, no_such_key, slow_down
+from support.proxy import (
+    Answer,
+    Call,
+    DropHeader,
+    FlipByte,
+    Reset,
+    Stall,
+    Truncate,
+    no_such_key,
+    slow_down,
+)
 from waybill import engine
+from waybill.boto_engine import BotoEngine
 from waybill.config import Transfer
-from waybill.engine import CUT_ATTEMPTS, BotoEngine, BrokenOffError, NoRangesError, ReplacedError
+from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError, make_engine
+from waybill.gate import Gate
 from waybill.parts import Part
+from waybill.s3 import MAX_ATTEMPTS
 
 DATA = random.Random(8).randbytes(3_000_000)
 WHOLE = Part(1, 0, len(DATA))
@@ -30,9 +43,9 @@ class Got:
         self.data += block
 
 
-@pytest.fixture
-def store(proxy, bucket, s3, tmp_path, monkeypatch):
-    """An object at ``key`` behind the proxy, and ``get`` for it."""
+@pytest.fixture(params=["boto3", "crt"])
+def store(request, proxy, bucket, s3, tmp_path, monkeypatch):
+    """An object at ``key`` behind the proxy, and ``get`` for it, by each engine."""
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(engine, "random", SimpleNamespace(uniform=lambda *_: 0))
@@ -47,15 +60,16 @@ def store(proxy, bucket, s3, tmp_path, monkeypatch):
         results=tmp_path / "results",
         publish_prefix=None,
         timeout=1,
+        engine=request.param,
     )
     client = s3.client()
     etag = client.put_object(Bucket=bucket, Key="key", Body=DATA)["ETag"].strip('"')
-    boto = BotoEngine(transfer, accelerate=False)
+    chosen = make_engine(transfer, accelerate=False)
 
     def get(part=WHOLE, *, etag=etag, key="key"):
         got = Got()
         begin = got.answers.append if part == WHOLE or not part.length else None
-        boto.get(key, etag, part, got.sink, begin)
+        chosen.get(key, etag, part, got.sink, begin)
         assert bytes(got.data) == DATA[part.start : part.start + part.length]
         return got
 
@@ -63,8 +77,9 @@ def store(proxy, bucket, s3, tmp_path, monkeypatch):
         return [r.headers.get("range") for r in proxy.select(op="GetObject")]
 
     yield SimpleNamespace(
-        get=get, ranges=ranges, boto=boto, proxy=proxy, client=client, bucket=bucket, etag=etag
+        get=get, ranges=ranges, engine=chosen, proxy=proxy, client=client, bucket=bucket, etag=etag
     )
+    chosen.close()
     client.delete_object(Bucket=bucket, Key="key")
 
 
@@ -118,15 +133,22 @@ def test_a_break_of_a_range_goes_on_at_the_byte(store):
 def test_a_break_at_the_first_byte(store):
     store.proxy.fault(Reset(0, "response"), op="GetObject", times=2)
     store.get()
-    assert store.ranges()[0] is None
-    assert store.ranges()[-1] == "bytes=0-2999999"
+    assert len(store.ranges()) == 3
+    assert set(store.ranges()) <= {None, "bytes=0-2999999"}
 
 
-def test_breaks_without_progress_have_an_end(store):
+def test_breaks_without_progress_have_an_end(store, monkeypatch):
+    """The runtime of engine crt does not tell of an answer without a byte of its body: to it the
+    connection was closed, which has an end too."""
+    monkeypatch.setattr(Gate, "back_off", lambda *_: 0.01)
     store.proxy.fault(Truncate("response", 1_100_000), op="GetObject", times=1)
     store.proxy.fault(Truncate("response", 0), op="GetObject", after=1)
-    assert "keeps breaking off" in str(fail(store, BrokenOffError))
-    assert len(store.ranges()) == 1 + CUT_ATTEMPTS
+    if isinstance(store.engine, BotoEngine):
+        assert "keeps breaking off" in str(fail(store, BrokenOffError))
+        assert len(store.ranges()) == 1 + CUT_ATTEMPTS
+    else:
+        fail(store, be.ConnectionClosedError)
+        assert len(store.ranges()) == 1 + MAX_ATTEMPTS
 
 
 def test_breaks_with_progress_have_none(store):
@@ -163,11 +185,7 @@ def test_a_shorter_object(store):
 
 def drop(store, header):
     """From now on the server does not get to see this header."""
-
-    def change(params, **_more):
-        params["headers"].pop(header, None)
-
-    store.boto.client.meta.events.register("before-call.s3.GetObject", change)
+    store.proxy.fault(DropHeader(header), op="GetObject")
 
 
 def test_a_store_without_conditions(store):
@@ -176,7 +194,6 @@ def test_a_store_without_conditions(store):
     store.get()
     fail(store, ReplacedError, etag="0" * 32)
     fail(store, ReplacedError, MIDDLE, etag="0" * 32)
-    assert not [r for r in store.proxy.requests if "if-match" in r.headers]
 
 
 def test_a_server_that_does_not_answer_ranges(store):

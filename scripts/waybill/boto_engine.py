@@ -1,0 +1,146 @@
+"""The engine on botocore's client: one thread for each request in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from threading import Semaphore
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import botocore.exceptions as be
+
+from waybill.engine import (
+    BLOCK_BYTES,
+    DAMAGED_ATTEMPTS,
+    Answer,
+    CutError,
+    Pace,
+    ReplacedError,
+    Stored,
+    Take,
+    base64_sha256,
+    check_answer,
+    get_through,
+    is_replaced,
+    range_or_checksums,
+    stored,
+)
+from waybill.parts import Part
+from waybill.s3 import common_arguments, write_arguments
+from waybill.s3_errors import DAMAGED, error_code
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+Result = TypeVar("Result")
+
+
+def intact(call: Callable[..., Answer], **arguments: Any) -> Answer:
+    """The answer to a request that is sent again when S3 finds its body damaged, which botocore's
+    own retries leave alone."""
+    for _ in range(DAMAGED_ATTEMPTS - 1):
+        try:
+            return call(**arguments)
+        except be.ClientError as error:
+            if error_code(error) not in DAMAGED:
+                raise
+    return call(**arguments)
+
+
+class BotoEngine:
+    """The engine on botocore's client, which also retries."""
+
+    def __init__(self, transfer: Transfer, client: Any) -> None:
+        self.client = client
+        self._common = common_arguments(transfer)
+        self._write = write_arguments(transfer)
+        self._pace = Pace(transfer.max_bandwidth)
+        self._pool = ThreadPoolExecutor(transfer.threads)
+        self._turns = Semaphore(2 * transfer.threads)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def put_object(
+        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
+    ) -> Future[Stored]:
+        def put() -> Stored:
+            self._pace.spend(len(body))
+            answer = intact(
+                self.client.put_object,
+                Key=key,
+                Body=body,
+                ChecksumSHA256=base64_sha256(sha256),
+                Metadata=metadata,
+                **self._write,
+                **condition,
+            )
+            return stored(answer)
+
+        return self._submit(put)
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        self._pace.spend(len(body))
+        answer = intact(
+            self.client.upload_part,
+            Key=key,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=body,
+            ChecksumSHA256=base64_sha256(sha256),
+            **self._common,
+        )
+        return answer["ETag"].strip('"')
+
+    def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
+        def get() -> tuple[Answer, bytes]:
+            answers: list[Answer] = []
+            blocks: list[bytes] = []
+            sink = lambda _at, block: blocks.append(block)  # noqa: E731
+            self.get(key, etag, Part(1, 0, size), sink, answers.append)
+            return answers[0], b"".join(blocks)
+
+        return self._submit(get)
+
+    def get(
+        self,
+        key: str,
+        etag: str,
+        part: Part,
+        sink: Take,
+        begin: Callable[[Answer], None] | None = None,
+    ) -> None:
+        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Take) -> None:
+            answer = self._open(key, etag, at, end, whole=begin is not None)
+            if begin is not None:
+                begin(answer)
+            try:
+                # What botocore finds wrong after the last byte, the caller's check finds too.
+                with closing(answer["Body"]) as body, suppress(be.FlexibleChecksumError):
+                    for block in body.iter_chunks(BLOCK_BYTES):
+                        self._pace.spend(len(block))
+                        take(at, block)
+                        at += len(block)
+            except (be.IncompleteReadError, be.HTTPClientError) as error:
+                raise CutError(type(error).__name__) from None
+
+        get_through(fetch, part, sink, begin)
+
+    def _submit(self, work: Callable[[], Result]) -> Future[Result]:
+        self._turns.acquire()
+        future = self._pool.submit(work)
+        future.add_done_callback(lambda _: self._turns.release())
+        return future
+
+    def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Answer:
+        """The answer to a GET from byte ``at`` on, pinned to ``etag``."""
+        how = range_or_checksums(at, end, whole=whole)
+        try:
+            answer = self.client.get_object(Key=key, IfMatch=f'"{etag}"', **how, **self._common)
+        except be.ClientError as error:
+            if is_replaced(error):
+                raise ReplacedError from None
+            raise
+        check_answer(answer, etag, at, whole=whole)
+        return answer

@@ -1,0 +1,59 @@
+"""What requests and answers of S3 look like on the wire, as botocore's service model has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.exceptions as be
+from botocore.parsers import create_parser
+
+Headers = list[tuple[str, str]]
+
+_CONVERT = {"integer": int, "long": int, "boolean": lambda text: text.lower() == "true"}
+
+
+class Words:
+    """Turns arguments into headers, headers into answers, and answers into errors."""
+
+    def __init__(self, client: Any) -> None:
+        self._model = client.meta.service_model
+        self._members: dict[str, dict[str, tuple[str, str]]] = {}
+
+    def headers(self, operation: str, arguments: dict[str, Any]) -> Headers:
+        """The headers that the arguments of an operation become; those that become a part of the
+        address are left out."""
+        members = self._model.operation_model(operation).input_shape.members
+        return [
+            (members[name].serialization["name"].lower(), str(value))
+            for name, value in arguments.items()
+            if members[name].serialization.get("location") == "header"
+        ]
+
+    def answer(self, operation: str, headers: dict[str, str]) -> dict[str, Any]:
+        """The headers of an answer as botocore would give them, times left out."""
+        members = self._members.get(operation) or self._learn(operation)
+        answer: dict[str, Any] = {"Metadata": {}}
+        for header, text in headers.items():
+            if header.startswith("x-amz-meta-"):
+                answer["Metadata"][header.removeprefix("x-amz-meta-")] = text
+            elif found := members.get(header):
+                name, kind = found
+                answer[name] = _CONVERT.get(kind, str)(text)
+        return answer
+
+    def _learn(self, operation: str) -> dict[str, tuple[str, str]]:
+        members = self._model.operation_model(operation).output_shape.members
+        self._members[operation] = {
+            shape.serialization["name"].lower(): (name, shape.type_name)
+            for name, shape in members.items()
+            if shape.serialization.get("location") == "header" and shape.type_name != "timestamp"
+        }
+        return self._members[operation]
+
+    def error(
+        self, operation: str, status: int, headers: dict[str, str], body: bytes
+    ) -> be.ClientError:
+        """The error that an answer tells."""
+        shape = self._model.operation_model(operation).output_shape
+        answer = {"status_code": max(status, 300), "headers": headers, "body": body}
+        return be.ClientError(create_parser("rest-xml").parse(answer, shape), operation)

@@ -1,0 +1,110 @@
+"""How many requests are in flight at one time: more as long as that brings more, fewer when S3 asks
+to slow down."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from threading import Condition
+
+START = 8  # requests in flight at first
+REQUEST_BYTES = 64 << 10  # what a request is worth beside the bytes it carries
+WINDOW_SECONDS = 0.25  # the shortest time over which the rate is measured
+GAIN = 1.05  # a rate this much higher is worth more requests in flight
+PROBE_WINDOWS = 20  # how long a limit that brought nothing more is kept before another try
+SLOWEST_SECONDS = 20.0  # the longest pause before a request is tried again
+
+
+class Gate:
+    """Lets through at most ``limit`` requests at one time, ``most`` at the highest; safe to use
+    from several threads.
+
+    The limit doubles as long as the rate (requests and bytes together) grows with it, goes back
+    when it does not, and is tried again from time to time. When S3 answers SlowDown the limit is
+    halved, and all requests wait together. ``clock`` gives seconds, ``wait`` stands in for
+    ``Condition.wait`` and ``jitter`` for ``random.uniform`` in tests.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[Condition, float | None], object] = Condition.wait,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.limit = min(START, most)
+        self.in_flight = 0
+        self._most = most
+        self._clock, self._wait, self._jitter = clock, wait, jitter
+        self._changed = Condition()
+        self._open_at = self._slowed_at = clock()
+        self._slow_downs = 0
+        # The window that is measured: its begin, the work done, and whether the limit held any up.
+        self._begun, self._work, self._full = clock(), 0, False
+        self._best_rate, self._best_limit = 0.0, self.limit
+        self._kept = 0
+
+    def enter(self) -> None:
+        """Wait until one more request may be sent."""
+        with self._changed:
+            while True:
+                pause = self._open_at - self._clock()
+                if self.in_flight < self.limit and pause <= 0:
+                    break
+                self._full |= pause <= 0
+                self._wait(self._changed, pause if pause > 0 else None)
+            self.in_flight += 1
+
+    def leave(self, count: int) -> None:
+        """A request has ended that moved ``count`` bytes."""
+        with self._changed:
+            self.in_flight -= 1
+            self._work += REQUEST_BYTES + count
+            now = self._clock()
+            if now - self._begun >= WINDOW_SECONDS:
+                self._measure(now)
+            self._changed.notify()
+
+    def slow_down(self) -> float:
+        """S3 asks for fewer requests: halve the limit and hold everything for a while, which grows
+        as long as S3 keeps asking. What was in flight meanwhile counts once. Returns the seconds
+        to wait."""
+        with self._changed:
+            now = self._clock()
+            if now >= self._open_at:
+                recent = now - self._slowed_at < 2 * SLOWEST_SECONDS
+                self._slow_downs = self._slow_downs + 1 if recent else 1
+                self._slowed_at = now
+                self.limit = max(1, self.limit // 2)
+                self._open_at = now + self.back_off(self._slow_downs)
+                self._begun, self._work, self._full = self._open_at, 0, False
+                self._best_rate, self._best_limit = 0.0, self.limit
+                self._kept = 0
+            return self._open_at - now + self._jitter(0, 0.1)
+
+    def back_off(self, attempt: int) -> float:
+        """Seconds to wait after the failed ``attempt`` (from 1), with jitter."""
+        return self._jitter(0.5, 1) * min(SLOWEST_SECONDS, 0.5 * 2 ** (attempt - 1))
+
+    def _measure(self, now: float) -> None:
+        """Close a window, and let its rate decide about the limit."""
+        rate = self._work / (now - self._begun)
+        full, self._full = self._full, False
+        self._begun, self._work = now, 0
+        if not full:  # something else is the slowest: that tells nothing about the limit
+            return
+        if rate > self._best_rate * GAIN:
+            self._best_rate, self._best_limit = rate, self.limit
+            self._kept = 0
+            self.limit = min(self._most, self.limit * 2)
+        elif self.limit != self._best_limit:
+            self.limit = self._best_limit
+        else:
+            self._kept += 1
+            if self._kept >= PROBE_WINDOWS:  # what is best may have changed
+                self._kept, self._best_rate = 0, rate
+                self.limit = min(self._most, self.limit * 2)
+        if self.limit > self.in_flight:
+            self._changed.notify_all()

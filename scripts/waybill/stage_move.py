@@ -1,0 +1,145 @@
+"""The stages that move a batch and prove it: ``upload`` and ``download``, each also with the stages
+before it in one job (``move``)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from waybill import checksum, diff, failures, journal, marker, sha256sum, state
+from waybill.diff import Difference
+from waybill.entries import LocalEntry, read_local, read_remote
+from waybill.errors import ReportedError
+from waybill.failures import Failure
+from waybill.marker import Proof
+from waybill.parts import MULTIPART_ABOVE_BYTES
+from waybill.stage_compare import compare, compare_files
+from waybill.tables import write_atomic
+from waybill.task import Task
+
+if TYPE_CHECKING:
+    from waybill.move import Mover
+
+log = logging.getLogger(__name__)
+
+
+def upload(task: Task) -> None:
+    """Move one batch to S3; the marker is written only when every entry is proven."""
+    from waybill.upload import Uploader
+
+    _write_marker(task, _move(task, Uploader, _planned(task)))
+
+
+def download(task: Task) -> None:
+    """Move one batch to the destination folder; its checksum table and its marker are written
+    only when every entry is proven."""
+    from waybill.download import Downloader
+
+    proofs = _move(task, Downloader, _planned(task))
+    table = sha256sum.render(
+        (proof.path, proof.sha256)
+        for proof in proofs
+        if proof.sha256 and not proof.path.endswith("/")
+    )
+    write_atomic(task.layout.checksums(task.dataset, task.batch), table)
+    _write_marker(task, proofs)
+
+
+def move(task: Task) -> None:
+    """All of one batch in one job. The inventory removes a checksum table that no longer holds;
+    a diff is cheap and follows the settings of now."""
+    hashed = task.layout.checksums(task.dataset, task.batch).exists()
+    if task.transfer.direction == "upload" and not hashed:
+        return _hash_and_upload(task)
+    compare(task.of_stage("diff"))
+    (upload if task.transfer.direction == "upload" else download)(task)
+
+
+def _hash_and_upload(task: Task) -> None:
+    """Move a batch whose files are not hashed yet. Small files that the listing alone sends on
+    their way are read once: hashed and sent from the same bytes."""
+    from waybill.upload import Uploader
+
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    started = time.time_ns()
+    entries = read_local(layout.local(dataset, batch))
+    hashes = _hash_what_must_be(task, entries)
+    failed: list[Failure] = []
+    items = list(compare_files(task, entries, hashes, failed))
+    failures.write(task.of_stage("diff").failure_record, failed)
+    proofs = _move(task, Uploader, items)
+    hashes = {
+        item.path: item.sha256 or proof.sha256 for item, proof in zip(items, proofs, strict=True)
+    }
+    checksum.remember(
+        layout.cache(dataset, batch), {item.entry: hashes[item.path] for item in items}, started
+    )
+    write_atomic(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
+    told = (item._replace(sha256=hashes[item.path]) for item in items)
+    write_atomic(layout.diff(dataset, batch), diff.render_table(told))
+    _write_marker(task, proofs)
+
+
+def _hash_what_must_be(task: Task, entries: list[LocalEntry]) -> Mapping[str, str]:
+    """The SHA-256 (hex) by path of the files that must be hashed before anything can be decided
+    about them, or be sent of them, and of those a cache knows; ``""`` for the others."""
+    layout, dataset = task.layout, task.dataset
+    remote = {e.path: e for e in read_remote(layout.remote(dataset, task.batch))}
+    names = (*task.inherited(), task.batch)
+    begun = journal.read(layout.journal(dataset, name) for name in names).done
+
+    def undecided(entry: LocalEntry) -> bool:
+        there = remote.get(entry.path)
+        same_size = there is not None and there.size == entry.size
+        return same_size or entry.size > MULTIPART_ABOVE_BYTES or entry.path in begun
+
+    hashes, failed = checksum.checksum(
+        task.transfer.folder,
+        entries,
+        [layout.cache(dataset, name) for name in task.inherited()],
+        layout.cache(dataset, task.batch),
+        threads=task.transfer.threads,
+        wanted=undecided,
+    )
+    failures.write(task.of_stage("checksum").failure_record, failed)
+    unread = {failure.path for failure in failed}
+    return {e.path: hashes.get(e.path, "") for e in entries if e.path not in unread}
+
+
+def _planned(task: Task) -> list[Difference]:
+    """The entries of a batch, as its diff table has them."""
+    return list(diff.read_table(task.layout.diff(task.dataset, task.batch)))
+
+
+def _move(task: Task, mover: type[Mover], items: list[Difference]) -> list[Proof]:
+    """The proofs of all entries of a batch. Raises ReportedError when one has none."""
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    now = state.read(layout)
+    journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
+    with journal.Journal(journals[-1], now.run) as open_journal:
+        record = journal.read(journals, now.run)
+        if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
+            # A job that Snakemake repeats for a reason of its own: the inventory found the marker
+            # right, and the diff may be older than the marker.
+            kept = marker.read_if_any(layout.kept_marker(dataset, batch))
+            record.done.update((proof.path, (now.run, proof)) for proof in kept)
+        outcome = mover(task.transfer, open_journal, record, now.run, now.accelerate).run(items)
+    log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
+    if outcome.stale_hash:
+        # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
+        for name in (*task.inherited(), batch):
+            layout.cache(dataset, name).unlink(missing_ok=True)
+        layout.checksums(dataset, batch).unlink(missing_ok=True)
+    failures.write(task.failure_record, outcome.failed)
+    if outcome.failed:
+        for failure in outcome.failed:
+            log.error("%s", failure)
+        raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
+    return [outcome.proofs[item.path] for item in items]
+
+
+def _write_marker(task: Task, proofs: list[Proof]) -> None:
+    marker.write(task.layout.kept_marker(task.dataset, task.batch), proofs)
+    marker.write(task.layout.marker(task.dataset, task.batch), proofs)
