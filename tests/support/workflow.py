@@ -22,6 +22,7 @@ from typing import Any
 import pandas
 
 from support.proxy import Proxy, Request
+from support.warm import Fork
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 RUN_TIMEOUT_SECONDS = 300
@@ -87,7 +88,10 @@ class Running:
         self._first = len(workflow.proxy.requests)
         self._begun = time.monotonic()
         self._log = (workflow.folder / "output.log").open("w+b")
-        self.process = subprocess.Popen(
+        self.process = self._begin(arguments, settings)
+
+    def _begin(self, arguments: list[str], settings: Mapping[str, Any]) -> Any:
+        return subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -124,6 +128,13 @@ class Running:
                 os.killpg(self.process.pid, 0)
                 time.sleep(0.01)
             raise AssertionError("processes of a killed run are still there")
+
+
+class RunningWarm(Running):
+    """The same, without the time to import Snakemake; ``arguments`` are those of Snakemake."""
+
+    def _begin(self, arguments: list[str], settings: Mapping[str, Any]) -> Any:
+        return Fork(arguments, log=self._log, **settings)
 
 
 @dataclass
@@ -167,19 +178,18 @@ class Workflow:
         self, *targets: str, options: list[str] | None = None, config: str = "", **settings: Any
     ) -> Running:
         """Start Snakemake; ``config`` is one more ``KEY=VALUE`` for its ``--config``, ``settings``
-        go to ``subprocess.Popen``."""
+        other than ``env`` go to ``subprocess.Popen``."""
         inherited = {
             k: v for k, v in os.environ.items()
             if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON"))
         }  # fmt: skip
-        arguments = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SNAKEFILE)]
-        arguments += ["-d", str(self.folder), *(options or [])]
-        arguments += ["--config", "toml=config.toml", *filter(None, [config])]
-        return Running(
-            self,
-            arguments,
-            {"cwd": self.folder, "env": {**inherited, **self.proxy.env(), **self.env}, **settings},
-        )
+        arguments = [*targets, "--snakefile", str(SNAKEFILE), "-d", str(self.folder)]
+        arguments += [*(options or []), "--config", "toml=config.toml", *filter(None, [config])]
+        env = settings.pop("env", {**inherited, **self.proxy.env(), **self.env})
+        settings = {"cwd": self.folder, "env": env, **settings}
+        if settings.keys() == {"cwd", "env"}:
+            return RunningWarm(self, arguments, settings)
+        return Running(self, [sys.executable, "-m", "snakemake", *arguments], settings)
 
     def run(self, *targets: str, code: int = 0, **arguments: Any) -> Finished:
         """Run Snakemake to its end, which must be exit code ``code`` without a traceback."""
