@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
@@ -57,7 +57,14 @@ class BotoEngine:
         self._write = write_arguments(transfer)
         self._pace = Pace(transfer.max_bandwidth)
         self._pool = ThreadPoolExecutor(transfer.threads)
-        self._turns = Semaphore(2 * transfer.threads)
+        self._most = 2 * transfer.threads
+        self._turns = Semaphore(self._most)
+        self._in_flight = 0
+        self._lock = Lock()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._in_flight >= self._most
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -129,9 +136,16 @@ class BotoEngine:
 
     def _submit(self, work: Callable[[], Result]) -> Future[Result]:
         self._turns.acquire()
+        with self._lock:
+            self._in_flight += 1
         future = self._pool.submit(work)
-        future.add_done_callback(lambda _: self._turns.release())
+        future.add_done_callback(self._done)
         return future
+
+    def _done(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._in_flight -= 1
+        self._turns.release()
 
     def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Answer:
         """The answer to a GET from byte ``at`` on, pinned to ``etag``."""

@@ -112,6 +112,10 @@ class CrtEngine:
             ca_file=self._to.ca_file,
         )
 
+    @property
+    def is_busy(self) -> bool:
+        return self._gate.is_full
+
     def close(self) -> None:
         self._connections.close()
 

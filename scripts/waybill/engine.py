@@ -78,6 +78,10 @@ class Engine(Protocol):
 
     client: Any  # the botocore client, for everything else
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next ``put_object`` or ``get_object`` would have to wait for its turn."""
+
     def put_object(
         self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
     ) -> Future[Stored]:

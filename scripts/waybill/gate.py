@@ -41,7 +41,7 @@ class Gate:
         self._changed = Condition()
         self._open_at = self._slowed_at = clock()
         self._slow_downs = 0
-        # The window that is measured: its begin, the work done, and whether the limit held any up.
+        # The window that is measured: its begin, the work done, and whether the limit was reached.
         self._begun, self._work, self._full = clock(), 0, False
         self._best_rate, self._best_limit = 0.0, self.limit
         self._kept = 0
@@ -53,13 +53,18 @@ class Gate:
                 pause = self._open_at - self._clock()
                 if self.in_flight < self.limit and pause <= 0:
                     break
-                self._full |= pause <= 0
                 self._wait(self._changed, pause if pause > 0 else None)
             self.in_flight += 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next request would have to wait."""
+        return self.in_flight >= self.limit or self._clock() < self._open_at
 
     def leave(self, count: int) -> None:
         """A request has ended that moved ``count`` bytes."""
         with self._changed:
+            self._full |= self.in_flight >= self.limit
             self.in_flight -= 1
             self._work += REQUEST_BYTES + count
             now = self._clock()

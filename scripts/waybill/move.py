@@ -123,6 +123,8 @@ class Mover(ABC):
             self._engine.close()
 
     def _begin(self, item: Difference) -> None:
+        while self._under_way and self._engine.is_busy:
+            self._next()
         while not self._budget.try_take(item.size):
             self._next()
         self._under_way += 1
