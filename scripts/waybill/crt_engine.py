@@ -28,6 +28,7 @@ from waybill.crt_words import Headers, Words
 from waybill.engine import (
     DAMAGED_ATTEMPTS,
     Answer,
+    BrokenOffError,
     CutError,
     Pace,
     ReplacedError,
@@ -103,6 +104,7 @@ class CrtEngine:
         self._common = {name: words.headers(name, common) for name in ("UploadPart", "GetObject")}
         self._pace = Pace(transfer.max_bandwidth)
         self._gate = Gate(transfer.max_concurrency)
+        self._is_elsewhere = False
         self._keys: tuple[str, ...] = ()
         self._provider: auth.AwsCredentialsProvider | None = None
         self._connections = Connections(
@@ -122,11 +124,15 @@ class CrtEngine:
     @cached_property
     def _botocore(self) -> BotoEngine:
         """For a bucket that turns out to be in another region: botocore follows it there."""
+        log.info("%s is in another region; botocore goes there", self._transfer.url)
+        self._is_elsewhere = True
         return BotoEngine(self._transfer, self.client)
 
     def put_object(
         self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
     ) -> Future[Stored]:
+        if self._is_elsewhere:
+            return self._botocore.put_object(key, body, sha256, metadata, condition)
         headers = [
             *self._write,
             *self._words.headers("PutObject", condition),
@@ -147,6 +153,8 @@ class CrtEngine:
         return _then(call.future, stored, elsewhere)
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        if self._is_elsewhere:
+            return self._botocore.put_part(key, upload_id, number, body, sha256)
         path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
         headers = [*self._common["UploadPart"], ("x-amz-checksum-sha256", base64_sha256(sha256))]
         self._pace.spend(len(body))
@@ -159,6 +167,8 @@ class CrtEngine:
         return self._botocore.put_part(key, upload_id, number, body, sha256)
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
+        if self._is_elsewhere:
+            return self._botocore.get_object(key, etag, size)
         self._pace.spend(size)
         call = self._get_call(key, etag, 0, size, whole=True)
         call.moved = size
@@ -210,11 +220,12 @@ class CrtEngine:
                 raise CutError(type(error).__name__) from None
 
         try:
-            get_through(fetch, part, sink, begin)
+            if not self._is_elsewhere:
+                return get_through(fetch, part, sink, begin)
         except be.ClientError as error:
             if error_code(error) not in ELSEWHERE:
                 raise
-            self._botocore.get(key, etag, part, sink, begin)
+        self._botocore.get(key, etag, part, sink, begin)
 
     def _get_call(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Call:
         arguments = {"IfMatch": f'"{etag}"', **range_or_checksums(at, end, whole=whole)}
@@ -299,7 +310,8 @@ class CrtEngine:
         if error is None:
             call.future.set_result(exchange)
         elif (delay := self._delay(call, exchange, error)) is None:
-            call.future.set_exception(error)
+            cut = exchange.status in (200, 206) and not call.accepted
+            call.future.set_exception(BrokenOffError(error=type(error).__name__) if cut else error)
         elif delay:
             timer = threading.Timer(delay, self._attempt, (call,))
             timer.daemon = True

@@ -99,8 +99,8 @@ class Downloader(Mover):
             come = self._engine.get_object(self._key(item), item.etag, item.size)
             come.add_done_callback(lambda _: self._land(item, partial(self._come, item, come)))
 
-    def _fetch_in_pool(self, item: Difference) -> None:
-        fetched = self._pool.submit(self._fetch, item)
+    def _fetch_in_pool(self, item: Difference, tried: int = 0) -> None:
+        fetched = self._pool.submit(self._fetch, item, tried)
         fetched.add_done_callback(lambda _: self._land(item, fetched.result))
 
     def _come(self, item: Difference, come: Future[tuple[Answer, bytes]]) -> None:
@@ -110,13 +110,15 @@ class Downloader(Mover):
             answer, body = come.result()
             check = self._check(item, answer)
             check.update(body)
-            good = len(body) == item.size and check.agrees() is not False
+            if len(body) != item.size:
+                raise ReplacedError
         except ReplacedError:
-            good = False
+            return self._fetch_in_pool(item)
         finally:
             self._budget.give(item.size)
-        if not good:
-            return self._fetch_in_pool(item)
+        if check.agrees() is False:
+            log.info("%s: damaged, %s differs; attempt 1", item.path, check.name)
+            return self._fetch_in_pool(item, tried=1)
         with self._explained(item), ExitStack() as undo:
             file = undo.enter_context(self._partial(item))
             undo.callback(file.discard)
@@ -156,12 +158,13 @@ class Downloader(Mover):
         item = item._replace(mtime_ns=int(item.time))
         return self._proof(item, stored({"ETag": item.etag}))
 
-    def _fetch(self, item: Difference) -> Proof:
-        """Fetch one object; one that is replaced meanwhile is fetched anew, never mixed."""
+    def _fetch(self, item: Difference, tried: int = 0) -> Proof:
+        """Fetch one object, whose bytes came damaged so many times already; one that is replaced
+        meanwhile is fetched anew, never mixed."""
         for _ in range(REPLACED_ATTEMPTS):
             try:
                 with self._explained(item), self._partial(item) as file:
-                    return self._fetch_into(file, item)
+                    return self._fetch_into(file, item, tried)
             except ReplacedError:
                 log.info("%s was replaced while it was fetched", self._url(item))
                 item = self._looked_at_anew(item)
@@ -212,9 +215,9 @@ class Downloader(Mover):
             time=str(nanoseconds(head["LastModified"])),
         )
 
-    def _fetch_into(self, file: Partial, item: Difference) -> Proof:
+    def _fetch_into(self, file: Partial, item: Difference, tried: int) -> Proof:
         try:
-            return self._fetch_checked(file, item)
+            return self._fetch_checked(file, item, tried)
         except (EntryError, ReplacedError):
             file.discard()
             raise
@@ -224,9 +227,9 @@ class Downloader(Mover):
                 file.discard()
             raise
 
-    def _fetch_checked(self, file: Partial, item: Difference) -> Proof:
+    def _fetch_checked(self, file: Partial, item: Difference, tried: int) -> Proof:
         in_ranges = item.size > MULTIPART_ABOVE_BYTES
-        for attempt in range(DAMAGED_ATTEMPTS):
+        for attempt in range(tried, DAMAGED_ATTEMPTS):
             if in_ranges:
                 answer, check = self._get_ranges(file, item, resume=not attempt)
             else:

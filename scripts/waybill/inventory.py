@@ -38,7 +38,11 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     listed is a failure, and the others go on.
     """
     before = state.read(layout)
-    now = state.State(destination=transfer.destination, source=transfer.source)
+    now = state.State(
+        destination=transfer.destination,
+        source=transfer.source,
+        settings=f"{transfer.compare} {transfer.overwrite}",
+    )
     found = datasets.find(transfer, before)
     failed = found.failed
     for path in layout.journals():

@@ -50,6 +50,9 @@ class Update:
         }
         old = {batch for dataset, batch in self.layout.batches() if dataset == self.dataset}
         moved = self._moved()
+        if self.before.settings != self.now.settings:
+            for name in old:  # Snakemake does not know of those that a job made beside its marker
+                self.layout.diff(self.dataset, name).unlink(missing_ok=True)
         pending: dict[str, list[str]] = {}
         for name, paths in new.items():
             if (

@@ -35,7 +35,7 @@ DEFAULT_TOML = "config/config.toml"
 _OWN_KEYS = {"toml", "transfers", "start", "waybill", "defaults", "one_job_per_batch"}
 
 # Targets that look and do not move.
-_LOOKING = ("plan", "report", "/plan.tsv", "/report/plan.html")
+_LOOKING = ("plan", "report", "/inventory", "/plan.tsv", "/report/plan.html")
 
 
 class Run:

@@ -91,6 +91,12 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
         return WaybillError(
             f"{where}: no AWS region; set `region` in the config", exit_code=EXIT_CONFIG
         )
+    if isinstance(error, be.ConnectionClosedError | be.ReadTimeoutError):
+        name = type(error).__name__
+        return WaybillError(
+            f"{where}: the answer keeps breaking off or does not come ({name});"
+            " check the network and run again"
+        )
     if isinstance(error, be.ConnectionError | be.HTTPClientError):
         endpoint = _endpoint(error) or transfer.endpoint_url or "the S3 endpoint"
         return WaybillError(

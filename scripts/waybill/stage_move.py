@@ -69,7 +69,11 @@ def _hash_and_upload(task: Task) -> None:
     failed: list[Failure] = []
     items = list(compare_files(task, entries, hashes, failed))
     failures.write(task.of_stage("diff").failure_record, failed)
-    proofs = _move(task, Uploader, items)
+    try:
+        proofs = _move(task, Uploader, items)
+    except ReportedError:
+        write_atomic(layout.diff(dataset, batch), diff.render_table(iter(items)))
+        raise
     hashes = {
         item.path: item.sha256 or proof.sha256 for item, proof in zip(items, proofs, strict=True)
     }

@@ -47,8 +47,9 @@ class State(Counts):
     ``run`` names this inventory: a journal record that carries it was written later than the
     listing. ``inherits`` maps ``dataset/batch`` to the batches its entries stood in before.
     ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
-    The counts are those of all datasets, but ``batches`` only those of datasets that do not rest;
-    ``open`` names the batches without a proof (``dataset/batch``).
+    ``settings`` are those that decide what a diff says. The counts are those of all datasets, but
+    ``batches`` only those of datasets that do not rest; ``open`` names the batches without a proof
+    (``dataset/batch``).
     """
 
     destination: str = ""
@@ -56,6 +57,7 @@ class State(Counts):
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     datasets: list[str] = field(default_factory=list)
     accelerate: bool = False
+    settings: str = ""
     open: list[str] = field(default_factory=list)
     inherits: dict[str, list[str]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)

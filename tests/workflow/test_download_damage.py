@@ -36,6 +36,7 @@ from support.proxy import (
 )
 from support.server import S3Server
 from support.workflow import Finished, Workflow
+from waybill.download import WHOLE_BYTES
 from waybill.target_names import partial_name
 
 LARGE = 65 * MIB  # five ranges
@@ -103,8 +104,11 @@ def small_once(ships: Fleet, s3: S3Server) -> Scenario:
     way = put_small(ships, s3, "once", data, 1)
     for path in ("cut", "reset", "500", "silent", "slow", "left"):
         put(s3, way, path, data)
+    large = some_bytes("large", WHOLE_BYTES + 1)
+    put(s3, way, "cut-large", large)
     faults = [
         way.fault(Truncate("response", MIB + 3), op="GetObject", key="cut", times=1),
+        way.fault(Truncate("response", MIB + 3), op="GetObject", key="cut-large", times=1),
         way.fault(Reset(MIB + 3, "response"), op="GetObject", key="reset", times=1),
         way.fault(LoseResponse(), op="GetObject", key="reset", times=1, after=1),
         way.fault(internal_error(), op="GetObject", key="500", times=1),
@@ -120,12 +124,13 @@ def small_once(ships: Fleet, s3: S3Server) -> Scenario:
     assert failures(run, "once") == []
     assert [fault.hits for fault in faults] == [1] * len(faults)
     names = [*KINDS, "source-sha256", "MD5 ETag", "cut", "reset", "500", "silent", "slow", "left"]
-    check_files(way, dict.fromkeys(names, data))
+    check_files(way, dict.fromkeys(names, data) | {"cut-large": large})
     asked = fetched(way)
     assert all(asked[path] == [None, None] for path in [*KINDS, "source-sha256", "MD5 ETag"])
     assert asked["left"] == [None]
-    assert asked["cut"] == [None, 1]  # the rest only
-    assert way.marked() == set(names)
+    assert asked["cut"] == [None, None]  # small enough to be fetched anew
+    assert asked["cut-large"] == [None, 1]  # the rest only
+    assert way.marked() == {*names, "cut-large"}
 
     yield
 

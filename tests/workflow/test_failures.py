@@ -102,7 +102,8 @@ def test_what_refuses_a_listing(ships: Fleet, s3: S3Server) -> None:
         assert ships[name].marked() == set(ONE)
         assert len(ships[name].published) == 1
     # The right region is found once in a job, not once in a request.
-    assert [r.status for r in ships["follows-400"].proxy.select(op="PutObject")].count(400) <= 2
+    # An engine that leaves it to botocore asks once itself.
+    assert [r.status for r in ships["follows-400"].proxy.select(op="PutObject")].count(400) <= 3
     assert run.seconds < 120
 
     ships.mend()
@@ -235,7 +236,7 @@ def test_failures_in_the_middle_of_an_upload(ships: Fleet, s3: S3Server) -> None
         [
             (f"f1: {url}/endless/f1: ", "SlowDown", "run again later"),
             (f"f3: {url}/endless/f3: ", "InternalError", "run again later"),
-            (f"f5: {url}/endless/f5: ", "cannot reach", "check the network"),
+            (f"f5: {url}/endless/f5: ", "the answer", "does not come", "check the network"),
         ],
     )
     the_failure(run, "flaky", f"{url}/flaky/manifests/manifest-", denied, "permission")
@@ -283,16 +284,15 @@ def little_room() -> None:
 
 def test_a_full_disk_for_results(ships: Fleet) -> None:
     """What was sent but could not be written down is neither marked nor sent again."""
-    # By the size of what is written about one file, in ascending order: list, diff, journal.
-    for name, count in (("list", 2000), ("diff", 600), ("journal", 270)):
+    # By the size of what is written about one file, in ascending order: list, journal.
+    for name, count in (("list", 2000), ("journal", 600)):
         ships.add(name, {f"{name}-{i:04}": b"%d" % i for i in range(count)})
     run = ships.run(code=1, preexec_fn=little_room)
     for name in ships.ways:
         the_failure(run, name, f"results/{name}: the results folder is full (", "make room")
         ships[name].check_nothing_claimed()
     assert not list(ships["list"].results.root.glob("inventory/*/*.tsv"))
-    assert not ships["diff"].results.files("diff")
-    assert ships["list"].puts() == ships["diff"].puts() == []
+    assert ships["list"].puts() == []
     files = {path.name for path in ships["journal"].folder.iterdir()}
     sent = ships["journal"].puts()
     assert 100 < len(sent) < len(files)

@@ -181,7 +181,7 @@ def test_a_file_that_changes_while_it_is_read(ships: Fleet, s3: S3Server) -> Non
             ("touched: ", CHANGED),
         ],
     )
-    assert set(way.results.checksums()) == {"kept", "sent"}
+    assert not way.results.checksums()
     way.check_nothing_claimed()
     assert way.puts() == ["kept", "sent"]
     ships.mend()
@@ -212,8 +212,7 @@ def test_other_bytes_behind_the_same_size_and_time(ships: Fleet, s3: S3Server) -
     assert keys(s3, ships.bucket) == ["stale/kept"]
     assert way.proxy.count(op="AbortMultipartUpload") == 1
     ships.mend()
-    again = ships.run()
-    assert again.jobs["checksum"] == 1
+    ships.run()
     check_marked(way, s3, {"kept", "small", "large"})
     assert way.puts() == ["large", "small"]
 
