@@ -20,7 +20,7 @@ from awscrt.exceptions import AwsCrtError
 
 from waybill.futures import error_of
 
-EVENT_LOOPS = 2  # threads that carry bytes; the work of their callbacks is done in them
+EVENT_LOOPS = 1  # threads that carry bytes; a second one costs more in turns than it carries
 WATCH_SECONDS = 0.5  # how often exchanges are looked at
 IDLE_SECONDS = 8.0  # S3 closes a connection that has been idle for longer
 WATCHED_BODY_BYTES = 1 << 20  # from here on, progress within a body is noted

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from threading import Condition
 
-START = 16  # requests in flight at first
+START = 8  # requests in flight at first
 REQUEST_BYTES = 64 << 10  # what a request is worth beside the bytes it carries
 WINDOW_SECONDS = 0.1  # over which the rate is measured, at least
-GAIN = 1.05  # a rate this much higher is worth more requests in flight
+GAIN = 1.2  # a rate this much higher is worth twice the requests in flight; less may be noise
 PROBE_WINDOWS = 20  # how long a limit that brought nothing more is kept before another try
 SLOWEST_SECONDS = 20.0  # the longest pause before a request is tried again
 

@@ -21,15 +21,25 @@ def opened(folder: Path, entry: LocalEntry) -> Iterator[int]:
     Size and mtime are compared when the file is opened and again when the block ends: a file
     that changed meanwhile raises EntryError, and so does one that vanished or cannot be read.
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe that took its place must not block
-    try:
-        descriptor = os.open(folder / entry.path, flags)
-    except OSError as error:
-        raise EntryError(entry.path, _reason(error)) from None
+    descriptor = _open(folder, entry)
     try:
         _check(descriptor, entry)
         yield descriptor
         _check(descriptor, entry)
+    finally:
+        os.close(descriptor)
+
+
+def read_small(folder: Path, entry: LocalEntry) -> bytes:
+    """All bytes of a small file, if it is, right after they were read, what the inventory saw.
+    Raises EntryError as ``opened`` does."""
+    descriptor = _open(folder, entry)
+    try:
+        data = _read(descriptor, entry.path, entry.size, 0)
+        _check(descriptor, entry)
+        if len(data) == entry.size:
+            return data
+        return read_range(descriptor, entry.path, 0, entry.size)
     finally:
         os.close(descriptor)
 
@@ -61,6 +71,14 @@ def sha256_of(folder: Path, entry: LocalEntry) -> str:
         if start != entry.size:
             raise EntryError(entry.path, "changed while it was read; run again")
         return digest.hexdigest()
+
+
+def _open(folder: Path, entry: LocalEntry) -> int:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe that took its place must not block
+    try:
+        return os.open(f"{folder}/{entry.path}", flags)
+    except OSError as error:
+        raise EntryError(entry.path, _reason(error)) from None
 
 
 def _read(descriptor: int, path: str, length: int, start: int) -> bytes:

@@ -21,7 +21,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 # How long another copy of a job may write nothing before it is taken for lost.
 SILENT_SECONDS = 600
 POLL_SECONDS = 0.5
+
+_PLAIN = (",", ":")  # separators of JSON without blanks
 
 
 @dataclass(slots=True)
@@ -132,7 +135,7 @@ def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
 
 def mark_listing(path: Path, run: str) -> None:
     """Note that what follows is later than the listing of the inventory ``run``."""
-    line = json.dumps({"listing": run}, separators=(",", ":")).encode()
+    line = json.dumps({"listing": run}, separators=_PLAIN).encode()
     with path.open("ab") as file:
         file.write(b"\n" + line + b"\n")
 
@@ -149,6 +152,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         self._run = run
+        self._held: list[bytes] | None = None
         self._wait_for_turn(path)
         if os.fstat(self._file).st_size:
             os.write(self._file, b"\n")  # ends the line a kill may have torn
@@ -182,15 +186,34 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is noted in this block, by this thread alone, in one go at its end."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self._write(b"".join(held))
+
     def _append(self, **item: Any) -> None:
-        line = json.dumps(item, separators=(",", ":")).encode() + b"\n"
-        if os.write(self._file, line) != len(line):
+        self._write(json.dumps(item, separators=_PLAIN).encode() + b"\n")
+
+    def _write(self, lines: bytes) -> None:
+        if os.write(self._file, lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def done(self, proof: Proof) -> None:
         """The entry is in the bucket and proven."""
         fields = proof._asdict()
-        self._append(done=fields.pop("path"), run=self._run, **fields)
+        line = json.dumps(
+            {"done": fields.pop("path"), "run": self._run, **fields}, separators=_PLAIN
+        )
+        if self._held is None:
+            self._write(line.encode() + b"\n")
+        else:
+            self._held.append(line.encode() + b"\n")
 
     def upload(self, upload: OpenUpload) -> None:
         """A multipart upload was opened."""

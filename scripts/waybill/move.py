@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GROUP = 8  # of small entries that are noted in one write
 IN_MEMORY_BYTES = 128 << 20  # of file contents in one job at one time
 
 
@@ -114,7 +115,7 @@ class Mover(ABC):
                 if item.size <= MULTIPART_ABOVE_BYTES:
                     self._begin(item)
             while self._under_way:
-                self._next()
+                self._next_group()
             for item in todo:
                 if item.size > MULTIPART_ABOVE_BYTES:
                     self._account(item, partial(self._move_large, item))
@@ -124,16 +125,16 @@ class Mover(ABC):
 
     def _begin(self, item: Difference) -> None:
         while self._under_way and self._engine.is_busy:
-            self._next()
+            self._next_group()
         while not self._budget.try_take(item.size):
-            self._next()
+            self._next_group()
         self._under_way += 1
         if self._is_quick(item):
             self._launch_or_fail(item)
         else:
             self._pool.submit(self._launch_or_fail, item)
-        while not self._landed.empty():
-            self._next()
+        if self._landed.qsize() >= GROUP:
+            self._next_group()
 
     def _launch_or_fail(self, item: Difference) -> None:
         if error := error_of(partial(self._launch, item)):
@@ -145,10 +146,12 @@ class Mover(ABC):
         raises what has become of it, or has it landed once more and returns None."""
         self._landed.put((item, conclude))
 
-    def _next(self) -> None:
-        """Conclude what has landed, or will land next."""
-        if self._account(*self._landed.get()):
-            self._under_way -= 1
+    def _next_group(self) -> None:
+        """Conclude what has landed, at least one; wait for it if need be."""
+        with self._journal.together():
+            for _ in range(max(1, self._landed.qsize())):
+                if self._account(*self._landed.get()):
+                    self._under_way -= 1
 
     def _account(self, item: Difference, conclude: Callable[[], Proof | None]) -> bool:
         """Note what became of an entry; whether it has come to its end. An error of its own is

@@ -14,7 +14,7 @@ from waybill.compare import metadata_sha256
 from waybill.diff import Difference
 from waybill.engine import SOURCE_MTIME, SOURCE_SHA256, Stored, stored
 from waybill.errors import EntryError, StaleHashError
-from waybill.hashing import opened, read_range
+from waybill.hashing import opened, read_small
 from waybill.marker import Proof
 from waybill.move import Mover
 from waybill.multipart import MultipartUploader
@@ -56,8 +56,7 @@ class Uploader(Mover):
 
     def _launch(self, item: Difference) -> None:
         started = time.monotonic()
-        with opened(self._transfer.folder, item.entry) as descriptor:
-            body = read_range(descriptor, item.path, 0, item.size)
+        body = read_small(self._transfer.folder, item.entry)
         if item.size <= QUICK_BYTES:
             took = time.monotonic() - started
             self._read_seconds += (took - self._read_seconds) / READS

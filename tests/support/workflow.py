@@ -178,13 +178,16 @@ class Workflow:
         self, *targets: str, options: list[str] | None = None, config: str = "", **settings: Any
     ) -> Running:
         """Start Snakemake; ``config`` is one more ``KEY=VALUE`` for its ``--config``, ``settings``
-        other than ``env`` go to ``subprocess.Popen``."""
+        other than ``env`` go to ``subprocess.Popen``. The variable TEST_ENGINE names the engine of
+        all transfers."""
         inherited = {
             k: v for k, v in os.environ.items()
             if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON"))
         }  # fmt: skip
         arguments = [*targets, "--snakefile", str(SNAKEFILE), "-d", str(self.folder)]
-        arguments += [*(options or []), "--config", "toml=config.toml", *filter(None, [config])]
+        engine = os.environ.get("TEST_ENGINE")
+        more = [config, f"engine={engine}" if engine else ""]
+        arguments += [*(options or []), "--config", "toml=config.toml", *filter(None, more)]
         env = settings.pop("env", {**inherited, **self.proxy.env(), **self.env})
         settings = {"cwd": self.folder, "env": env, **settings}
         if settings.keys() == {"cwd", "env"}:
