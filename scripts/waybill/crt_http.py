@@ -4,6 +4,7 @@ request and its answer) that a silent server does not hold for ever."""
 from __future__ import annotations
 
 import io
+import math
 import threading
 import time
 from collections import deque
@@ -147,7 +148,9 @@ class Connections:
             if exchange.sink is None:
                 exchange.body += chunk
             else:
+                exchange.seen = math.inf  # it may be held up here, to keep to a bandwidth
                 _guarded(exchange, lambda: exchange.sink(chunk))
+                exchange.seen = time.monotonic()
 
         try:
             stream = connection.request(exchange.request, on_response=answered, on_body=came)

@@ -47,7 +47,7 @@ class Run:
         self.verification = VerifyRun(transfers, workflow)
         self._workflow = workflow
         self._taken = "start" in config  # the inventory is taken for granted
-        self._fused = bool(config["one_job_per_batch"])
+        self._fused = config["one_job_per_batch"]
         self._locks: list[int | None] = []
         self._held = False
         self._looks_anyway = False
@@ -81,7 +81,9 @@ class Run:
             for problem in error.problems:
                 print(f"waybill: {problem}", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
-        config.setdefault("one_job_per_batch", True)
+        # Of the words for "no", Snakemake itself knows `False` alone.
+        one_job = str(config.get("one_job_per_batch", True)).lower()
+        config["one_job_per_batch"] = one_job not in ("false", "no", "0")
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
         return cls(transfers, workflow, config)
 

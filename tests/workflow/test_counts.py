@@ -250,6 +250,18 @@ def test_a_job_that_snakemake_repeats_sends_nothing(small: Small) -> None:
     assert run.operations["HeadObject"] == 0
 
 
+def test_each_stage_can_be_a_job_of_its_own(small: Small) -> None:
+    apart = "one_job_per_batch=false"
+    small.write("run0/read00.fq", random_bytes("other", 1000))
+    run = small.run(config=apart)
+    assert run.data_puts == ["data/run0/read00.fq"]
+    assert run.jobs["checksum"] == run.jobs["diff"] == 1, run.output
+    assert small.run(config=apart).jobs == IDLE
+    back = small.run()
+    assert back.data_puts == []
+    assert back.operations["HeadObject"] == 0
+
+
 def test_a_touched_file_is_hashed_again_and_not_sent(small: Small) -> None:
     later = time.time_ns() + 60_000_000_000
     os.utime(small.source / "run1/read12.fq", ns=(later, later))
