@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -9,6 +10,10 @@ import pytest
 
 from support.proxy import Proxy
 from support.server import S3Server
+
+# A suite that was started in the background is told to ignore interrupts, and so would be all the
+# runs whose interrupts are looked at.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

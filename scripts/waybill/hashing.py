@@ -35,8 +35,10 @@ def read_small(folder: Path, entry: LocalEntry) -> bytes:
     Raises EntryError as ``opened`` does."""
     descriptor = _open(folder, entry)
     try:
-        data = _read(descriptor, entry.path, entry.size, 0)
-        _check(descriptor, entry)
+        try:
+            data = _read(descriptor, entry.path, entry.size, 0)
+        finally:
+            _check(descriptor, entry)  # which is what failed when it is no file any more
         if len(data) == entry.size:
             return data
         return read_range(descriptor, entry.path, 0, entry.size)

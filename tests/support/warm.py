@@ -72,6 +72,7 @@ def _warm() -> socket.socket:
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-P", __file__, str(theirs.fileno())],
+            env={name: value for name, value in os.environ.items() if name[:6] != "PYTHON"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],

@@ -54,7 +54,8 @@ class Told:
     def __init__(self, folder: Path, end: object, *, warm: bool, **more: str) -> None:
         arguments = ["--snakefile", str(folder / "Snakefile"), "-d", str(folder / "work")]
         arguments += ["--cores", "1", "--config", f"end={end}"]
-        cwd, env = folder / "cwd", {**os.environ, **more}
+        env = {name: value for name, value in os.environ.items() if name[:6] != "PYTHON"} | more
+        cwd = folder / "cwd"
         self.log = folder / f"log{len(list(folder.iterdir()))}"
         with self.log.open("wb") as log:
             self.process: Any = (
