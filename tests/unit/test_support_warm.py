@@ -34,7 +34,7 @@ print(json.dumps({
     "leads": os.getpgrp() == os.getpid(), "threads": threading.active_count(),
     "signals": {n: str(signal.getsignal(n)) for n in (signal.SIGINT, signal.SIGTERM)},
     "waybill": [name for name in sys.modules if name.startswith("waybill")],
-}))
+}), flush=True)
 if config["end"] == "wait":
     signal.pause()
 sys.exit(config["end"])
