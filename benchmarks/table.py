@@ -53,10 +53,9 @@ def _lines(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str
 def _head(rows: Sequence[Row]) -> str:
     known = sorted({row.workload for row in rows})
     scale = "" if rows[0].scale == 1 else f" **Scaled by {rows[0].scale:g}: not for comparison.**"
-    rounds = len({row.round for row in rows})
     words = (
         f"`make bench`: {rows[-1].machine}; the server (`rclone serve s3`) shares them.{scale}"
-        f" {rounds} round{'s' * (rounds > 1)}, tools in an order drawn for each, medians. Waybill"
+        " Tools take turns in an order drawn for each round; figures are medians. Waybill"
         " is the README's command in a new folder, all of `snakemake` included. `x s5cmd` is the"
         " wall time relative to it. Peak memory is that of all processes of a tool together,"
         " sampled four times a second. Every result was looked at: names and sizes of all files,"

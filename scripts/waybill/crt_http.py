@@ -25,7 +25,6 @@ EVENT_LOOPS = 1  # threads that carry bytes; a second one costs more in turns th
 WATCH_SECONDS = 0.5  # how often exchanges are looked at
 IDLE_SECONDS = 8.0  # S3 closes a connection that has been idle for longer
 WATCHED_BODY_BYTES = 1 << 20  # from here on, progress within a body is noted
-ERROR_BODY_BYTES = 64 << 10  # of an answer that tells an error
 
 
 @dataclass(slots=True)
@@ -221,5 +220,6 @@ def _guarded(exchange: Exchange, work: Callable[[], None]) -> None:
 
 
 def _close(exchange: Exchange) -> None:
-    if exchange.connection is not None:
-        exchange.connection.close()
+    connection = exchange.connection  # which its end takes away, in another thread
+    if connection is not None:
+        connection.close()
