@@ -69,6 +69,8 @@ def _head(rows: Sequence[Row]) -> str:
             "",
             *(f"- {name}: {WORDS[name]}" for name in known),
             "",
+            "What is not reached, and where the time goes: [profile.md](profile.md).",
+            "",
             "![wall time relative to s5cmd](peers.svg)",
         )
     )

@@ -241,14 +241,25 @@ class CrtEngine:
     def _start(self, call: Call) -> Call:
         """Send a call when it is its turn."""
         self._gate.enter()
-        call.future.add_done_callback(lambda _: self._gate.leave(call.moved))
         self._attempt(call)
         return call
+
+    def _finish(
+        self, call: Call, exchange: Exchange | None, error: BaseException | None = None
+    ) -> None:
+        """Tell whoever waits for a call what became of it. Call and exchange know each other, and
+        the bytes of a body must not wait until that is found out."""
+        self._gate.leave(call.moved)
+        call.body = b""
+        if error is not None:
+            call.future.set_exception(error)
+        else:
+            call.future.set_result(exchange)
 
     def _attempt(self, call: Call) -> None:
         call.attempt += 1
         if error := error_of(lambda: self._send(call)):
-            call.future.set_exception(error)
+            self._finish(call, None, error)
 
     def _send(self, call: Call) -> None:
         stream = body_stream(call.body)
@@ -298,8 +309,9 @@ class CrtEngine:
 
     def _ended(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
         """An attempt has ended: so has the call, or it is tried again."""
-        if unexpected := error_of(lambda: self._conclude(call, exchange, error)):
-            call.future.set_exception(unexpected)
+        unexpected = error_of(lambda: self._conclude(call, exchange, error))
+        if unexpected and not call.future.done():
+            self._finish(call, None, unexpected)
 
     def _conclude(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
         if error is None and exchange.status >= 300:
@@ -308,10 +320,11 @@ class CrtEngine:
             if call.operation == "GetObject" and is_replaced(error):
                 error = ReplacedError()
         if error is None:
-            call.future.set_result(exchange)
+            self._finish(call, exchange)
         elif (delay := self._delay(call, exchange, error)) is None:
             cut = exchange.status in (200, 206) and not call.accepted
-            call.future.set_exception(BrokenOffError(error=type(error).__name__) if cut else error)
+            error = BrokenOffError(error=type(error).__name__) if cut else error
+            self._finish(call, None, error)
         elif delay:
             timer = threading.Timer(delay, self._attempt, (call,))
             timer.daemon = True
@@ -347,13 +360,13 @@ def _then(
     """The result of a call; of one whose bucket is in another region that of ``elsewhere``."""
     outcome: Future[Result] = Future()
 
-    def ended(_: Future[Exchange]) -> None:
-        error = future.exception()
+    def ended(done: Future[Exchange]) -> None:  # the body is in ``elsewhere``: no circle here
+        error = done.exception()
         code = error_code(error) if isinstance(error, be.ClientError) else ""
         if code in ELSEWHERE:
             elsewhere().add_done_callback(lambda other: settle(outcome, other.result))
         else:
-            settle(outcome, lambda: result(future.result()))
+            settle(outcome, lambda: result(done.result()))
 
     future.add_done_callback(ended)
     return outcome

@@ -166,6 +166,7 @@ class Connections:
     ) -> None:
         self._exchanges.pop(id(exchange), None)
         exchange.request = exchange.stream = exchange.connection = None  # and all their bytes
+        on_end, exchange.on_end, exchange.on_answer = exchange.on_end, _nobody, _nobody
         failure = future.exception()
         kept = failure is None and exchange.error is None and not self._closed.is_set()
         if kept and exchange.headers.get("connection", "").lower() != "close":
@@ -173,14 +174,14 @@ class Connections:
         else:
             connection.close()
         if exchange.error is not None:
-            exchange.on_end(exchange.error)
+            on_end(exchange.error)
         elif exchange.silent:
-            exchange.on_end(be.ReadTimeoutError(endpoint_url=self._url))
+            on_end(be.ReadTimeoutError(endpoint_url=self._url))
         # A server may tell what is wrong and close before it has read all of the body.
         elif failure is not None and exchange.status < 400:
-            exchange.on_end(self._named(failure))
+            on_end(self._named(failure))
         else:
-            exchange.on_end(None)
+            on_end(None)
 
     def _watch(self) -> None:
         """End the exchanges in which nothing has moved for too long."""
@@ -206,6 +207,10 @@ class Connections:
 def body_stream(data: bytes) -> io.BytesIO:
     """The body of a request; that of a large one, which takes its time, notes its progress."""
     return _Body(data) if len(data) >= WATCHED_BODY_BYTES else io.BytesIO(data)
+
+
+def _nobody(*_: Any) -> None:
+    """Whom an exchange that has ended tells."""
 
 
 def _set_sink(exchange: Exchange) -> None:

@@ -1,8 +1,10 @@
 """How bytes get to S3, by each engine: what a request carries, and what becomes of its failures."""
 
+import gc
 import hashlib
 import random
 import time
+import tracemalloc
 from concurrent.futures import Future
 
 import botocore.exceptions as be
@@ -252,3 +254,23 @@ def test_a_bucket_in_another_region_is_left_to_botocore(make, proxy, monkeypatch
     proxy.fault(wrong_region("eu-north-1"), op="PutObject")
     assert put(engine) == "put by botocore"
     assert asked == [NAME]
+
+
+def test_bodies_are_let_go_at_once(make):
+    """Not when the next collection of circles comes: a part is 16 MiB."""
+    engine = make()
+    put(engine)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for number in range(10):
+            data = random.Random(number).randbytes(1 << 20)
+            put(engine, data)
+            stored = engine.put_object("k", data, hashlib.sha256(data).hexdigest(), {}, {})
+            engine.get_object("k", stored.result(60).etag, len(data)).result(60)
+        del data
+        assert tracemalloc.get_traced_memory()[0] < 3 << 20
+    finally:
+        tracemalloc.stop()
+        gc.enable()
