@@ -298,7 +298,9 @@ def test_a_full_disk_for_results(ships: Fleet) -> None:
     assert 100 < len(sent) < len(files)
     ships.mend()
     ships.run(config="transfers=journal")
-    assert ships["journal"].puts() == sorted(files - set(sent))
+    again = set(ships["journal"].puts())
+    assert again >= files - set(sent)
+    assert len(again.intersection(sent)) <= 32  # cut off half-way when the job ended
     assert ships["journal"].marked() == files
 
 
