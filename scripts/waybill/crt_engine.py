@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 # Answers below 500 that may be better the next time (S3 API, "Error responses").
-_PASSING = {"RequestTimeout", "429"} | THROTTLED
+_PASSING = {"RequestTimeout"}
 
 Result = TypeVar("Result")
 

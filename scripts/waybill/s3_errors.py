@@ -30,7 +30,7 @@ DAMAGED = {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
-THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "Throttling", "ThrottlingException"}
+THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "429", "TooManyRequests"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
 

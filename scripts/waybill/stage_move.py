@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from waybill import checksum, diff, failures, journal, marker, sha256sum, state
 from waybill.diff import Difference
@@ -29,7 +30,8 @@ def upload(task: Task) -> None:
     """Move one batch to S3; the marker is written only when every entry is proven."""
     from waybill.upload import Uploader
 
-    _write_marker(task, _move(task, Uploader, _planned(task)))
+    with _turn(task) as turn:
+        _write_marker(task, _move(task, turn, Uploader, _planned(task)))
 
 
 def download(task: Task) -> None:
@@ -37,14 +39,15 @@ def download(task: Task) -> None:
     only when every entry is proven."""
     from waybill.download import Downloader
 
-    proofs = _move(task, Downloader, _planned(task))
-    table = sha256sum.render(
-        (proof.path, proof.sha256)
-        for proof in proofs
-        if proof.sha256 and not proof.path.endswith("/")
-    )
-    write_atomic(task.layout.checksums(task.dataset, task.batch), table)
-    _write_marker(task, proofs)
+    with _turn(task) as turn:
+        proofs = _move(task, turn, Downloader, _planned(task))
+        table = sha256sum.render(
+            (proof.path, proof.sha256)
+            for proof in proofs
+            if proof.sha256 and not proof.path.endswith("/")
+        )
+        write_atomic(task.layout.checksums(task.dataset, task.batch), table)
+        _write_marker(task, proofs)
 
 
 def move(task: Task) -> None:
@@ -52,12 +55,13 @@ def move(task: Task) -> None:
     a diff is cheap and follows the settings of now."""
     hashed = task.layout.checksums(task.dataset, task.batch).exists()
     if task.transfer.direction == "upload" and not hashed:
-        return _hash_and_upload(task)
+        with _turn(task) as turn:
+            return _hash_and_upload(task, turn)
     compare(task.of_stage("diff"))
     (upload if task.transfer.direction == "upload" else download)(task)
 
 
-def _hash_and_upload(task: Task) -> None:
+def _hash_and_upload(task: Task, turn: Turn) -> None:
     """Move a batch whose files are not hashed yet. Small files that the listing alone sends on
     their way are read once: hashed and sent from the same bytes."""
     from waybill.upload import Uploader
@@ -65,12 +69,12 @@ def _hash_and_upload(task: Task) -> None:
     layout, dataset, batch = task.layout, task.dataset, task.batch
     started = time.time_ns()
     entries = read_local(layout.local(dataset, batch))
-    hashes = _hash_what_must_be(task, entries)
+    hashes = _hash_what_must_be(task, entries, turn.record.done)
     failed: list[Failure] = []
     items = list(compare_files(task, entries, hashes, failed))
     failures.write(task.of_stage("diff").failure_record, failed)
     try:
-        proofs = _move(task, Uploader, items)
+        proofs = _move(task, turn, Uploader, items)
     except ReportedError:
         write_atomic(layout.diff(dataset, batch), diff.render_table(iter(items)))
         raise
@@ -86,13 +90,14 @@ def _hash_and_upload(task: Task) -> None:
     _write_marker(task, proofs)
 
 
-def _hash_what_must_be(task: Task, entries: list[LocalEntry]) -> Mapping[str, str]:
+def _hash_what_must_be(
+    task: Task, entries: list[LocalEntry], begun: Container[str]
+) -> Mapping[str, str]:
     """The SHA-256 (hex) by path of the files that must be hashed before anything can be decided
-    about them, or be sent of them, and of those a cache knows; ``""`` for the others."""
+    about them (an earlier job has ``begun`` them, or something is there), or be sent of them, and
+    of those a cache knows; ``""`` for the others."""
     layout, dataset = task.layout, task.dataset
     remote = {e.path: e for e in read_remote(layout.remote(dataset, task.batch))}
-    names = (*task.inherited(), task.batch)
-    begun = journal.read(layout.journal(dataset, name) for name in names).done
 
     def undecided(entry: LocalEntry) -> bool:
         there = remote.get(entry.path)
@@ -117,8 +122,18 @@ def _planned(task: Task) -> list[Difference]:
     return list(diff.read_table(task.layout.diff(task.dataset, task.batch)))
 
 
-def _move(task: Task, mover: type[Mover], items: list[Difference]) -> list[Proof]:
-    """The proofs of all entries of a batch. Raises ReportedError when one has none."""
+class Turn(NamedTuple):
+    """The turn of this copy of a job, with all that earlier ones have noted."""
+
+    now: state.State
+    journal: journal.Journal
+    record: journal.Record
+
+
+@contextmanager
+def _turn(task: Task) -> Iterator[Turn]:
+    """The turn of this copy of a job: another one has ended, and what it has done is known before
+    anything is hashed or sent."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = state.read(layout)
     journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
@@ -129,7 +144,15 @@ def _move(task: Task, mover: type[Mover], items: list[Difference]) -> list[Proof
             # right, and the diff may be older than the marker.
             kept = marker.read_if_any(layout.kept_marker(dataset, batch))
             record.done.update((proof.path, (now.run, proof)) for proof in kept)
-        outcome = mover(task.transfer, open_journal, record, now.run, now.accelerate).run(items)
+        yield Turn(now, open_journal, record)
+
+
+def _move(task: Task, turn: Turn, mover: type[Mover], items: list[Difference]) -> list[Proof]:
+    """The proofs of all entries of a batch. Raises ReportedError when one has none."""
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    now = turn.now
+    job = mover(task.transfer, turn.journal, turn.record, now.run, now.accelerate)
+    outcome = job.run(items)
     log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
     if outcome.stale_hash:
         # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
