@@ -27,6 +27,8 @@ from support.faults import (
     Reset,
     Stall,
     Truncate,
+)
+from support.s3_errors import (
     access_denied,
     expired_token,
     internal_error,
