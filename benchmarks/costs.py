@@ -68,7 +68,7 @@ def measure(count: int, rounds: int, rclone: str, base: Path) -> list[str]:
         (work / "config.toml").write_text(
             f'[transfers.bench]\nsource = "{data}"\ndestination = "s3://bench/w4"\n'
         )
-        with Server(rclone, base / "buckets") as server:
+        with Server(rclone, base / "buckets", base / "server.log") as server:
             if number == rounds:
                 cost = run(work, server.url, "--cores", "1")
                 split = stages(work)

@@ -105,7 +105,7 @@ def measure(base: Path, scale: int, rounds: int, rclone: str) -> dict[str, list[
         work = base / str(number)
         (work / "buckets" / "bench").mkdir(parents=True)
         source = make_run(work / "runs", full=True, size=S1_BYTES // scale)
-        with Server(rclone, work / "buckets") as server:
+        with Server(rclone, work / "buckets", work / "server.log") as server:
             words = ("upload", "--local_path", str(source), "--bucket", "bench")
             found.setdefault("`upload`, first", []).append(run(work, server.url, *words))
             again = run(work, server.url, *words)

@@ -24,16 +24,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import raw
 import table
 from latency import throughput
+from servers import in_memory
 from session import PROOF, PROOF_CELLS, Session, Task
 from tools import CELLS, TOOLS
 from workloads import WORDS, make, sizes
 
 HERE = Path(__file__).resolve().parent
+PREFIX = "waybill-peers-"  # of folders that are removed at the end
 LATENCY_MS = 30.0
 SETTLE_SECONDS = 5  # of a session: a server starts, results are looked at and removed
 
@@ -124,8 +127,9 @@ def estimate(planned: Sequence[Task], known: Sequence[raw.Row], scale: float) ->
     return total
 
 
-def measure(options: argparse.Namespace, folder: Path) -> None:
-    """Run the rounds; each result is added to the raw file as it comes."""
+def measure(options: argparse.Namespace, workloads: Path, folder: Path, buckets: Path) -> None:
+    """Run the rounds in ``folder``, with the buckets in a folder of their own; each result is added
+    to the raw file as it comes."""
     known = raw.load(options.raw, options.scale)
     first = max((row.round for row in known), default=0) + 1
     rounds = [tasks(options, i, first + i) for i in range(options.rounds)]
@@ -135,19 +139,20 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     if options.estimate or not planned:
         return
     trees = {
-        name: make(folder / "workloads", name, options.scale, options.seed)
+        name: make(workloads, name, options.scale, options.seed)
         for name in sorted({task.workload for task in planned})
     }
     versions = {name: TOOLS[name].version() for name in {t.tool for t in planned} - {PROOF}}
     versions[PROOF] = TOOLS["rclone"].version()
-    machine = raw.machine(folder)
+    machine = raw.machine(folder, buckets)
     begun = time.monotonic()
     for i, turn in enumerate(rounds):
         for task in turn:
             session = Session(
                 task,
                 trees[task.workload],
-                folder / "run",
+                Path(tempfile.mkdtemp(prefix="run-", dir=folder)),
+                Path(tempfile.mkdtemp(prefix="run-", dir=buckets)),
                 first + i,
                 options.scale,
                 machine,
@@ -206,12 +211,16 @@ def main() -> None:
     options = parse()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left running
     try:
-        if options.folder:
-            options.folder.mkdir(parents=True, exist_ok=True)
-            measure(options, options.folder.resolve())
-        else:
-            with tempfile.TemporaryDirectory(prefix="waybill-peers-") as folder:
-                measure(options, Path(folder))
+        with ExitStack() as stack:
+            if options.folder:
+                options.folder.mkdir(parents=True, exist_ok=True)
+            base = (options.folder or Path(tempfile.gettempdir())).resolve()
+            made = [
+                Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=place)))
+                for place in (base, in_memory() or base)
+            ]
+            workloads = base if options.folder else made[0]
+            measure(options, workloads / "workloads", *made)
     except KeyboardInterrupt:
         say(f"interrupted; what was measured is in {options.raw}")
         sys.exit(130)

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from joblogs import MOVING
+from servers import file_system
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,16 @@ def load(path: Path, scale: float) -> list[Row]:
     return [row for row in rows if row.scale == scale]
 
 
-def machine(folder: Path) -> str:
-    """What is measured on: processor, memory, system, Python, file system of ``folder``."""
+def machine(folder: Path, buckets: Path) -> str:
+    """What is measured on: processor, memory, system, Python, file systems of the folders."""
     cpu = "processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             cpu = line.partition(":")[2].strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    df = ["df", "--output=fstype", str(folder)]
-    disk = subprocess.run(df, capture_output=True, text=True, check=True).stdout.split()[-1]
     linux = ".".join(platform.release().split(".")[:2])
     return (
         f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GiB of memory, Linux {linux},"
-        f" Python {platform.python_version()}, files on {disk}"
+        f" Python {platform.python_version()}, files on {file_system(folder)},"
+        f" buckets on {file_system(buckets)}"
     )

@@ -17,6 +17,7 @@ KEYS = ("bench", "benchbench")
 HOST = "127.0.0.1"
 NOWHERE = f"http://{HOST}:9"
 START_SECONDS = 30
+IN_MEMORY_BYTES = 8 << 30
 
 
 def program(name: str) -> str:
@@ -26,6 +27,20 @@ def program(name: str) -> str:
     if not found:
         raise SystemExit(f"{name} is missing; `make bench` installs it")
     return found
+
+
+def in_memory() -> Path | None:
+    """A folder in memory with room for what a bucket holds: the disk of this machine is then the
+    client's alone, as it is with S3."""
+    folder = Path("/dev/shm")
+    free = folder.is_dir() and shutil.disk_usage(folder).free >= IN_MEMORY_BYTES
+    return folder if free and file_system(folder) == "tmpfs" else None
+
+
+def file_system(folder: Path) -> str:
+    """The type of the file system of a folder, as `ext4`."""
+    df = ["df", "--output=fstype", str(folder)]
+    return subprocess.run(df, capture_output=True, text=True, check=True).stdout.split()[-1]
 
 
 def environment(url: str) -> dict[str, str]:
@@ -96,9 +111,9 @@ class _Listener:
 class Server(_Listener):
     """`rclone serve s3` over a folder, whose subfolders are the buckets."""
 
-    def __init__(self, rclone: str, folder: Path) -> None:
+    def __init__(self, rclone: str, folder: Path, log: Path) -> None:
         command = [rclone, "serve", "s3", str(folder), "--auth-key", ",".join(KEYS)]
-        super().__init__(command, "--addr", folder.parent / "server.log")
+        super().__init__(command, "--addr", log)
 
 
 class Latency(_Listener):

@@ -18,12 +18,13 @@ from typing import NamedTuple
 import joblogs
 from meter import Cost, calibrate, measure
 from raw import Row
-from servers import Latency, Server, environment, program
+from servers import Latency, Server, environment, file_system, program
 from tools import BUCKET, CELLS, TOOLS, Place, rclone_settings, shown
 from workloads import Tree, difference, one_changed, walk
 
 PROOF = "proof"  # no tool: what people add to the peers
 PROOF_CELLS = ("sums", "check")
+MANY_FILES = 1_000
 MANIFESTS = "manifests/"  # what Waybill publishes beside the data
 
 
@@ -43,6 +44,7 @@ class Session:
     task: Task
     tree: Tree
     base: Path
+    buckets: Path
     round: int
     scale: float
     machine: str
@@ -51,18 +53,22 @@ class Session:
 
     @property
     def bucket(self) -> Path:
-        return self.base / "buckets" / BUCKET / "data"
+        return self.buckets / BUCKET / "data"
 
     def run(self) -> Iterator[Row]:
-        """Measure; the folder ``base`` is made for it and removed after it."""
-        shutil.rmtree(self.base, ignore_errors=True)
-        for folder in ("work", "target", f"buckets/{BUCKET}"):
-            (self.base / folder).mkdir(parents=True)
+        """Measure; the folders ``base`` and ``buckets`` are made for it.
+
+        A folder of many files stays: ext4 looks at every file that was removed in the last minutes
+        when it makes a new one, which would cost the next tool seconds.
+        """
+        for folder in (self.base / "work", self.base / "target", self.buckets / BUCKET):
+            folder.mkdir(parents=True)
         try:
             with contextlib.ExitStack() as stack:
                 if self.task.tool == PROOF:
-                    shutil.copytree(self.tree.folder, self.bucket, copy_function=os.link)
-                self.server = stack.enter_context(Server(program("rclone"), self.base / "buckets"))
+                    shutil.copytree(self.tree.folder, self.bucket)
+                log = self.base / "server.log"
+                self.server = stack.enter_context(Server(program("rclone"), self.buckets, log))
                 self.relay: Latency | None = None
                 if self.task.latency_ms:
                     log = self.base / "relay.log"
@@ -71,7 +77,10 @@ class Session:
                     )
                 yield from self._proof() if self.task.tool == PROOF else self._cells()
         finally:
-            shutil.rmtree(self.base, ignore_errors=True)
+            if file_system(self.buckets) == "tmpfs" or len(self.tree.sizes) < MANY_FILES:
+                shutil.rmtree(self.buckets)
+            if len(self.tree.sizes) < MANY_FILES:
+                shutil.rmtree(self.base)
 
     def _cells(self) -> Iterator[Row]:
         tool = TOOLS[self.task.tool]
