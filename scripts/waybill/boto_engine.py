@@ -14,6 +14,7 @@ from waybill.engine import (
     BLOCK_BYTES,
     DAMAGED_ATTEMPTS,
     Answer,
+    Content,
     CutError,
     Pace,
     ReplacedError,
@@ -70,16 +71,17 @@ class BotoEngine:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def put_object(
-        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
+        self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
         def put() -> Stored:
-            self._pace.spend(len(body))
+            self._pace.spend(size)
+            content = load()
             answer = intact(
                 self.client.put_object,
                 Key=key,
-                Body=body,
-                ChecksumSHA256=base64_sha256(sha256),
-                Metadata=metadata,
+                Body=content.body,
+                ChecksumSHA256=base64_sha256(content.sha256),
+                Metadata=content.metadata,
                 **self._write,
                 **condition,
             )

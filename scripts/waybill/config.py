@@ -54,8 +54,8 @@ class Transfer:
     symlinks: Literal["follow", "skip", "error"] = "follow"
     settle: float = 0
     overwrite: Literal["if-changed", "never", "always"] = "if-changed"
-    max_files: int = 10_000
-    max_bytes: int = 1 << 30
+    max_files: int = 25_000
+    max_bytes: int = 16 << 30
     engine: Literal["auto", "boto3", "crt"] = "auto"
     max_concurrency: int = 128
     max_bandwidth: int | None = None

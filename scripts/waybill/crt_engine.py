@@ -1,34 +1,35 @@
-"""The engine on the AWS Common Runtime (awscrt).
+"""The engine that the AWS Common Runtime (awscrt) signs for.
 
 It sends the requests that botocore would send, to the address and with the signature that botocore
 would use, without building each of them out of the service model: that is what most of the CPU
-time of a small object goes to. What it does not know (a proxy, a directory bucket, an access point
-of several regions) is left to botocore's engine.
+time of a small object goes to. They go over connections of asyncio: awscrt's own take twice the CPU
+(benchmarks/profile.md), as each of their threads must wait for Python at every turn. What the
+engine does not know (a proxy, a directory bucket, an access point of several regions) is left to
+botocore's.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import awscrt.http as http
 import botocore.exceptions as be
 import botocore.session
-from awscrt import auth
 
 from waybill.boto_engine import BotoEngine
-from waybill.crt_http import Connections, Exchange, body_stream
+from waybill.connections import ClosedError, Connections, Exchange
+from waybill.crt_signer import Signer
 from waybill.crt_target import target
 from waybill.crt_words import Headers, Words
 from waybill.engine import (
     DAMAGED_ATTEMPTS,
     Answer,
     BrokenOffError,
+    Content,
     CutError,
     Pace,
     ReplacedError,
@@ -40,6 +41,7 @@ from waybill.engine import (
     is_replaced,
     range_or_checksums,
 )
+from waybill.flow import Flow
 from waybill.futures import error_of, settle
 from waybill.gate import Gate
 from waybill.parts import Part
@@ -61,12 +63,12 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 # Answers below 500 that may be better the next time (S3 API, "Error responses").
 _PASSING = {"RequestTimeout"}
 
-Result = TypeVar("Result")
-
 
 class Call:
-    """One request until it has succeeded or failed for good. ``accept`` is told the headers of a
-    good answer and returns what takes its body; without it the body is kept."""
+    """One request until it has succeeded or failed for good. ``result`` makes of the exchange what
+    the future is to hold; ``flow`` takes the body of a good answer, which is kept without it.
+    ``prepare`` is called before the first attempt, ``elsewhere`` does the same as the call for a
+    bucket that is in another region."""
 
     def __init__(
         self,
@@ -75,20 +77,24 @@ class Call:
         headers: Headers,
         body: bytes = b"",
         sha256: str = EMPTY_SHA256,
-        accept: Callable[[dict[str, str]], Callable[[bytes], None]] | None = None,
+        *,
+        result: Callable[[Exchange], Any] | None = None,
+        flow: Flow | None = None,
     ) -> None:
         self.operation, self.path, self.headers = operation, path, headers
         self.method = "GET" if operation == "GetObject" else "PUT"
-        self.body, self.sha256, self.accept = body, sha256, accept
-        self.future: Future[Exchange] = Future()
+        self.body, self.sha256 = body, sha256
+        self.result, self.flow = result, flow
+        self.prepare: Callable[[], None] | None = None
+        self.elsewhere: Callable[[], Future[Any]] | None = None
+        self.future: Future[Any] = Future()
         self.attempt = self.damaged = 0
         self.accepted = False
         self.moved = len(body)  # bytes
 
 
 class CrtEngine:
-    """The engine on awscrt's HTTP connections and signer; ``client`` is botocore's, made from
-    ``session``.
+    """The engine with awscrt's signer; ``client`` is botocore's, made from ``session``.
 
     Raises UnsupportedError for what only botocore can do, and botocore's error for missing
     credentials.
@@ -105,8 +111,7 @@ class CrtEngine:
         self._pace = Pace(transfer.max_bandwidth)
         self._gate = Gate(transfer.max_concurrency)
         self._is_elsewhere = False
-        self._keys: tuple[str, ...] = ()
-        self._provider: auth.AwsCredentialsProvider | None = None
+        self._signer = Signer(self._to)
         self._connections = Connections(
             self._to.url,
             timeout=transfer.timeout,
@@ -129,28 +134,28 @@ class CrtEngine:
         return BotoEngine(self._transfer, self.client)
 
     def put_object(
-        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
+        self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
         if self._is_elsewhere:
-            return self._botocore.put_object(key, body, sha256, metadata, condition)
-        headers = [
-            *self._write,
-            *self._words.headers("PutObject", condition),
-            ("x-amz-checksum-sha256", base64_sha256(sha256)),
-            *((f"x-amz-meta-{name}", value) for name, value in metadata.items()),
-        ]
-        self._pace.spend(len(body))
-        call = self._start(Call("PutObject", self._path(key), headers, body, sha256))
+            return self._botocore.put_object(key, size, load, condition)
+        call = Call("PutObject", self._path(key), self._write, result=_stored)
 
-        def stored(exchange: Exchange) -> Stored:
-            version = exchange.headers.get("x-amz-version-id", "")
-            etag = exchange.headers["etag"].strip('"')
-            return Stored(etag, "" if version == "null" else version)
+        def prepare() -> None:
+            content = load()
+            call.body, call.sha256 = content.body, content.sha256
+            call.headers = [
+                *self._write,
+                *self._words.headers("PutObject", condition),
+                ("x-amz-checksum-sha256", base64_sha256(content.sha256)),
+                *((f"x-amz-meta-{name}", value) for name, value in content.metadata.items()),
+            ]
+            call.elsewhere = lambda: self._botocore.put_object(
+                key, size, lambda: content, condition
+            )
 
-        def elsewhere() -> Future[Stored]:
-            return self._botocore.put_object(key, body, sha256, metadata, condition)
-
-        return _then(call.future, stored, elsewhere)
+        call.prepare, call.moved = prepare, size
+        self._pace.spend(size)
+        return self._start(call)
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         if self._is_elsewhere:
@@ -158,9 +163,9 @@ class CrtEngine:
         path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
         headers = [*self._common["UploadPart"], ("x-amz-checksum-sha256", base64_sha256(sha256))]
         self._pace.spend(len(body))
-        call = self._start(Call("UploadPart", path, headers, body, sha256))
+        call = Call("UploadPart", path, headers, body, sha256, result=_stored)
         try:
-            return call.future.result().headers["etag"].strip('"')
+            return self._start(call).result().etag
         except be.ClientError as error:
             if error_code(error) not in ELSEWHERE:
                 raise
@@ -170,19 +175,17 @@ class CrtEngine:
         if self._is_elsewhere:
             return self._botocore.get_object(key, etag, size)
         self._pace.spend(size)
-        call = self._get_call(key, etag, 0, size, whole=True)
-        call.moved = size
-        self._start(call)
 
         def got(exchange: Exchange) -> tuple[Answer, bytes]:
             answer = self._words.answer("GetObject", exchange.headers)
             check_answer(answer, etag, 0, whole=True)
             return answer, bytes(exchange.body)
 
-        def elsewhere() -> Future[tuple[Answer, bytes]]:
-            return self._botocore.get_object(key, etag, size)
-
-        return _then(call.future, got, elsewhere)
+        call = self._get_call(key, etag, 0, size, whole=True)
+        call.moved = size
+        call.result = got
+        call.elsewhere = lambda: self._botocore.get_object(key, etag, size)
+        return self._start(call)
 
     def get(
         self,
@@ -195,25 +198,26 @@ class CrtEngine:
         def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Take) -> None:
             whole = begin is not None
             call = self._get_call(key, etag, at, end, whole=whole)
-
-            def accept(headers: dict[str, str]) -> Callable[[bytes], None]:
-                answer = self._words.answer("GetObject", headers)
-                check_answer(answer, etag, at, whole=whole)
-                if begin is not None:
-                    begin(answer)
-                return accepted
-
-            def accepted(block: bytes) -> None:
-                nonlocal at
-                block = bytes(block)
-                self._pace.spend(len(block))
-                take(at, block)
-                at += len(block)
-                call.moved += len(block)
-
-            call.accept = accept
+            call.flow = flow = Flow(self._connections)
+            ended = self._start(call)
+            ended.add_done_callback(lambda _: flow.end())
             try:
-                self._start(call).future.result()
+                headers = flow.headers()
+                if headers is not None:
+                    answer = self._words.answer("GetObject", headers)
+                    check_answer(answer, etag, at, whole=whole)
+                    if begin is not None:
+                        begin(answer)
+                    for block in flow.blocks():
+                        self._pace.spend(len(block))
+                        take(at, block)
+                        at += len(block)
+                        call.moved += len(block)
+            except BaseException:
+                flow.give_up()
+                raise
+            try:
+                ended.result()
             except be.HTTPClientError as error:
                 if not call.accepted:
                     raise
@@ -238,23 +242,26 @@ class CrtEngine:
 
     # A call and its attempts
 
-    def _start(self, call: Call) -> Call:
-        """Send a call when it is its turn."""
+    def _start(self, call: Call) -> Future[Any]:
+        """Send a call when it is its turn; all that follows is in the thread of the loop."""
         self._gate.enter()
-        self._attempt(call)
-        return call
+        if not self._connections.do(lambda: self._attempt(call)):
+            self._finish(call, None, ClosedError())
+        return call.future
 
     def _finish(
         self, call: Call, exchange: Exchange | None, error: BaseException | None = None
     ) -> None:
-        """Tell whoever waits for a call what became of it. Call and exchange know each other, and
-        the bytes of a body must not wait until that is found out."""
+        """Tell whoever waits for a call what became of it. The bytes of its body must not wait
+        until Python finds that nobody needs them."""
         self._gate.leave(call.moved)
-        call.body = b""
-        if error is not None:
-            call.future.set_exception(error)
+        elsewhere, call.elsewhere, call.body = call.elsewhere, None, b""
+        if error is None:
+            settle(call.future, lambda: call.result(exchange) if call.result else None)
+        elif elsewhere and isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE:
+            elsewhere().add_done_callback(lambda other: settle(call.future, other.result))
         else:
-            call.future.set_result(exchange)
+            call.future.set_exception(error)
 
     def _attempt(self, call: Call) -> None:
         call.attempt += 1
@@ -262,50 +269,27 @@ class CrtEngine:
             self._finish(call, None, error)
 
     def _send(self, call: Call) -> None:
-        stream = body_stream(call.body)
+        if call.prepare:
+            prepare, call.prepare = call.prepare, None
+            prepare()
+        headers = call.headers
+        if call.method == "PUT":
+            headers = [*headers, ("content-length", str(len(call.body)))]
         exchange = Exchange(
-            self._signed(call, stream),
-            stream,
-            lambda status, headers: self._accept(call, status, headers),
+            self._signer.head(call.method, call.path, headers, call.sha256),
+            call.body,
+            lambda status, _: self._accept(call, exchange, status),
             lambda error: self._ended(call, exchange, error),
         )
         self._connections.send(exchange)
 
-    def _signed(self, call: Call, stream: Any) -> http.HttpRequest:
-        """The request of a call, signed just now. Raises botocore's errors about credentials."""
-        headers = http.HttpHeaders([("host", self._to.host), *call.headers])
-        if call.method == "PUT":
-            headers.add("content-length", str(len(call.body)))
-        request = http.HttpRequest(call.method, call.path, headers, stream if call.body else None)
-        config = auth.AwsSigningConfig(
-            algorithm=auth.AwsSigningAlgorithm.V4,
-            signature_type=auth.AwsSignatureType.HTTP_REQUEST_HEADERS,
-            credentials_provider=self._credentials(),
-            region=self._to.region,
-            service=self._to.service,
-            use_double_uri_encode=False,
-            should_normalize_uri_path=False,
-            signed_body_value=call.sha256,
-            signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
-        )
-        return auth.aws_sign_request(request, config).result()
-
-    def _credentials(self) -> auth.AwsCredentialsProvider:
-        """What botocore has at this moment: it renews them when they are about to expire."""
-        now = self._to.credentials.get_frozen_credentials()
-        keys = (now.access_key, now.secret_key, now.token or "")
-        if self._provider is None or keys != self._keys:
-            self._provider = auth.AwsCredentialsProvider.new_static(keys[0], keys[1], now.token)
-            self._keys = keys
-        return self._provider
-
-    def _accept(
-        self, call: Call, status: int, headers: dict[str, str]
-    ) -> Callable[[bytes], None] | None:
-        if status >= 300 or call.accept is None:
+    @staticmethod
+    def _accept(call: Call, exchange: Exchange, status: int) -> Callable[[bytes], None] | None:
+        if status >= 300 or call.flow is None:
             return None
         call.accepted = True
-        return call.accept(headers)
+        call.flow.begin(exchange)
+        return call.flow.put
 
     def _ended(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
         """An attempt has ended: so has the call, or it is tried again."""
@@ -326,9 +310,7 @@ class CrtEngine:
             error = BrokenOffError(error=type(error).__name__) if cut else error
             self._finish(call, None, error)
         elif delay:
-            timer = threading.Timer(delay, self._attempt, (call,))
-            timer.daemon = True
-            timer.start()
+            self._connections.later(delay, lambda: self._attempt(call))
         else:
             self._attempt(call)
 
@@ -352,21 +334,6 @@ class CrtEngine:
         return self._gate.back_off(call.attempt)
 
 
-def _then(
-    future: Future[Exchange],
-    result: Callable[[Exchange], Result],
-    elsewhere: Callable[[], Future[Result]],
-) -> Future[Result]:
-    """The result of a call; of one whose bucket is in another region that of ``elsewhere``."""
-    outcome: Future[Result] = Future()
-
-    def ended(done: Future[Exchange]) -> None:  # the body is in ``elsewhere``: no circle here
-        error = done.exception()
-        code = error_code(error) if isinstance(error, be.ClientError) else ""
-        if code in ELSEWHERE:
-            elsewhere().add_done_callback(lambda other: settle(outcome, other.result))
-        else:
-            settle(outcome, lambda: result(done.result()))
-
-    future.add_done_callback(ended)
-    return outcome
+def _stored(exchange: Exchange) -> Stored:
+    version = exchange.headers.get("x-amz-version-id", "")
+    return Stored(exchange.headers["etag"].strip('"'), "" if version == "null" else version)

@@ -14,7 +14,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from waybill.object_checksum import ObjectCheck
 from waybill.partial import Partial
 from waybill.parts import MULTIPART_ABOVE_BYTES, Part, part_size, parts
 from waybill.s3_errors import CONFLICT, error_code, is_missing
+from waybill.sync import OPEN_FILES, Sync, sync_folder
 from waybill.times import nanoseconds
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,20 @@ class Downloader(Mover):
     def run(self, items: list[Difference]) -> Outcome:
         """As ``Mover.run``; when it returns, the new names are on disk too."""
         self._unchecked = 0
-        self._folders: set[Path] = set()
+        self._open: set[Partial] = set()  # that have come and have no name yet
+        self._folders: set[str] = set()
+        self._sync = Sync(lambda work: self._pool.submit(work))
         for item in items:
             if item.action == diff.KEEP:
                 Partial(self._target(item)).drop_leftover()
-        super().run(items)
+        try:
+            super().run(items)
+        except BaseException:
+            for file in self._open:
+                file.discard()
+            raise
         for folder in self._folders:
-            _sync_folder(folder)
+            sync_folder(folder)
         if self._unchecked:
             log.warning(
                 "%d objects have no checksum to hold their bytes against; their size is right",
@@ -79,14 +87,21 @@ class Downloader(Mover):
         if not (listed or run == self._run_token):
             return None
         try:
-            status = self._target(item).stat()
+            status = os.stat(self._target(item))
         except OSError:
             return None
         same = (status.st_size, status.st_mtime_ns) == (proof.size, proof.mtime_ns)
         return proof if same else None
 
-    def _target(self, item: Difference) -> Path:
-        return self._transfer.folder / item.path
+    def _target(self, item: Difference) -> str:
+        return f"{self._transfer.folder}/{item.path}"
+
+    def _is_full(self) -> bool:
+        return len(self._open) >= OPEN_FILES
+
+    def _before_waiting(self) -> None:
+        if self._sync.is_due or self._sync.waiting == self._under_way:
+            self._sync.flush()
 
     def _launch(self, item: Difference) -> None:
         if item.path.endswith("/"):
@@ -119,34 +134,43 @@ class Downloader(Mover):
         if check.agrees() is False:
             log.info("%s: damaged, %s differs; attempt 1", item.path, check.name)
             return self._fetch_in_pool(item, tried=1)
-        with self._explained(item), ExitStack() as undo:
-            file = undo.enter_context(self._partial(item))
-            undo.callback(file.discard)
-            file.clear()
-            file.write(0, body)
-            file.date(source_mtime(answer, int(item.time)))
-            synced = self._pool.submit(file.sync)
-            undo.pop_all()
-        synced.add_done_callback(
-            lambda _: self._land(item, partial(self._name, item, file, synced, answer, check))
+        with self._explained(item):
+            file = self._partial(item).__enter__()
+            try:
+                file.clear()
+                file.write(0, body)
+                file.date(source_mtime(answer, int(item.time)))
+            except BaseException:
+                file.discard()
+                file.close()
+                raise
+        self._open.add(file)
+        self._sync.add(
+            file,
+            lambda error: self._land(item, partial(self._name, item, file, error, answer, check)),
         )
+        return None
 
     def _name(
         self,
         item: Difference,
         file: Partial,
-        synced: Future[None],
+        error: BaseException | None,
         answer: Answer,
         check: ObjectCheck,
     ) -> Proof:
         """Give a file that is on disk its name."""
-        with self._explained(item), file.closed_after():
+        self._open.discard(file)
+        with self._explained(item):
             try:
-                synced.result()
+                if error is not None:
+                    raise error
                 return self._finish(file, item, answer, check)
             except (OSError, EntryError):
                 file.discard()
                 raise
+            finally:
+                file.close()
 
     def _move_large(self, item: Difference) -> Proof:
         return self._fetch(item)
@@ -173,20 +197,20 @@ class Downloader(Mover):
     def _partial(self, item: Difference) -> Partial:
         """The file that an object is written to, in a folder that is there."""
         target = self._target(item)
-        self._make(target.parent)
+        self._make(target.rpartition("/")[0])
         return Partial(target)
 
-    def _make(self, folder: Path) -> None:
+    def _make(self, folder: str) -> None:
         """Make a folder of the destination; nothing is written behind a symbolic link that the
         transfer does not follow."""
         if folder in self._folders:
             return
         if self._transfer.symlinks != "follow":
-            inside = folder.relative_to(self._transfer.folder)
+            inside = Path(folder).relative_to(self._transfer.folder)
             for above in (*reversed(inside.parents[:-1]), inside):
                 if inside.parts and (self._transfer.folder / above).is_symlink():
                     raise _LinkError(above)
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         self._folders.add(folder)
 
     @contextmanager
@@ -358,7 +382,7 @@ class Downloader(Mover):
         item = item._replace(sha256=check.sha256, mtime_ns=file.status.st_mtime_ns)
         return self._proof(item, stored(answer))
 
-    def _explain(self, item: Difference, target: Path, error: OSError) -> WaybillError:
+    def _explain(self, item: Difference, target: str, error: OSError) -> WaybillError:
         free = shutil.disk_usage(self._transfer.folder).free if _is_full(error) else 0
         if _is_full(error) and free < item.size + (1 << 20):
             return WaybillError(
@@ -376,13 +400,3 @@ class Downloader(Mover):
 
 def _is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk; a file system that cannot is left alone."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

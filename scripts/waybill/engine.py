@@ -44,6 +44,14 @@ class Stored(NamedTuple):
     version_id: str
 
 
+class Content(NamedTuple):
+    """The bytes of an object, their SHA-256 (hex) and the user metadata it is to have."""
+
+    body: bytes
+    sha256: str
+    metadata: dict[str, str]
+
+
 class ReplacedError(Exception):
     """The object is not the one that was asked for: it was replaced or removed meanwhile."""
 
@@ -83,10 +91,11 @@ class Engine(Protocol):
         """Whether the next ``put_object`` or ``get_object`` would have to wait for its turn."""
 
     def put_object(
-        self, key: str, body: bytes, sha256: str, metadata: dict[str, str], condition: dict
+        self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
-        """Put a whole object whose SHA-256 (hex) S3 is to check; ``condition`` holds IfMatch or
-        IfNoneMatch or nothing. Waits for its turn, not for the answer."""
+        """Put a whole object of ``size`` bytes whose SHA-256 S3 is to check; ``condition`` holds
+        IfMatch or IfNoneMatch or nothing. Waits for its turn, not for the answer; ``load`` is
+        called once, in a thread of the engine, and its error is that of the Future."""
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,13 +62,18 @@ def read_range(descriptor: int, path: str, start: int, length: int) -> bytes:
     return b"".join(blocks)
 
 
-def sha256_of(folder: Path, entry: LocalEntry) -> str:
-    """The SHA-256 of the entry in hex, read once. Raises EntryError as ``opened`` does."""
+def sha256_of(
+    folder: Path, entry: LocalEntry, each: Callable[[int, bytes], None] | None = None
+) -> str:
+    """The SHA-256 of the entry in hex, read once; ``each`` is told where a block starts, and the
+    block. Raises EntryError as ``opened`` does."""
     with opened(folder, entry) as descriptor:
         digest = hashlib.sha256()
         start = 0
         while block := _read(descriptor, entry.path, BLOCK_BYTES, start):
             digest.update(block)
+            if each is not None:
+                each(start, block)
             start += len(block)
         if start != entry.size:
             raise EntryError(entry.path, "changed while it was read; run again")

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 SILENT_SECONDS = 600
 POLL_SECONDS = 0.5
 
-_PLAIN = (",", ":")  # separators of JSON without blanks
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
 
 def mark_listing(path: Path, run: str) -> None:
     """Note that what follows is later than the listing of the inventory ``run``."""
-    line = json.dumps({"listing": run}, separators=_PLAIN).encode()
+    line = _json({"listing": run}).encode()
     with path.open("ab") as file:
         file.write(b"\n" + line + b"\n")
 
@@ -198,7 +198,7 @@ class Journal:
                 self._write(b"".join(held))
 
     def _append(self, **item: Any) -> None:
-        self._write(json.dumps(item, separators=_PLAIN).encode() + b"\n")
+        self._write(_json(item).encode() + b"\n")
 
     def _write(self, lines: bytes) -> None:
         if os.write(self._file, lines) != len(lines):
@@ -207,9 +207,7 @@ class Journal:
     def done(self, proof: Proof) -> None:
         """The entry is in the bucket and proven."""
         fields = proof._asdict()
-        line = json.dumps(
-            {"done": fields.pop("path"), "run": self._run, **fields}, separators=_PLAIN
-        )
+        line = _json({"done": fields.pop("path"), "run": self._run, **fields})
         if self._held is None:
             self._write(line.encode() + b"\n")
         else:

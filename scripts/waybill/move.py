@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GROUP = 8  # of small entries that are noted in one write
+LARGE = 2  # large entries at one time: one is hashed, or put together by S3, as another moves
 IN_MEMORY_BYTES = 128 << 20  # of file contents in one job at one time
 
 
@@ -104,27 +105,37 @@ class Mover(ABC):
         """Move one large entry in parts, which are for the pool."""
 
     def _is_quick(self, item: Difference) -> bool:
-        """Whether it costs less to launch an entry in the thread of ``run`` than in another."""
+        """Whether it costs less to launch an entry in the thread of ``run`` than in the pool."""
         return True
+
+    def _is_full(self) -> bool:
+        """Whether no more may be launched before something has landed."""
+        return False
+
+    def _before_waiting(self) -> None:  # noqa: B027 - most have nothing to do
+        """Nothing has landed, and the thread of ``run`` is going to wait for it."""
 
     def _move(self, todo: list[Difference]) -> None:
         self._engine = make_engine(self._transfer, accelerate=self._accelerate)
         self._pool = ThreadPoolExecutor(self._transfer.threads)
+        side_by_side = ThreadPoolExecutor(LARGE)
         try:
             for item in todo:
                 if item.size <= MULTIPART_ABOVE_BYTES:
                     self._begin(item)
             while self._under_way:
                 self._next_group()
-            for item in todo:
-                if item.size > MULTIPART_ABOVE_BYTES:
-                    self._account(item, partial(self._move_large, item))
+            large = [item for item in todo if item.size > MULTIPART_ABOVE_BYTES]
+            moved = [(item, side_by_side.submit(self._move_large, item)) for item in large]
+            for item, end in moved:
+                self._account(item, end.result)
         finally:
+            side_by_side.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._engine.close()
 
     def _begin(self, item: Difference) -> None:
-        while self._under_way and self._engine.is_busy:
+        while self._under_way and (self._engine.is_busy or self._is_full()):
             self._next_group()
         while not self._budget.try_take(item.size):
             self._next_group()
@@ -148,6 +159,8 @@ class Mover(ABC):
 
     def _next_group(self) -> None:
         """Conclude what has landed, at least one; wait for it if need be."""
+        if self._landed.empty():
+            self._before_waiting()
         with self._journal.together():
             for _ in range(max(1, self._landed.qsize())):
                 if self._account(*self._landed.get()):
@@ -181,13 +194,15 @@ class Mover(ABC):
     def _url(self, item: Difference) -> str:
         return f"s3://{self._transfer.bucket}/{self._key(item)}"
 
-    def _proof(self, item: Difference, answer: Stored, when: str | None = None) -> Proof:
+    def _proof(
+        self, item: Difference, answer: Stored, when: str | None = None, sha256: str = ""
+    ) -> Proof:
         return Proof(
             item.path,
             self._key(item),
             item.size,
             item.mtime_ns,
-            item.sha256,
+            sha256 or item.sha256,
             answer.etag,
             answer.version_id,
             when or utc(),

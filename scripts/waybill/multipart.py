@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import botocore.exceptions as be
@@ -14,7 +14,7 @@ from waybill.engine import Engine, Stored, base64_sha256, stored
 from waybill.errors import StaleHashError
 from waybill.hashing import read_range
 from waybill.journal import Journal, OpenUpload
-from waybill.parts import Part, part_size, parts
+from waybill.parts import Part, PartCrcs, part_size, parts
 from waybill.s3_errors import error_code
 
 
@@ -42,18 +42,20 @@ class MultipartUploader:
         metadata: dict[str, str],
         condition: dict[str, str],
         earlier: list[OpenUpload],
+        crcs: PartCrcs | None = None,
     ) -> Stored:
         """Put the open file as one object, resuming one of its ``earlier`` uploads if it can.
 
-        Raises StaleHashError when the file's bytes are not those of ``item.sha256``, and botocore's
-        errors; a failed upload stays open for the next run and, put into ``earlier``, for a next
-        call.
+        That the bytes are those of ``item.sha256`` is known by ``crcs``, taken when they were
+        hashed, or else by hashing them all again. Raises StaleHashError when they are not, and
+        botocore's errors; a failed upload stays open for the next run and, put into ``earlier``,
+        for a next call.
         """
         upload, there = self._resume(item, key, earlier)
         if upload is None:
             upload = self._create(item, key, metadata)
             earlier.append(upload)
-        numbered = self._send(descriptor, item, upload, there)
+        numbered = self._send(descriptor, item, upload, there, crcs)
         answer = self._engine.client.complete_multipart_upload(
             Key=key,
             UploadId=upload.id,
@@ -114,6 +116,7 @@ class MultipartUploader:
         item: Difference,
         upload: OpenUpload,
         there: dict[int, tuple[str, int]],
+        crcs: PartCrcs | None,
     ) -> dict[int, tuple[str, str]]:
         """Send the parts that are missing; returns number to (etag, sha256 hex) of all parts.
 
@@ -129,26 +132,36 @@ class MultipartUploader:
                 except BaseException:
                     self._budget.give(part.length)
                     raise
-                whole.update(data)
-                future = self._pool.submit(self._send_part, upload, part, data, there)
+                if crcs is None:
+                    whole.update(data)
+                future = self._pool.submit(self._send_part, upload, part, data, there, crcs)
                 future.add_done_callback(lambda _, n=part.length: self._budget.give(n))
                 sent[part.number] = future
                 del data
                 if any(f.done() and f.exception() for f in sent.values()):
                     break
             numbered = {number: future.result() for number, future in sent.items()}
-        except BaseException:
+            if crcs is None and whole.hexdigest() != item.sha256:
+                raise StaleHashError(item.path)
+        except BaseException as error:
             for future in sent.values():
                 future.cancel()
+            if isinstance(error, StaleHashError):
+                wait(sent.values())
+                self.abort(upload)
             raise
-        if whole.hexdigest() != item.sha256:
-            self.abort(upload)
-            raise StaleHashError(item.path)
         return numbered
 
     def _send_part(
-        self, upload: OpenUpload, part: Part, data: bytes, there: dict[int, tuple[str, int]]
+        self,
+        upload: OpenUpload,
+        part: Part,
+        data: bytes,
+        there: dict[int, tuple[str, int]],
+        crcs: PartCrcs | None,
     ) -> tuple[str, str]:
+        if crcs is not None and not crcs.agrees(part.number, data):
+            raise StaleHashError(upload.path)
         sha256 = hashlib.sha256(data).hexdigest()
         etag, journalled = upload.parts.get(part.number, ("", ""))
         if journalled == sha256 and there.get(part.number) == (etag, part.length):

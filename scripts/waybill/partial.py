@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from waybill.parts import Part
@@ -22,9 +23,10 @@ class Partial:
     file system does, BlockingIOError when another process writes it.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.path = target.with_name(partial_name(target.name))
+    def __init__(self, target: str | Path) -> None:
+        self.target = os.fspath(target)
+        folder, slash, name = self.target.rpartition("/")
+        self.path = f"{folder}{slash}{partial_name(name)}"
 
     def __enter__(self) -> Partial:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -45,26 +47,22 @@ class Partial:
         meantime, or by a process that was killed right then, must not be written again."""
         mine = os.fstat(self._file)
         try:
-            there = self.path.lstat()
+            there = os.lstat(self.path)
         except FileNotFoundError:
             return False
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             return False
         if mine.st_nlink > 1:
-            self.path.unlink()
+            os.unlink(self.path)
             return False
         return True
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
-    @contextmanager
-    def closed_after(self) -> Iterator[None]:
-        """Close it at the end of a block, where it was opened somewhere else."""
-        try:
-            yield
-        finally:
-            os.close(self._file)
+    def close(self) -> None:
+        """Close it, as ``__exit__`` does."""
+        os.close(self._file)
 
     @property
     def length(self) -> int:
@@ -102,9 +100,14 @@ class Partial:
 
     def date(self, mtime_ns: int) -> None:
         """Give it its modification time."""
-        status = os.fstat(self._file)
         with suppress(OverflowError):  # a time that no file can have
-            os.utime(self._file, ns=(status.st_atime_ns, mtime_ns))
+            os.utime(self._file, ns=(time.time_ns(), mtime_ns))
+
+    def begin_sync(self) -> None:
+        """Have the system begin to write it to disk, and wait for nothing."""
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            with suppress(OSError):  # it is an advice
+                os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Have it on disk."""
@@ -119,38 +122,40 @@ class Partial:
         except OSError:  # a file system without hard links
             if os.path.lexists(self.target):
                 return False
-            self.path.rename(self.target)
+            os.rename(self.path, self.target)
         else:
-            self.path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
         return True
 
     def replace(self, mtime_ns: int, inode: int) -> bool:
         """Take the place of the file there, and its permissions, if it is still the one with this
         mtime and inode; zeros stand for none."""
         try:
-            status = self.target.stat()
+            status = os.stat(self.target)
         except FileNotFoundError:
             return self.become()
         if (status.st_mtime_ns, status.st_ino) != (mtime_ns, inode):
             return False
         os.fchmod(self._file, status.st_mode & 0o7777)
-        self.path.replace(self.target)
+        os.replace(self.path, self.target)
         return True
 
     def is_same(self, sha256: str) -> bool:
         """Whether the file that has the name of the target holds the same bytes; then this one
         goes. (A job that was killed between the name and its journal leaves such a file.)"""
-        with self.target.open("rb") as file:
+        with open(self.target, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 return False
-        status = self.target.stat()
+        status = os.stat(self.target)
         os.utime(self._file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        self.path.unlink()
+        os.unlink(self.path)
         return True
 
     def discard(self) -> None:
         """Remove it."""
-        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
 
     def drop_leftover(self) -> None:
         """Remove what a killed process left, of a target that needs no download; one that is

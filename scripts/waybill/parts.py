@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from awscrt import checksums
+
 MULTIPART_ABOVE_BYTES = 64 << 20
 SMALLEST_PART_BYTES = 16 << 20
 MAX_PARTS = 10_000
@@ -34,3 +36,21 @@ def parts(size: int, length: int) -> Iterator[Part]:
     """The parts of an object of ``size`` bytes in parts of ``length`` bytes."""
     for number, start in enumerate(range(0, size, length), 1):
         yield Part(number, start, min(length, size - start))
+
+
+class PartCrcs:
+    """CRC-64/NVME of each part of a file: a second read that agrees with them has read the same
+    bytes, for a tenth of what another SHA-256 costs."""
+
+    def __init__(self, size: int) -> None:
+        self._length = part_size(size)
+        self._crcs: dict[int, int] = {}
+
+    def add(self, start: int, block: bytes) -> None:
+        """The next block of the file, which lies within one part."""
+        number = start // self._length + 1
+        self._crcs[number] = checksums.crc64nvme(block, self._crcs.get(number, 0))
+
+    def agrees(self, number: int, data: bytes) -> bool:
+        """Whether these are the bytes of a part."""
+        return self._crcs.get(number) == checksums.crc64nvme(data)

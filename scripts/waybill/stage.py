@@ -7,6 +7,7 @@ A job's log gets everything; standard error gets what a user must read. A failur
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import re
@@ -31,6 +32,7 @@ log = logging.getLogger("waybill")
 
 LATENCY_SECONDS = 60.0  # how late a shared file system may show what another node wrote
 _POLL_SECONDS = 0.5
+COLLECT_AFTER = 10_000  # new objects; 700 would have the collector take a tenth of the CPU
 
 _STARTED = time.monotonic()
 
@@ -51,6 +53,9 @@ def run(
     names = (transfer.name, task.stage, task.batch)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
+    # What was imported stays, and of what a job makes, little goes in circles.
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     try:
         failures.write(task.failure_record, [])
         if dataset and layout is Layout:

@@ -15,7 +15,6 @@ from waybill.entries import LocalEntry, read_local, read_remote
 from waybill.errors import ReportedError
 from waybill.failures import Failure
 from waybill.marker import Proof
-from waybill.parts import MULTIPART_ABOVE_BYTES
 from waybill.stage_compare import compare, compare_files
 from waybill.tables import write_atomic
 from waybill.task import Task
@@ -62,8 +61,8 @@ def move(task: Task) -> None:
 
 
 def _hash_and_upload(task: Task, turn: Turn) -> None:
-    """Move a batch whose files are not hashed yet. Small files that the listing alone sends on
-    their way are read once: hashed and sent from the same bytes."""
+    """Move a batch whose files are not hashed yet. Those that the listing alone sends on their way
+    are hashed as they are sent: small files are read once, from the same bytes."""
     from waybill.upload import Uploader
 
     layout, dataset, batch = task.layout, task.dataset, task.batch
@@ -94,15 +93,15 @@ def _hash_what_must_be(
     task: Task, entries: list[LocalEntry], begun: Container[str]
 ) -> Mapping[str, str]:
     """The SHA-256 (hex) by path of the files that must be hashed before anything can be decided
-    about them (an earlier job has ``begun`` them, or something is there), or be sent of them, and
-    of those a cache knows; ``""`` for the others."""
+    about them (an earlier job has ``begun`` them, or something is there), and of those a cache
+    knows; ``""`` for the others."""
     layout, dataset = task.layout, task.dataset
     remote = {e.path: e for e in read_remote(layout.remote(dataset, task.batch))}
 
     def undecided(entry: LocalEntry) -> bool:
         there = remote.get(entry.path)
         same_size = there is not None and there.size == entry.size
-        return same_size or entry.size > MULTIPART_ABOVE_BYTES or entry.path in begun
+        return same_size or entry.path in begun
 
     hashes, failed = checksum.checksum(
         task.transfer.folder,

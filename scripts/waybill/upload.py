@@ -12,12 +12,13 @@ import botocore.exceptions as be
 from waybill import diff
 from waybill.compare import metadata_sha256
 from waybill.diff import Difference
-from waybill.engine import SOURCE_MTIME, SOURCE_SHA256, Stored, stored
+from waybill.engine import SOURCE_MTIME, SOURCE_SHA256, Content, Stored, stored
 from waybill.errors import EntryError, StaleHashError
-from waybill.hashing import opened, read_small
+from waybill.hashing import opened, read_small, sha256_of
 from waybill.marker import Proof
 from waybill.move import Mover
 from waybill.multipart import MultipartUploader
+from waybill.parts import PartCrcs
 from waybill.s3 import write_arguments
 from waybill.s3_errors import CONFLICT, error_code, is_missing
 
@@ -55,33 +56,44 @@ class Uploader(Mover):
         return item.size <= QUICK_BYTES and not self._disk_is_slow
 
     def _launch(self, item: Difference) -> None:
+        condition = self._condition(item)
+        sha256 = ""  # of the very bytes that are sent
+
+        def load() -> Content:
+            nonlocal sha256
+            body = self._read(item)
+            sha256 = hashlib.sha256(body).hexdigest()
+            if item.sha256 and item.sha256 != sha256:
+                raise StaleHashError(item.path)
+            return Content(body, sha256, self._metadata(item, sha256))
+
+        if not self._is_quick(item):  # read in this thread, which is one of many
+            content = load()
+            load = lambda: content  # noqa: E731
+        answer = self._engine.put_object(self._key(item), item.size, load, condition)
+
+        def arrived(_: Future[Stored]) -> None:
+            self._budget.give(item.size)
+            self._land(item, lambda: self._conclude(item, sha256, condition, answer))
+
+        answer.add_done_callback(arrived)
+
+    def _read(self, item: Difference) -> bytes:
         started = time.monotonic()
         body = read_small(self._transfer.folder, item.entry)
         if item.size <= QUICK_BYTES:
             took = time.monotonic() - started
             self._read_seconds += (took - self._read_seconds) / READS
             self._disk_is_slow = self._read_seconds > SLOW_SECONDS
-        sha256 = hashlib.sha256(body).hexdigest()
-        if item.sha256 and item.sha256 != sha256:
-            raise StaleHashError(item.path)
-        item = item._replace(sha256=sha256)  # of the very bytes that are sent
-        condition = self._condition(item)
-        answer = self._engine.put_object(
-            self._key(item), body, sha256, self._metadata(item), condition
-        )
-
-        def arrived(_: Future[Stored]) -> None:
-            self._budget.give(item.size)
-            self._land(item, lambda: self._conclude(item, condition, answer))
-
-        answer.add_done_callback(arrived)
+        return body
 
     def _conclude(
-        self, item: Difference, condition: dict[str, str], answer: Future[Stored]
+        self, item: Difference, sha256: str, condition: dict[str, str], answer: Future[Stored]
     ) -> Proof | None:
         try:
-            return self._proof(item, answer.result())
+            return self._proof(item, answer.result(), sha256=sha256)
         except be.ClientError as error:
+            item = item._replace(sha256=sha256)
             if self._without_conditions(error, condition):
                 self._pool.submit(self._launch_again, item)
             elif _is_already_there(error):
@@ -104,6 +116,11 @@ class Uploader(Mover):
         return True
 
     def _move_large(self, item: Difference) -> Proof:
+        crcs: PartCrcs | None = None
+        if not item.sha256:
+            crcs = PartCrcs(item.size)
+            sha256 = sha256_of(self._transfer.folder, item.entry, crcs.add)
+            item = item._replace(sha256=sha256)
         uploader = MultipartUploader(
             self._engine,
             self._journal,
@@ -113,16 +130,17 @@ class Uploader(Mover):
             self._common,
         )
         earlier = self._record.open_uploads(item.path)
-        key, metadata, condition = self._key(item), self._metadata(item), self._condition(item)
+        key, condition = self._key(item), self._condition(item)
+        metadata = self._metadata(item, item.sha256)
         with opened(self._transfer.folder, item.entry) as descriptor:
             try:
-                answer = uploader.put(descriptor, item, key, metadata, condition, earlier)
+                answer = uploader.put(descriptor, item, key, metadata, condition, earlier, crcs)
             except be.ClientError as error:
                 if _is_already_there(error):
                     return self._already_there(item)
                 if not self._without_conditions(error, condition):
                     raise
-                answer = uploader.put(descriptor, item, key, metadata, {}, earlier)
+                answer = uploader.put(descriptor, item, key, metadata, {}, earlier, crcs)
         return self._proof(item, answer)
 
     def _condition(self, item: Difference) -> dict[str, str]:
@@ -149,9 +167,9 @@ class Uploader(Mover):
         )
 
     @staticmethod
-    def _metadata(item: Difference) -> dict[str, str]:
+    def _metadata(item: Difference, sha256: str) -> dict[str, str]:
         seconds, nanoseconds = divmod(item.mtime_ns, 1_000_000_000)
-        return {SOURCE_SHA256: item.sha256, SOURCE_MTIME: f"{seconds}.{nanoseconds:09d}"}
+        return {SOURCE_SHA256: sha256, SOURCE_MTIME: f"{seconds}.{nanoseconds:09d}"}
 
 
 def _is_already_there(error: be.ClientError) -> bool:

@@ -1,7 +1,6 @@
 """Where engine crt sends its requests and how it signs them: as botocore would, or not at all."""
 
 import datetime
-import hashlib
 import ipaddress
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from test_put import transfer_to
+from test_put import put, transfer_to
 
 from waybill.boto_engine import BotoEngine
 from waybill.crt_engine import CrtEngine
@@ -116,10 +115,9 @@ def test_credentials_are_those_of_the_moment(tmp_path, proxy, bucket, monkeypatc
         monkeypatch.delenv(name)
     engine = make_engine(transfer_to(bucket, tmp_path, profile="login"), accelerate=False)
     assert isinstance(engine, CrtEngine)
-    sha256 = hashlib.sha256(b"x").hexdigest()
-    engine.put_object("first", b"x", sha256, {}, {}).result(30)
+    put(engine, b"x", key="first")
     time.sleep(2)
-    engine.put_object("second", b"x", sha256, {}, {}).result(30)
+    put(engine, b"x", key="second")
     engine.close()
     sent = proxy.select(op="PutObject")
     names = [r.headers["authorization"].split("Credential=")[1].split("/")[0] for r in sent]
@@ -185,15 +183,14 @@ def test_tls_trusts_whom_it_is_told_to(tmp_path, secure, monkeypatch, kind):
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     transfer = transfer_to("safe-data", tmp_path, engine=kind, endpoint_url=url, timeout=10)
     data = b"carried safely"
-    sha256 = hashlib.sha256(data).hexdigest()
     key = "a folder/ä+%20 name's (1)*~.bin"
     stranger = make_engine(transfer, accelerate=False)
     with pytest.raises(be.SSLError):
-        stranger.put_object(key, data, sha256, {}, {}).result(60)
+        put(stranger, data, key=key)
     stranger.close()
     monkeypatch.setenv("AWS_CA_BUNDLE", str(pem))
     friend = make_engine(transfer, accelerate=False)
-    etag = friend.put_object(key, data, sha256, {}, {}).result(60).etag
+    etag = put(friend, data, key=key).etag
     assert friend.get_object(key, etag, len(data)).result(60)[1] == data
     assert (store / key).read_bytes() == data
     friend.close()

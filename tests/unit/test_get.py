@@ -18,12 +18,9 @@ from support.proxy import (
     slow_down,
 )
 from waybill import engine
-from waybill.boto_engine import BotoEngine
 from waybill.config import Transfer
 from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError, make_engine
-from waybill.gate import Gate
 from waybill.parts import Part
-from waybill.s3 import MAX_ATTEMPTS
 
 DATA = random.Random(8).randbytes(3_000_000)
 WHOLE = Part(1, 0, len(DATA))
@@ -137,18 +134,11 @@ def test_a_break_at_the_first_byte(store):
     assert set(store.ranges()) <= {None, "bytes=0-2999999"}
 
 
-def test_breaks_without_progress_have_an_end(store, monkeypatch):
-    """The runtime of engine crt does not tell of an answer without a byte of its body: to it the
-    connection was closed, which has an end too."""
-    monkeypatch.setattr(Gate, "back_off", lambda *_: 0.01)
+def test_breaks_without_progress_have_an_end(store):
     store.proxy.fault(Truncate("response", 1_100_000), op="GetObject", times=1)
     store.proxy.fault(Truncate("response", 0), op="GetObject", after=1)
-    if isinstance(store.engine, BotoEngine):
-        assert "keeps breaking off" in str(fail(store, BrokenOffError))
-        assert len(store.ranges()) == 1 + CUT_ATTEMPTS
-    else:
-        fail(store, be.ConnectionClosedError)
-        assert len(store.ranges()) == 1 + MAX_ATTEMPTS
+    assert "keeps breaking off" in str(fail(store, BrokenOffError))
+    assert len(store.ranges()) == 1 + CUT_ATTEMPTS
 
 
 def test_breaks_with_progress_have_none(store):

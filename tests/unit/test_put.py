@@ -27,7 +27,7 @@ from support.proxy import (
 from waybill import gate
 from waybill.boto_engine import BotoEngine
 from waybill.config import Transfer
-from waybill.engine import make_engine
+from waybill.engine import Content, make_engine
 from waybill.s3 import MAX_ATTEMPTS
 
 DATA = random.Random(9).randbytes(200_000)
@@ -81,7 +81,12 @@ def done():
 def put(engine, data=DATA, *, key=NAME, condition=None):
     sha256 = hashlib.sha256(data).hexdigest()
     metadata = {"source-sha256": sha256, "source-mtime": "1.000000005"}
-    return engine.put_object(key, data, sha256, metadata, condition or {}).result(60)
+    return begin(engine, key, data, metadata, condition).result(60)
+
+
+def begin(engine, key, data, metadata=None, condition=None):
+    content = Content(data, hashlib.sha256(data).hexdigest(), metadata or {})
+    return engine.put_object(key, len(data), lambda: content, condition or {})
 
 
 def test_an_object_arrives_as_it_is(make, proxy, s3, bucket):
@@ -214,7 +219,7 @@ def test_bandwidth_is_held_within_a_tenth(make):
     put(engine)  # connects
     time.sleep(len(DATA) / rate)
     began = time.monotonic()
-    futures = [engine.put_object(f"n{i}", DATA, SHA256, {}, {}) for i in range(16)]
+    futures = [begin(engine, f"n{i}", DATA) for i in range(16)]
     for future in futures:
         future.result(60)
     took = time.monotonic() - began
@@ -224,10 +229,7 @@ def test_bandwidth_is_held_within_a_tenth(make):
 def test_many_at_one_time(make, proxy, s3, bucket):
     engine = make(max_concurrency=16)
     bodies = {f"many/{i:03}": random.Random(i).randbytes(i * 37) for i in range(300)}
-    futures = [
-        engine.put_object(key, body, hashlib.sha256(body).hexdigest(), {}, {})
-        for key, body in bodies.items()
-    ]
+    futures = [begin(engine, key, body) for key, body in bodies.items()]
     etags = [future.result(60).etag for future in futures]
     assert etags == [hashlib.md5(body).hexdigest() for body in bodies.values()]
     heads = s3.client().list_objects_v2(Bucket=bucket, Prefix="many/")["Contents"]
@@ -267,7 +269,7 @@ def test_bodies_are_let_go_at_once(make):
         for number in range(10):
             data = random.Random(number).randbytes(1 << 20)
             put(engine, data)
-            stored = engine.put_object("k", data, hashlib.sha256(data).hexdigest(), {}, {})
+            stored = begin(engine, "k", data)
             engine.get_object("k", stored.result(60).etag, len(data)).result(60)
         del data
         assert tracemalloc.get_traced_memory()[0] < 3 << 20
