@@ -1,5 +1,6 @@
 """Parts, pace and budget: the arithmetic under the engine."""
 
+import random
 import threading
 
 from hypothesis import given
@@ -7,7 +8,14 @@ from hypothesis import strategies as st
 
 from waybill.engine import Pace
 from waybill.multipart import Budget
-from waybill.parts import MAX_PARTS, MULTIPART_ABOVE_BYTES, SMALLEST_PART_BYTES, part_size, parts
+from waybill.parts import (
+    MAX_PARTS,
+    MULTIPART_ABOVE_BYTES,
+    SMALLEST_PART_BYTES,
+    PartCrcs,
+    part_size,
+    parts,
+)
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 
@@ -35,6 +43,20 @@ def test_parts_cover_the_object_once(size, length):
         assert 0 < part.length <= length
         position += part.length
     assert position == size
+
+
+def test_a_second_read_is_held_against_the_first():
+    size = 2 * SMALLEST_PART_BYTES + 12_345
+    data = random.Random(1).randbytes(size)
+    crcs = PartCrcs(size)
+    for start in range(0, size, MIB):
+        crcs.add(start, data[start : min(size, start + MIB)])
+    for part in parts(size, part_size(size)):
+        again = bytearray(data[part.start : part.start + part.length])
+        assert crcs.agrees(part.number, bytes(again))
+        assert not crcs.agrees(part.number + 1, bytes(again))
+        again[part.length // 2] ^= 1
+        assert not crcs.agrees(part.number, bytes(again))
 
 
 def test_the_pace_is_kept_over_all_threads():

@@ -1,15 +1,18 @@
 """All of a batch in one job, beside another copy of the same job."""
 
 import hashlib
+import os
 import threading
 
 import pytest
 
 from support.verifying import Verifying
-from waybill import journal, marker, stage_move, stages, state
+from waybill import journal, marker, stage_move, stages, state, upload
 from waybill.entries import read_local
+from waybill.errors import ReportedError
 from waybill.layout import Layout
 from waybill.marker import Proof
+from waybill.parts import MULTIPART_ABOVE_BYTES
 from waybill.task import Task
 
 FILES = {f"f{i}": b"%d" % i * 10 for i in range(5)}
@@ -61,3 +64,62 @@ def test_a_file_that_is_not_there_yet_is_read_once(task, monkeypatch):
     assert table.count("\n") == len(FILES)
     for name, data in FILES.items():
         assert f"{hashlib.sha256(data).hexdigest()}  {name}\n" in table
+
+
+LARGE = MULTIPART_ABOVE_BYTES + 1
+
+
+@pytest.fixture
+def large(tmp_path, proxy, bucket, monkeypatch):
+    """The upload of a folder with one file that goes in parts; the task and the file."""
+    world = Verifying(tmp_path, proxy, bucket, monkeypatch)
+    file = world.data / "large"
+    file.write_bytes(os.urandom(1 << 20) * (LARGE >> 20) + b"!")
+    os.utime(file, (1, 1))
+    transfer = world.transfer()
+    layout = Layout(transfer.results)
+    stages.inventory(Task(transfer, layout, "inventory"))
+    ((dataset, batch),) = layout.batches()
+    return Task(transfer, layout, "upload", dataset, batch), file
+
+
+def test_a_large_file_is_hashed_right_before_it_goes(large, monkeypatch, s3, bucket):
+    task, file = large
+    hashed = []
+    real = upload.sha256_of
+    monkeypatch.setattr(upload, "sha256_of", lambda *a: hashed.append(a[1].path) or real(*a))
+    stage_move.move(task)
+    assert hashed == ["large"]
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
+    assert (proof.size, proof.sha256) == (LARGE, sha256)
+    head = s3.client().head_object(Bucket=bucket, Key=proof.key)
+    assert head["Metadata"]["source-sha256"] == sha256
+    assert f"{sha256}  large\n" in task.layout.checksums(task.dataset, task.batch).read_text()
+    assert "\tlarge\t" in task.layout.diff(task.dataset, task.batch).read_text()
+
+
+def test_other_bytes_behind_the_same_size_and_time_are_found(large, monkeypatch, s3, bucket):
+    """Written between the hash and the upload, by somebody who puts the time back."""
+    task, file = large
+    real = upload.sha256_of
+
+    def hash_and_change(*arguments):
+        sha256 = real(*arguments)
+        with file.open("r+b") as opened:
+            opened.seek(LARGE // 2)
+            opened.write(b"changed")
+        os.utime(file, (1, 1))
+        return sha256
+
+    monkeypatch.setattr(upload, "sha256_of", hash_and_change)
+    with pytest.raises(ReportedError):
+        stage_move.move(task)
+    client = s3.client()
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket, Prefix="x/")
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    assert not task.layout.marker(task.dataset, task.batch).exists()
+    monkeypatch.setattr(upload, "sha256_of", real)
+    stage_move.move(task)
+    (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
+    assert proof.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
