@@ -22,6 +22,7 @@ from waybill.futures import error_of
 
 WATCH_SECONDS = 0.5  # how often exchanges are looked at
 IDLE_SECONDS = 8.0  # S3 closes a connection that has been idle for longer
+CLOSE_SECONDS = 5.0  # that the end of a job waits for the thread, which may hang in a file system
 PIECE_BYTES = 256 << 10  # of the body of a request, handed to the system at one time
 FAMILY_SECONDS = 0.25  # before another address of the server is tried as well (RFC 8305)
 
@@ -88,7 +89,7 @@ class Connections:
             first, self._closed = not self._closed, True
         if first:
             self._loop.call_soon_threadsafe(self._stop)
-            self._thread.join()
+            self._thread.join(CLOSE_SECONDS)
 
     def do(self, work: Callable[[], object]) -> bool:
         """Have work done in the thread of the loop, soon; False when it has ended."""
