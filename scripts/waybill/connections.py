@@ -49,7 +49,6 @@ class Exchange:
     channel: _Channel | None = None
     error: BaseException | None = None
     seen: float = 0.0  # when something last moved, seconds of the monotonic clock
-    silent: bool = False
     reused: bool = False  # the connection had carried another exchange before
 
 
@@ -71,7 +70,7 @@ class Connections:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._timeout, self._connect_timeout = timeout, connect_timeout
-        self._tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
+        self._tls = _tls(ca_file) if parts.scheme == "https" else None
         self._idle: deque[_Channel] = deque()
         self._open: set[_Channel] = set()
         self._to_do: deque[Callable[[], object]] = deque()
@@ -151,8 +150,6 @@ class Connections:
 
     def _stop(self) -> None:
         for channel in list(self._open):
-            if channel.exchange is not None:
-                channel.exchange.error = ClosedError()
             channel.abort()
         self._loop.call_later(0, self._loop.stop)  # after every connection has told its end
 
@@ -180,19 +177,25 @@ class Connections:
                     ssl=self._tls,
                     happy_eyeballs_delay=FAMILY_SECONDS,
                 )
-        except ssl.SSLError as error:
-            exchange.on_end(be.SSLError(endpoint_url=self._url, error=error))
-        except TimeoutError:
-            exchange.on_end(be.ConnectTimeoutError(endpoint_url=self._url))
-        except asyncio.CancelledError:
-            exchange.on_end(ClosedError())
-        except OSError as error:
-            exchange.on_end(be.EndpointConnectionError(endpoint_url=self._url, error=error))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the answer
+            exchange.on_end(self._not_connected(error))
         else:
             if self._closed:
                 channel.abort()
                 return exchange.on_end(ClosedError())
             channel.begin(exchange)
+
+    def _not_connected(self, error: BaseException) -> BaseException:
+        """Why there is no connection, in botocore's words."""
+        if isinstance(error, asyncio.CancelledError):
+            return ClosedError()
+        if isinstance(error, ssl.SSLError):
+            return be.SSLError(endpoint_url=self._url, error=error)
+        if isinstance(error, TimeoutError):
+            return be.ConnectTimeoutError(endpoint_url=self._url)
+        if isinstance(error, OSError):
+            return be.EndpointConnectionError(endpoint_url=self._url, error=error)
+        return error
 
     def opened(self, channel: _Channel) -> None:
         """A connection is there."""
@@ -210,6 +213,8 @@ class Connections:
 
     def closed_early(self, error: BaseException | None) -> BaseException:
         """The end of a connection in the middle of an exchange, in botocore's words."""
+        if self._closed:
+            return ClosedError()
         if isinstance(error, ssl.SSLError):
             return be.SSLError(endpoint_url=self._url, error=error)
         return be.ConnectionClosedError(endpoint_url=self._url)
@@ -220,7 +225,6 @@ class Connections:
         for channel in list(self._open):
             exchange = channel.exchange
             if exchange is not None and exchange.seen < limit:
-                exchange.silent = True
                 exchange.error = be.ReadTimeoutError(endpoint_url=self._url)
                 channel.abort()
         self._loop.call_later(min(WATCH_SECONDS, self._timeout / 4), self._watch)
@@ -233,7 +237,7 @@ class _Channel(asyncio.Protocol):
         self._owner = owner
         self.exchange: Exchange | None = None
         self.idle_since = 0.0
-        self._used = False
+        self._used = self._is_lost = False
         self._rest = memoryview(b"")  # of a payload, not handed to the system yet
         self._may_write = True
         self._is_held = False
@@ -244,6 +248,8 @@ class _Channel(asyncio.Protocol):
 
     def begin(self, exchange: Exchange) -> None:
         """Carry an exchange."""
+        if self._is_lost:
+            return exchange.on_end(self._owner.closed_early(None))
         self.exchange, exchange.channel = exchange, self
         exchange.reused, self._used = self._used, True
         exchange.seen = time.monotonic()
@@ -311,6 +317,7 @@ class _Channel(asyncio.Protocol):
             self._end(exchange, None)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._is_lost = True
         self._owner.lost(self)
         exchange = self.exchange
         if exchange is None:
@@ -372,6 +379,13 @@ class _Channel(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self._is_whole = self.exchange is not None and self.exchange.status > 0
         self._keeps = self._parser.should_keep_alive()  # which it knows here only
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    """As strict as botocore's: certificates of an own authority need not be of the latest form."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _nobody(*_: object) -> None:

@@ -259,7 +259,13 @@ class CrtEngine:
         if error is None:
             settle(call.future, lambda: call.result(exchange) if call.result else None)
         elif elsewhere and isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE:
-            elsewhere().add_done_callback(lambda other: settle(call.future, other.result))
+            unexpected = error_of(
+                lambda: elsewhere().add_done_callback(
+                    lambda other: settle(call.future, other.result)
+                )
+            )
+            if unexpected:
+                call.future.set_exception(unexpected)
         else:
             call.future.set_exception(error)
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from waybill import __version__
 from waybill.marker import Proof
@@ -22,6 +22,7 @@ from waybill.times import utc
 if TYPE_CHECKING:
     from waybill.config import Transfer
 
+_FILES = b'  "files": ['  # the line after which each file has one of its own
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -49,12 +50,26 @@ def manifest(
         },
         "submitter": {},
     }
-    yield json.dumps(head, indent=2).removesuffix("\n}").encode() + b',\n  "files": [\n'
+    yield json.dumps(head, indent=2).removesuffix("\n}").encode() + b",\n" + _FILES + b"\n"
     last = len(ordered) - 1
     for i, proof in enumerate(ordered):
         text = json.dumps(_file(transfer, proof), ensure_ascii=False)
         yield b"    " + text.encode() + (b"\n" if i == last else b",\n")
     yield b"  ]\n}\n"
+
+
+def generated_at(file: BinaryIO) -> datetime:
+    """The time of the manifest in an open file, which is at its begin afterwards; nothing
+    behind its head is read into memory."""
+    head = b""
+    for line in file:
+        if line.rstrip() == _FILES:
+            break
+        head += line
+    file.seek(0)
+    return datetime.fromisoformat(
+        json.loads(head.rstrip().removesuffix(b",") + b"}")["generated_at"]
+    )
 
 
 def _sides(transfer: Transfer, last: str) -> dict[str, str]:

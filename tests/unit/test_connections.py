@@ -139,6 +139,12 @@ def test_what_is_no_whole_answer(line, answer):
     assert isinstance(ask(line)[1], be.ConnectionClosedError)
 
 
+def test_a_server_that_closes_at_once(line):
+    line.handle.work = lambda connection: None
+    for _ in range(20):
+        assert isinstance(ask(line)[1], be.ConnectionClosedError)
+
+
 def test_a_refusal_before_the_body_is_read(line):
     no = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
 
