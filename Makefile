@@ -28,7 +28,7 @@ demo: $(VENV)/.ready
 
 # What goes wrong on the way to S3 and back, for the engine that is not the default.
 FAULTS := $(addprefix tests/workflow/test_,conditions.py download_damage.py download_failures.py \
-	download_kill.py failures.py integrity.py kill.py resume.py)
+	download_kill.py failures.py integrity.py kill.py resume.py source_failures.py)
 
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 4 --dist worksteal

