@@ -27,6 +27,11 @@ class Budget:
                 self._used += count
             return fits
 
+    def force(self, count: int) -> None:
+        """Take ``count`` bytes at once, where nobody may wait."""
+        with self._changed:
+            self._used += count
+
     def give(self, count: int) -> None:
         """Give ``count`` bytes back."""
         with self._changed:

@@ -126,8 +126,9 @@ class Connections:
         """Have work done after some time, or at the end."""
 
         def due() -> None:
-            self._delayed.discard(due)
-            work()
+            if due in self._delayed:  # once
+                self._delayed.remove(due)
+                work()
 
         self._delayed.add(due)
         self._loop.call_later(seconds, due)
@@ -211,13 +212,9 @@ class Connections:
         """A connection can carry another exchange."""
         self._idle.append(channel)
 
-    def closed_early(self, error: BaseException | None) -> BaseException:
+    def closed_early(self) -> BaseException:
         """The end of a connection in the middle of an exchange, in botocore's words."""
-        if self._closed:
-            return ClosedError()
-        if isinstance(error, ssl.SSLError):
-            return be.SSLError(endpoint_url=self._url, error=error)
-        return be.ConnectionClosedError(endpoint_url=self._url)
+        return ClosedError() if self._closed else be.ConnectionClosedError(endpoint_url=self._url)
 
     def _watch(self) -> None:
         """End the exchanges in which nothing has moved for too long."""
@@ -249,7 +246,7 @@ class _Channel(asyncio.Protocol):
     def begin(self, exchange: Exchange) -> None:
         """Carry an exchange."""
         if self._is_lost:
-            return exchange.on_end(self._owner.closed_early(None))
+            return exchange.on_end(self._owner.closed_early())
         self.exchange, exchange.channel = exchange, self
         exchange.reused, self._used = self._used, True
         exchange.seen = time.monotonic()
@@ -316,7 +313,7 @@ class _Channel(asyncio.Protocol):
         elif self._is_whole:
             self._end(exchange, None)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self._is_lost = True
         self._owner.lost(self)
         exchange = self.exchange
@@ -324,7 +321,7 @@ class _Channel(asyncio.Protocol):
             return
         # A server may tell what is wrong and close before it has read all of the body.
         told = exchange.status >= 400 or (exchange.status and self._ends_with_connection(exchange))
-        lost = None if told else self._owner.closed_early(error)
+        lost = None if told else self._owner.closed_early()
         self._end(exchange, exchange.error or lost)
 
     @staticmethod
@@ -338,7 +335,8 @@ class _Channel(asyncio.Protocol):
         exchange.payload = b""
         on_end, exchange.on_end, exchange.on_answer = exchange.on_end, _nobody, _nobody
         exchange.sink = None
-        keep = self._is_whole and self._keeps and not self._rest
+        unsent = self._rest or self._transport.get_write_buffer_size()
+        keep = self._is_whole and self._keeps and not unsent
         self._rest = memoryview(b"")
         if keep and not self._transport.is_closing():
             self.idle_since = time.monotonic()
@@ -348,6 +346,10 @@ class _Channel(asyncio.Protocol):
         on_end(error)
 
     # What the parser tells
+
+    def on_message_begin(self) -> None:
+        if self._is_whole:
+            raise ValueError("bytes after the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.exchange is not None:

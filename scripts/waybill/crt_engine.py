@@ -60,8 +60,10 @@ log = logging.getLogger(__name__)
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-# Answers below 500 that may be better the next time (S3 API, "Error responses").
+# Answers that may be better the next time (S3 API, "Error responses"), and no answers.
 _PASSING = {"RequestTimeout"}
+_PASSING_STATUS = {500, 502, 503, 504}
+_PASSING_ERRORS = (be.HTTPClientError, be.ConnectionError)
 
 
 class Call:
@@ -291,7 +293,11 @@ class CrtEngine:
 
     @staticmethod
     def _accept(call: Call, exchange: Exchange, status: int) -> Callable[[bytes], None] | None:
-        if status >= 300 or call.flow is None:
+        if status >= 300:
+            return None
+        if call.flow is None:
+            if call.method == "GET" and int(exchange.headers["content-length"]) > call.moved:
+                raise ReplacedError  # by a store without conditions, and not to be held in memory
             return None
         call.accepted = True
         call.flow.begin(exchange)
@@ -331,9 +337,9 @@ class CrtEngine:
                 return None if call.damaged >= DAMAGED_ATTEMPTS else 0.0
             if code in THROTTLED:
                 return self._gate.slow_down()
-            if exchange.status < 500 and code not in _PASSING:
+            if exchange.status not in _PASSING_STATUS and code not in _PASSING:
                 return None
-        elif not isinstance(error, be.HTTPClientError):
+        elif isinstance(error, be.SSLError) or not isinstance(error, _PASSING_ERRORS):
             return None
         elif exchange.reused and call.attempt == 1:
             return 0.0  # the server has closed a connection that nobody used

@@ -39,7 +39,6 @@ from waybill.times import nanoseconds
 log = logging.getLogger(__name__)
 
 WHOLE_BYTES = 8 << 20  # up to this size an object comes into memory first
-
 REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
 
 # Answers to a question for one part, of stores that do not tell, or have no such part.
@@ -173,7 +172,7 @@ class Downloader(Mover):
                 file.close()
 
     def _move_large(self, item: Difference) -> Proof:
-        return self._fetch(item)
+        return self._fetch(item, in_ranges=True)
 
     def _make_folder(self, item: Difference) -> Proof:
         with self._explained(item):
@@ -182,13 +181,14 @@ class Downloader(Mover):
         item = item._replace(mtime_ns=int(item.time))
         return self._proof(item, stored({"ETag": item.etag}))
 
-    def _fetch(self, item: Difference, tried: int = 0) -> Proof:
-        """Fetch one object, whose bytes came damaged so many times already; one that is replaced
-        meanwhile is fetched anew, never mixed."""
+    def _fetch(self, item: Difference, tried: int = 0, *, in_ranges: bool = False) -> Proof:
+        """Fetch one object, damaged so many times already; one that is replaced meanwhile is
+        fetched anew, never mixed. ``in_ranges`` a large one may come, but not in the pool."""
         for _ in range(REPLACED_ATTEMPTS):
             try:
                 with self._explained(item), self._partial(item) as file:
-                    return self._fetch_into(file, item, tried)
+                    ranges = in_ranges and item.size > MULTIPART_ABOVE_BYTES
+                    return self._fetch_into(file, item, tried, ranges)
             except ReplacedError:
                 log.info("%s was replaced while it was fetched", self._url(item))
                 item = self._looked_at_anew(item)
@@ -239,9 +239,9 @@ class Downloader(Mover):
             time=str(nanoseconds(head["LastModified"])),
         )
 
-    def _fetch_into(self, file: Partial, item: Difference, tried: int) -> Proof:
+    def _fetch_into(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
         try:
-            return self._fetch_checked(file, item, tried)
+            return self._fetch_checked(file, item, tried, ranges)
         except (EntryError, ReplacedError):
             file.discard()
             raise
@@ -251,10 +251,9 @@ class Downloader(Mover):
                 file.discard()
             raise
 
-    def _fetch_checked(self, file: Partial, item: Difference, tried: int) -> Proof:
-        in_ranges = item.size > MULTIPART_ABOVE_BYTES
+    def _fetch_checked(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
         for attempt in range(tried, DAMAGED_ATTEMPTS):
-            if in_ranges:
+            if ranges:
                 answer, check = self._get_ranges(file, item, resume=not attempt)
             else:
                 answer, check = self._get_whole(file, item)

@@ -41,7 +41,9 @@ def read_small(folder: Path, entry: LocalEntry) -> bytes:
             _check(descriptor, entry)  # which is what failed when it is no file any more
         if len(data) == entry.size:
             return data
-        return read_range(descriptor, entry.path, 0, entry.size)
+        data = read_range(descriptor, entry.path, 0, entry.size)
+        _check(descriptor, entry)
+        return data
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def _look_at(
     """Both sides of one dataset, into its tables; what is refused of it."""
     transfer = datasets.view(transfer, dataset.folder, dataset.prefix)
     look = of_upload if transfer.direction == "upload" else of_download
-    sides = look(transfer, layout, control.list_prefix(transfer.prefix))
+    sides = look(transfer, layout, partial(control.list_prefix, transfer.prefix))
     if sides.refused and transfer.last:
         sides.hold(Selection(transfer.last).matches, "waits for what is refused")
     Update(layout, dataset.name, before, now, place, transfer, control, sides).run()

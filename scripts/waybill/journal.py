@@ -74,11 +74,11 @@ class Record:
 
     def open_uploads(self, path: str) -> list[OpenUpload]:
         """The uploads of one entry that were neither completed nor given up, oldest first."""
-        return [upload for upload in self.uploads.values() if upload.path == path]
+        return [upload for upload in list(self.uploads.values()) if upload.path == path]
 
     def open_download(self, path: str) -> OpenDownload | None:
         """The download of one entry that was begun last and not ended."""
-        found = [download for download in self.downloads.values() if download.path == path]
+        found = [download for download in list(self.downloads.values()) if download.path == path]
         return found[-1] if found else None
 
 
@@ -184,7 +184,8 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+        file, self._file = self._file, -1  # a thread that comes late must not find another's
+        os.close(file)
 
     @contextmanager
     def together(self) -> Iterator[None]:

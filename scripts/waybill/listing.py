@@ -1,8 +1,14 @@
-"""The listing of a prefix: one ListObjectsV2 request per 1,000 objects, parsed fast."""
+"""The listing of a prefix: one ListObjectsV2 request per 1,000 objects, parsed fast.
+
+A server takes its time for each page, and tells only there where the next one begins. Where many
+names are known beforehand, ranges between some of them are listed side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,6 +24,11 @@ from waybill.times import nanoseconds
 if TYPE_CHECKING:
     from waybill.config import Transfer
 
+
+log = logging.getLogger(__name__)
+
+SIDE_BY_SIDE = 4  # ranges at one time
+RANGE_NAMES = 5_000  # known names in a range, at least
 
 # The fields of an object that are taken from a page (S3 API, ListObjectsV2).
 _WANTED = frozenset(("Key", "LastModified", "ETag", "Size"))
@@ -50,16 +61,74 @@ def parse_listing(response_dict: dict, customized_response_dict: dict, **_: obje
     response_dict["body"] = b"<ListBucketResult></ListBucketResult>"
 
 
+class _UnorderedError(Exception):
+    """The server does not list keys in the order of their UTF-8 bytes, or not from where it is
+    told to (S3 API, ListObjectsV2: directory buckets and some other stores)."""
+
+
 def list_objects(
-    client: Any, transfer: Transfer, prefix: str, request: dict[str, Any]
+    client: Any,
+    transfer: Transfer,
+    prefix: str,
+    request: dict[str, Any],
+    known: Collection[str] = (),
 ) -> Iterator[RemoteEntry]:
     """Every object under ``prefix``, its path relative to it, in the order the server sends.
 
-    ``request`` holds what every request of the transfer carries (``s3.common_arguments``).
-    One request per 1,000 objects. Raises WaybillError: a listing is complete or it is none.
+    ``request`` holds what every request of the transfer carries (``s3.common_arguments``),
+    ``known`` are paths that are likely to be there. One request per 1,000 objects, and one for
+    each further range. Raises WaybillError: a listing is complete or it is none.
     """
+    starts = _starts(known)
+
+    def list_range(after: str | None, until: str | None) -> list[RemoteEntry]:
+        found = []
+        last = None if after is None else after.encode()
+        for entry in _list(client, transfer, prefix, request, after):
+            path = entry.path.encode("utf-8", "surrogatepass")
+            if last is not None and path <= last:
+                raise _UnorderedError
+            last = path
+            if until is not None and path > until.encode():
+                break
+            found.append(entry)
+        return found
+
+    if starts and not transfer.bucket.endswith("--x-s3"):
+        with ThreadPoolExecutor(len(starts) + 1) as pool:
+            ranges = pool.map(list_range, [None, *starts], [*starts, None])
+            try:
+                found = list(ranges)
+            except _UnorderedError:
+                log.info("%s is not listed in order; listing it once more, page by page", prefix)
+            else:
+                for entries in found:
+                    yield from entries
+                return
+    yield from _list(client, transfer, prefix, request)
+
+
+def _starts(known: Collection[str]) -> list[str]:
+    """Where ranges begin that hold about as many of the known names each."""
+    count = min(SIDE_BY_SIDE, len(known) // RANGE_NAMES)
+    if count < 2:
+        return []
+    names = sorted(name.encode("utf-8", "replace") for name in known)
+    return [names[len(names) * i // count].decode() for i in range(1, count)]
+
+
+def _list(
+    client: Any,
+    transfer: Transfer,
+    prefix: str,
+    request: dict[str, Any],
+    after: str | None = None,
+) -> Iterator[RemoteEntry]:
+    """The objects under ``prefix`` whose paths come after ``after``, page by page."""
     skip = len(prefix)
     arguments = {**request, "Prefix": prefix, "EncodingType": "url"}
+    if after is not None:
+        arguments["StartAfter"] = prefix + after
     times: dict[str, int] = {}  # many objects share a second
     while True:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
@@ -126,9 +126,9 @@ class Mover(ABC):
             while self._under_way:
                 self._next_group()
             large = [item for item in todo if item.size > MULTIPART_ABOVE_BYTES]
-            moved = [(item, side_by_side.submit(self._move_large, item)) for item in large]
-            for item, end in moved:
-                self._account(item, end.result)
+            moved = {side_by_side.submit(self._move_large, item): item for item in large}
+            for end in as_completed(moved):
+                self._account(moved[end], end.result)
         finally:
             side_by_side.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)

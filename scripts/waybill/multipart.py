@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import botocore.exceptions as be
@@ -147,7 +147,9 @@ class MultipartUploader:
             for future in sent.values():
                 future.cancel()
             if isinstance(error, StaleHashError):
-                wait(sent.values())
+                for future in sent.values():  # a part that comes later would stay
+                    if not future.cancelled():
+                        future.exception()
                 self.abort(upload)
             raise
         return numbered

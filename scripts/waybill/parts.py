@@ -47,9 +47,14 @@ class PartCrcs:
         self._crcs: dict[int, int] = {}
 
     def add(self, start: int, block: bytes) -> None:
-        """The next block of the file, which lies within one part."""
-        number = start // self._length + 1
-        self._crcs[number] = checksums.crc64nvme(block, self._crcs.get(number, 0))
+        """The next block of the file; it may end in another part than it begins in."""
+        number, at = divmod(start, self._length)
+        mine, rest = block, b""
+        if at + len(block) > self._length:
+            mine, rest = block[: self._length - at], block[self._length - at :]
+        self._crcs[number + 1] = checksums.crc64nvme(mine, self._crcs.get(number + 1, 0))
+        if rest:
+            self.add(start + len(mine), rest)
 
     def agrees(self, number: int, data: bytes) -> bool:
         """Whether these are the bytes of a part."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,10 @@ from waybill.walk import Tree, Walk
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
+
+
+# Lists the objects of the transfer; is told paths that are likely to be among them.
+Listing = Callable[[Collection[str]], Iterable[RemoteEntry]]
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ class Sides:
         self.paths, self.sizes = [path for path, _ in stay], [size for _, size in stay]
 
 
-def of_upload(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]) -> Sides:
+def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
     """The files of the source folder, and the objects at the destination.
 
     Raises WaybillError when either side cannot be listed as a whole.
@@ -72,7 +76,7 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]
         list(local), [e.size for e in local.values()], local, {}, [],
         tree.held, tree.skipped, tree.refused,
     )  # fmt: skip
-    for entry in listing:
+    for entry in listing(local):
         if entry.path in local:
             sides.remote[entry.path] = entry
         elif is_published(transfer, entry.path):
@@ -83,7 +87,7 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]
     return sides
 
 
-def of_download(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntry]) -> Sides:
+def of_download(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
     """The selected objects of the source, and the files of the destination folder.
 
     A key that cannot be a file there is refused; one that ends in a slash and holds nothing asks
@@ -100,7 +104,9 @@ def of_download(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntr
     before = _settle_before(transfer)
     selection = transfer.selection
     wanted: dict[str, RemoteEntry] = {}
-    for entry in listing:
+    tree = _walk(transfer, layout) if transfer.folder.exists() else Tree()
+    found = {entry.path: entry for entry in tree.entries}
+    for entry in listing(found):
         if is_published(transfer, entry.path):
             sides.published.add(transfer.prefix + entry.path)
         elif not entry.path or not _is_selected(selection, entry.path):
@@ -111,8 +117,6 @@ def of_download(transfer: Transfer, layout: Layout, listing: Iterable[RemoteEntr
             sides.held[entry.path] = "modified too recently (settle)"
         else:
             wanted[entry.path] = entry
-    tree = _walk(transfer, layout) if transfer.folder.exists() else Tree()
-    found = {entry.path: entry for entry in tree.entries}
     in_the_way = {
         path: f"{reason}; it stands at the destination"
         for reasons in (tree.skipped, tree.refused)

@@ -32,6 +32,7 @@ log = logging.getLogger("waybill")
 
 LATENCY_SECONDS = 60.0  # how late a shared file system may show what another node wrote
 _POLL_SECONDS = 0.5
+OPEN_FILES = 1_024
 COLLECT_AFTER = 10_000  # new objects; 700 would have the collector take a tenth of the CPU
 
 _STARTED = time.monotonic()
@@ -53,6 +54,7 @@ def run(
     names = (transfer.name, task.stage, task.batch)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
+    _allow_open_files()
     # What was imported stays, and of what a job makes, little goes in circles.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
@@ -115,6 +117,14 @@ def _end(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _allow_open_files() -> None:
+    """Connections and files that wait to be on disk are more than some systems allow at first."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        if allowed < OPEN_FILES:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))
 
 
 def _end_on_signals() -> None:

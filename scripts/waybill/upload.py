@@ -104,7 +104,7 @@ class Uploader(Mover):
         return None
 
     def _launch_again(self, item: Difference) -> None:
-        self._budget.take(item.size)
+        self._budget.force(item.size)  # whoever could give it back may wait for this thread
         self._launch_or_fail(item)
 
     def _without_conditions(self, error: be.ClientError, condition: dict[str, str]) -> bool:

@@ -7,7 +7,7 @@ is left to look at into one table for each batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date
 from itertools import chain
 from pathlib import Path
@@ -154,7 +154,10 @@ class _Dataset:
         self.name, self.view, self.stock = name, view, stock
         self.objects: dict[str, RemoteEntry] = {}
         self.sides: Sides | None = None
-        listing = self._noted(control.list_prefix(view.prefix))
+
+        def listing(known: Collection[str] = ()) -> Iterator[RemoteEntry]:
+            return self._noted(control.list_prefix(view.prefix, known))
+
         if view.folder.is_dir():
             look = of_upload if view.direction == "upload" else of_download
             self.sides = look(view, stock.layout, listing)
@@ -162,7 +165,7 @@ class _Dataset:
             reason = "the folder of the whole dataset is gone; only the bucket is looked at"
             path = str(view.folder)
             stock.count.decide(name, [Finding(ONLY_THERE, DESTINATION, path, None, reason)])
-            deque(listing, maxlen=0)
+            deque(listing(), maxlen=0)
         else:
             raise WaybillError(
                 f"{view.folder}: the folder is not there, so none of its files can be; mount"

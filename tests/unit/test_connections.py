@@ -139,6 +139,20 @@ def test_what_is_no_whole_answer(line, answer):
     assert isinstance(ask(line)[1], be.ConnectionClosedError)
 
 
+def test_bytes_after_an_answer_are_not_the_next_one(line):
+    other = OK.replace(b"hello", b"other")
+
+    def twice(connection):
+        while read_request(connection):
+            connection.sendall(OK + other)
+
+    line.handle.work = twice
+    for _ in range(5):
+        exchange, error = ask(line)
+        assert exchange.headers.get("x-said", "hello") == "hello" or error is not None
+        assert not exchange.reused
+
+
 def test_a_server_that_closes_at_once(line):
     line.handle.work = lambda connection: None
     for _ in range(20):

@@ -49,8 +49,11 @@ def test_a_second_read_is_held_against_the_first():
     size = 2 * SMALLEST_PART_BYTES + 12_345
     data = random.Random(1).randbytes(size)
     crcs = PartCrcs(size)
-    for start in range(0, size, MIB):
-        crcs.add(start, data[start : min(size, start + MIB)])
+    start = 0
+    while start < size:  # a file system may give fewer bytes than were asked for
+        block = data[start : start + MIB - (start % 3) * 1000]
+        crcs.add(start, block)
+        start += len(block)
     for part in parts(size, part_size(size)):
         again = bytearray(data[part.start : part.start + part.length])
         assert crcs.agrees(part.number, bytes(again))

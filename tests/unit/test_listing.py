@@ -1,14 +1,16 @@
 """The listing, against the server and against pages as S3 documents them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
 from support.proxy import Answer, Fault
+from waybill import listing
 from waybill.config import load
 from waybill.control import Control
 from waybill.errors import WaybillError
-from waybill.listing import parse_listing
+from waybill.listing import SIDE_BY_SIDE, parse_listing
 from waybill.published import is_published, manifest_name
 from waybill.times import utc
 
@@ -119,3 +121,44 @@ def test_times_are_utc_to_the_millisecond():
     assert utc(when) == "2026-01-02T03:04:05.678Z"
     assert utc(1_767_323_045_678_901_234) == "2026-01-02T03:04:05.678Z"
     assert utc(-1) == "1969-12-31T23:59:59.999Z"
+
+
+@pytest.fixture
+def many(control, s3, bucket, monkeypatch):
+    """Some 2,600 objects whose names are known, with ranges that are worth while from 500 on."""
+    monkeypatch.setattr(listing, "RANGE_NAMES", 500)
+    names = [f"{i % 13:02}/{i:04}" for i in range(2600)] + NAMES
+    with ThreadPoolExecutor(16) as pool:
+        client = s3.client()
+        put = lambda name: client.put_object(Bucket=bucket, Key="p/" + name, Body=b"")  # noqa: E731
+        list(pool.map(put, names))
+    return names
+
+
+def test_ranges_side_by_side_hold_every_object_once(control, many, proxy):
+    found = [entry.path for entry in control.list_prefix(known=many)]
+    assert sorted(found) == sorted(many)
+    starts = [r.query.get("start-after") for r in proxy.select(op="ListObjectsV2")]
+    assert len({start for start in starts if start}) == SIDE_BY_SIDE - 1
+    one_by_one = [entry.path for entry in control.list_prefix()]
+    assert found == one_by_one
+
+
+@pytest.mark.parametrize("name", ["q", "!", "\udcff"], ids=["after", "before", "no text"])
+def test_what_is_known_may_be_wrong(control, many, name):
+    found = control.list_prefix(known=[f"{name}{i}" for i in range(3000)])
+    assert sorted(entry.path for entry in found) == sorted(many)
+
+
+def test_a_server_that_does_not_begin_where_it_is_told_to(control, many, proxy, monkeypatch):
+    ordinary = list(control.list_prefix())
+    real = listing._list
+    monkeypatch.setattr(listing, "_list", lambda *a: real(*a[:4]))  # from the first key on, always
+    proxy.clear()
+    assert list(control.list_prefix(known=many)) == ordinary
+
+
+def test_a_range_that_fails_is_no_listing(control, many, proxy):
+    proxy.faults.append(Fault(Answer(403, "AccessDenied", "no"), op="ListObjectsV2", after=2))
+    with pytest.raises(WaybillError, match="access denied to ListObjectsV2"):
+        list(control.list_prefix(known=many))

@@ -38,7 +38,7 @@ def look(tmp_path):
         )
         transfer = config.load(toml)["t"]
         listing = [RemoteEntry(path, size, 0, "etag") for path, size in sorted(there)]
-        return sides.of_upload(transfer, Layout(tmp_path / "results" / "t"), listing)
+        return sides.of_upload(transfer, Layout(tmp_path / "results" / "t"), lambda _: listing)
 
     look.folder = folder
     return look
