@@ -33,7 +33,7 @@ from waybill.object_checksum import ObjectCheck
 from waybill.partial import Partial
 from waybill.parts import MULTIPART_ABOVE_BYTES, Part, part_size, parts
 from waybill.s3_errors import CONFLICT, error_code, is_missing
-from waybill.sync import OPEN_FILES, Sync, sync_folder
+from waybill.sync import GROUP_SECONDS, OPEN_FILES, Sync, sync_folder
 from waybill.times import nanoseconds
 
 log = logging.getLogger(__name__)
@@ -98,9 +98,10 @@ class Downloader(Mover):
     def _is_full(self) -> bool:
         return len(self._open) >= OPEN_FILES
 
-    def _before_waiting(self) -> None:
+    def _before_waiting(self) -> float | None:
         if self._sync.is_due or self._sync.waiting == self._under_way:
             self._sync.flush()
+        return GROUP_SECONDS if self._sync.waiting else None
 
     def _launch(self, item: Difference) -> None:
         if item.path.endswith("/"):

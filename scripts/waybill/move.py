@@ -10,9 +10,10 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NoReturn
 
 import botocore.exceptions as be
@@ -112,8 +113,10 @@ class Mover(ABC):
         """Whether no more may be launched before something has landed."""
         return False
 
-    def _before_waiting(self) -> None:  # noqa: B027 - most have nothing to do
-        """Nothing has landed, and the thread of ``run`` is going to wait for it."""
+    def _before_waiting(self) -> float | None:
+        """Nothing has landed, and the thread of ``run`` is going to wait for it; the seconds after
+        which it is to ask again."""
+        return None
 
     def _move(self, todo: list[Difference]) -> None:
         self._engine = make_engine(self._transfer, accelerate=self._accelerate)
@@ -159,12 +162,18 @@ class Mover(ABC):
 
     def _next_group(self) -> None:
         """Conclude what has landed, at least one; wait for it if need be."""
-        if self._landed.empty():
-            self._before_waiting()
+        landed = [self._next()]
+        landed += [self._landed.get() for _ in range(self._landed.qsize())]
         with self._journal.together():
-            for _ in range(max(1, self._landed.qsize())):
-                if self._account(*self._landed.get()):
+            for item, conclude in landed:
+                if self._account(item, conclude):
                     self._under_way -= 1
+
+    def _next(self) -> tuple[Difference, Callable[[], Proof | None]]:
+        while True:
+            seconds = self._before_waiting() if self._landed.empty() else None
+            with suppress(Empty):
+                return self._landed.get(timeout=seconds)
 
     def _account(self, item: Difference, conclude: Callable[[], Proof | None]) -> bool:
         """Note what became of an entry; whether it has come to its end. An error of its own is
