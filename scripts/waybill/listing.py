@@ -10,7 +10,8 @@ import logging
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -61,9 +62,13 @@ def parse_listing(response_dict: dict, customized_response_dict: dict, **_: obje
     response_dict["body"] = b"<ListBucketResult></ListBucketResult>"
 
 
-class _UnorderedError(Exception):
-    """The server does not list keys in the order of their UTF-8 bytes, or not from where it is
-    told to (S3 API, ListObjectsV2: directory buckets and some other stores)."""
+class _Range(NamedTuple):
+    """What is listed from a start on: the paths of the first object and of the first one behind
+    the end, None where there is none, and the objects before the end."""
+
+    first: str | None
+    behind: str | None
+    entries: list[RemoteEntry]
 
 
 def list_objects(
@@ -81,30 +86,25 @@ def list_objects(
     """
     starts = _starts(known)
 
-    def list_range(after: str | None, until: str | None) -> list[RemoteEntry]:
-        found = []
-        last = None if after is None else after.encode()
+    def list_range(after: str | None, until: str | None) -> _Range:
+        first, found = None, []
         for entry in _list(client, transfer, prefix, request, after):
-            path = entry.path.encode("utf-8", "surrogatepass")
-            if last is not None and path <= last:
-                raise _UnorderedError
-            last = path
-            if until is not None and path > until.encode():
-                break
+            first = entry.path if first is None else first
+            if until is not None and entry.path.encode("utf-8", "surrogatepass") > until.encode():
+                return _Range(first, entry.path, found)
             found.append(entry)
-        return found
+        return _Range(first, None, found)
 
-    if starts and not transfer.bucket.endswith("--x-s3"):
+    if starts:
         with ThreadPoolExecutor(len(starts) + 1) as pool:
-            ranges = pool.map(list_range, [None, *starts], [*starts, None])
-            try:
-                found = list(ranges)
-            except _UnorderedError:
-                log.info("%s is not listed in order; listing it once more, page by page", prefix)
-            else:
-                for entries in found:
-                    yield from entries
-                return
+            ranges = list(pool.map(list_range, [None, *starts], [*starts, None]))
+        # Whatever the order of the server: nothing is between two ranges when the second begins
+        # with the very object that the first has ended before.
+        if all(here.behind == there.first for here, there in pairwise(ranges)):
+            for each in ranges:
+                yield from each.entries
+            return
+        log.info("%s is listed once more, page by page: its order is not that of S3", transfer.url)
     yield from _list(client, transfer, prefix, request)
 
 

@@ -9,6 +9,7 @@ from support.proxy import Answer, Fault
 from waybill import listing
 from waybill.config import load
 from waybill.control import Control
+from waybill.entries import RemoteEntry
 from waybill.errors import WaybillError
 from waybill.listing import SIDE_BY_SIDE, parse_listing
 from waybill.published import is_published, manifest_name
@@ -156,6 +157,32 @@ def test_a_server_that_does_not_begin_where_it_is_told_to(control, many, proxy, 
     monkeypatch.setattr(listing, "_list", lambda *a: real(*a[:4]))  # from the first key on, always
     proxy.clear()
     assert list(control.list_prefix(known=many)) == ordinary
+
+
+ORDERS = {
+    "folders before what begins like them": lambda path: path.split("/"),
+    "small and capital letters alike": str.lower,
+    "backwards": lambda path: [-ord(letter) for letter in path],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_a_server_with_an_order_of_its_own(control, monkeypatch, order):
+    """As gateways to file systems have; what would stand between two ranges must not be lost."""
+    monkeypatch.setattr(listing, "RANGE_NAMES", 100)
+    names = [f"{stem}{tail}" for i in range(300) for stem in [f"{chr(65 + i % 50)}{i}"]
+             for tail in ("", "-b", "/x")]  # fmt: skip
+    served = sorted(names, key=order)
+
+    def ordered(_client, _transfer, _prefix, _request, after=None):
+        for name in served:
+            if after is None or order(name) > order(after):
+                yield RemoteEntry(name, 0, 0, "")
+
+    monkeypatch.setattr(listing, "_list", ordered)
+    for start in range(0, len(names), 7):
+        known = sorted(names)[start : start + 250]
+        assert [entry.path for entry in control.list_prefix(known=known)] == served
 
 
 def test_a_range_that_fails_is_no_listing(control, many, proxy):
