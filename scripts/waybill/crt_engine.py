@@ -319,8 +319,9 @@ class CrtEngine:
         if error is None:
             self._finish(call, exchange)
         elif (delay := self._delay(call, exchange, error)) is None:
-            cut = exchange.status in (200, 206) and not call.accepted
-            error = BrokenOffError(error=type(error).__name__) if cut else error
+            begun = exchange.status in (200, 206) and not call.accepted
+            if begun and isinstance(error, be.HTTPClientError):
+                error = BrokenOffError(error=type(error).__name__)
             self._finish(call, None, error)
         elif delay:
             self._connections.later(delay, lambda: self._attempt(call))

@@ -1,10 +1,13 @@
 """How bytes come back: through breaks, replacements and servers of their own mind."""
 
 import random
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import botocore.exceptions as be
 import pytest
+from test_put import transfer_to
 
 from support.proxy import (
     Answer,
@@ -184,6 +187,48 @@ def test_a_store_without_conditions(store):
     store.get()
     fail(store, ReplacedError, etag="0" * 32)
     fail(store, ReplacedError, MIDDLE, etag="0" * 32)
+
+
+def test_a_small_object_that_has_become_larger(store):
+    """It is not held in memory to find that out."""
+    drop(store, "If-Match")
+    with pytest.raises(ReplacedError):
+        store.engine.get_object("key", store.etag, 10).result(30)
+
+
+class InChunks(BaseHTTPRequestHandler):
+    """A server that does not tell the length of an answer before it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("ETag", '"e"')
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_an_answer_in_chunks(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with ThreadingHTTPServer(("127.0.0.1", 0), InChunks) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        transfer = transfer_to(
+            "bucket", tmp_path, engine="crt", endpoint_url=url, region="us-east-1"
+        )
+        chosen = make_engine(transfer, accelerate=False)
+        try:
+            assert chosen.get_object("key", "e", 5).result(30)[1] == b"abcde"
+        finally:
+            chosen.close()
+            server.shutdown()
+            thread.join()
 
 
 def test_a_server_that_does_not_answer_ranges(store):
