@@ -172,7 +172,7 @@ def test_what_fails_is_named_and_not_counted(pt5: Cytobot) -> None:
 
 
 def test_all_files_as_they_are(pt5: Cytobot) -> None:
-    """What the seed took, below a prefix that is written with slashes around it."""
+    """What the seed took, each time, below a prefix that is written with slashes around it."""
     files = {
         **{path: body for path, body in bin_files(NEW).items() if not path.endswith(".hdr")},
         f"{OLD}.roi": b"",
@@ -184,15 +184,23 @@ def test_all_files_as_they_are(pt5: Cytobot) -> None:
     (pt5.data / "latest").symlink_to(".DS_Store")
     files["latest"] = b"x"
     pt5.variables = {"IFCB_DATA_DIR": str(pt5.data), "AWS_UPLOAD_URL": f"s3://{pt5.bucket}/env"}
-    said = pt5.upload("--all-files", "--recursive", "--prefix", "/lead/")
-    assert pt5.objects() == {f"lead/{path}": body for path, body in files.items()}
-    assert said.err == ""
+    arguments = ("--all-files", "--recursive", "--prefix", "/lead/")
+    keys = sorted(f"lead/{path}" for path in files)
+    for before in (0, 1):
+        dry = pt5.upload(*arguments, "--dry-run")
+        assert f"would upload {len(files)} file(s)" in dry.out
+        said = pt5.upload(*arguments)
+        assert said.err == ""
+        assert sent(said, pt5.bucket) == keys
+        assert labelled(said)["Total Files"] == str(len(files))
+        assert pt5.objects() == {f"lead/{path}": body for path, body in files.items()}
+        assert len(pt5.keys("manifests/")) == before + 1
     # One file, by itself and as it is.
     name = ".hidden/notes *.txt"
     pt5.place({".hidden/notes 2.txt": b"no"})
     pt5.upload("--source", str(pt5.data / name), "--prefix", "one", "--no-manifest")
     assert pt5.objects().keys() - {f"lead/{p}" for p in files} == {"one/notes *.txt"}
-    assert len(pt5.keys("manifests/")) == 1
+    assert len(pt5.keys("manifests/")) == 2
 
 
 def test_what_cannot_be_done(pt5: Cytobot) -> None:

@@ -96,7 +96,10 @@ class Upload:
         return self._move(*self._session(home))
 
     def _session(self, home: Path, **extra: str) -> tuple[Session, Transfer]:
-        hold_results(Layout(home / "results" / NAME))
+        layout = Layout(home / "results" / NAME)
+        hold_results(layout)
+        if self.wish.all_files:
+            state_folder.forget_proofs(layout)
         file, log = home / "config.toml", home / "snakemake.log"
         transfers = state_folder.configure(file, pt5_place.config_text(self.wish, self.place))
         verbose = self.wish.verbose and not self.wish.dry_run

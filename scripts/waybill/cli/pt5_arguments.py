@@ -63,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
         help="prefix of the keys (default: that of AWS_UPLOAD_URL if the bucket is its own)",
     )
     add("--recursive", action="store_true", help="also what is in folders of the source")
-    add("--all-files", action="store_true", help="every file, part of a bin or not, whole or not")
+    add(
+        "--all-files",
+        action="store_true",
+        help="every file, part of a bin or not, whole or not, there already or not",
+    )
     add("--dry-run", action="store_true", help="show what would be uploaded and write nothing")
     add("--validate", action="store_true", help="only check that S3 takes the AWS credentials")
     add(

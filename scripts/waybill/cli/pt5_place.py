@@ -134,6 +134,7 @@ def config_text(wish: Wish, place: Place) -> str:
         "max_concurrency": wish.workers,
         "profile": wish.profile,
         "publish": None if wish.manifest else False,
+        "overwrite": "always" if wish.all_files else None,
         "ifcb.all_files": wish.all_files or bool(place.file),
     }
     if place.file:
