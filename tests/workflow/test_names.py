@@ -172,9 +172,7 @@ def test_a_second_run_leaves_them_alone(names: Names) -> None:
     assert not any("FAILED" in line for line in run.lines)
 
 
-def test_a_failure_is_one_line_whatever_the_name(
-    tmp_path: Path, bucket: str, proxy: Proxy
-) -> None:
+def test_a_failure_is_one_line_whatever_the_name(tmp_path: Path, bucket: str, proxy: Proxy) -> None:
     workflow = Workflow(tmp_path, proxy)
     names = ["fol\nder/\ttab/\x1b[31mred", "línea\u2028separator"]
     for name in (*names, "plain.txt"):
