@@ -15,6 +15,7 @@ from typing import Any
 from waybill import config as configuration
 from waybill import notify, outcome, state
 from waybill.batches import moves_before
+from waybill.collector import spare_imports
 from waybill.config import Transfer
 from waybill.errors import (
     EXIT_CONFIG,
@@ -67,6 +68,7 @@ class Run:
         ``one_job_per_batch``, as it is unless somebody says otherwise, one job does checksum, diff
         and upload of a batch, and reads small files once.
         """
+        spare_imports()
         chosen = config.get("transfers") or []
         names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
         overrides = {k: v for k, v in config.items() if k not in _OWN_KEYS}

@@ -7,7 +7,6 @@ A job's log gets everything; standard error gets what a user must read. A failur
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
 import re
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import datasets, failures, state
+from waybill.collector import spare_imports
 from waybill.config import Transfer
 from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, ReportedError, WaybillError
 from waybill.failures import Failure
@@ -33,7 +33,6 @@ log = logging.getLogger("waybill")
 LATENCY_SECONDS = 60.0  # how late a shared file system may show what another node wrote
 _POLL_SECONDS = 0.5
 OPEN_FILES = 1_024
-COLLECT_AFTER = 10_000  # new objects; 700 would have the collector take a tenth of the CPU
 
 _STARTED = time.monotonic()
 
@@ -55,9 +54,7 @@ def run(
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
     _allow_open_files()
-    # What was imported stays, and of what a job makes, little goes in circles.
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    spare_imports()
     try:
         failures.write(task.failure_record, [])
         if dataset and layout is Layout:
