@@ -47,6 +47,7 @@ PLAN = (
     ("W2", 0.0, ALL, ("upload", "download")),
     ("W3", 0.0, ALL, ("upload", "download")),
     ("W4", 0.0, ALL, CELLS),
+    ("W4", 0.0, ("waybill-ifcb",), ("upload", "nothing", "changed")),
     ("W4-10k", 0.0, ("waybill",), ("upload",)),
     ("W1", LATENCY_MS, ("s5cmd", "waybill", "rclone"), ("upload",)),
     ("W4", LATENCY_MS, ("s5cmd", "waybill", "rclone"), ("upload",)),
@@ -61,6 +62,7 @@ EXTRA_CELLS = {"W4": ("download",)}
 GUESS = {
     "s5cmd": (0.0005, 0.0003, 0.004),
     "waybill": (0.0006, 0.0005, 0.003),
+    "waybill-ifcb": (0.0006, 0.0005, 0.003),
     "aws": (0.0014, 0.0024, 0.003),
     "rclone": (0.0005, 0.0004, 0.005),
     "rclone-default": (0.0005, 0.0004, 0.005),
@@ -85,8 +87,7 @@ def tasks(options: argparse.Namespace, number: int, of_all: int) -> list[Task]:
         left_out = {PROOF}
         if not extra:
             left_out |= {*EXTRA_TOOLS.get((workload, latency), ())}
-        if "storage" not in usual:
-            left_out.add("storage")
+        left_out |= {"storage", "waybill-ifcb"} - {*usual}
         chosen = options.tools or usual
         if len(usual) == 1:  # Waybill beside itself
             chosen = [tool for tool in chosen if tool in usual]
@@ -94,7 +95,7 @@ def tasks(options: argparse.Namespace, number: int, of_all: int) -> list[Task]:
         if not wanted:
             turn = []
         proof = PROOF in (options.tools or [PROOF]) and "proof" in options.cells
-        if proof and workload in WITH_PROOF and not latency:
+        if proof and workload in WITH_PROOF and not latency and len(usual) > 1:
             turn.append(Task(PROOF, workload, 0.0, PROOF_CELLS))
         random.Random(f"{options.seed}/{of_all}/{workload}/{latency}").shuffle(turn)
         found += turn

@@ -19,7 +19,7 @@ import joblogs
 from meter import Cost, calibrate, measure
 from raw import Row
 from servers import Latency, Server, environment, file_system, program
-from tools import BUCKET, CELLS, TOOLS, Place, rclone_settings, shown
+from tools import BUCKET, CELLS, OURS, TOOLS, Place, rclone_settings, shown
 from workloads import Tree, difference, one_changed, walk
 
 PROOF = "proof"  # no tool: what people add to the peers
@@ -156,7 +156,7 @@ class Session:
         )
 
     def _with_jobs(self, row: Row, problem: str) -> Row:
-        if row.tool != "waybill":
+        if row.tool not in OURS:
             return dataclasses.replace(row, problem=problem)
         at = "back" if row.cell == "download" else "there"
         jobs = joblogs.read(self.base / "work" / at / "results" / "bench")

@@ -10,7 +10,7 @@ from joblogs import MOVING
 from raw import Row
 from session import PROOF
 from targets import Figures, targets
-from tools import TOOLS
+from tools import OURS, TOOLS
 from workloads import WORDS
 
 MIB = 1 << 20
@@ -56,7 +56,8 @@ def _head(rows: Sequence[Row]) -> str:
     words = (
         f"`make bench`: {rows[-1].machine}; the server (`rclone serve s3`) shares them.{scale}"
         " Tools take turns in an order drawn for each round; figures are medians. Waybill"
-        " is the README's command in a new folder, all of `snakemake` included. `x s5cmd` is the"
+        " is the README's command in a new folder, all of `snakemake` included; waybill-ifcb has"
+        " the settings of config/ifcb.toml, which looks into bins first. `x s5cmd` is the"
         " wall time relative to it. Peak memory is that of all processes of a tool together,"
         " sampled four times a second. Every result was looked at: names and sizes of all files,"
         " content of up to 5,000."
@@ -166,11 +167,11 @@ def _proof(figures: Figures) -> str:
         for tool in TOOLS:
             wall = figures.wall(tool, workload)
             if wall is not None:
-                sums[tool] = wall if tool == "waybill" else before + wall + after
+                sums[tool] = wall if tool in OURS else before + wall + after
         for tool, total in sums.items():
-            parts = ("", "") if tool == "waybill" else (_seconds(before), _seconds(after))
+            parts = ("", "") if tool in OURS else (_seconds(before), _seconds(after))
             ratio = f"{total / sums['s5cmd']:.2f}" if "s5cmd" in sums else ""
-            wall = total if tool == "waybill" else total - before - after
+            wall = total if tool in OURS else total - before - after
             cells = (parts[0], _seconds(wall), parts[1], _seconds(total), ratio)
             found.append((workload, tool, *cells))
     if not found:

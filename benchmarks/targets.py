@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from raw import Row
+from tools import OURS
 
 MIB = 1 << 20
 
@@ -54,11 +55,13 @@ class Figures:
         return statistics.median(sums) if sums else None
 
     def job_peak(self, workload: str | None = None) -> int | None:
-        """The most memory, in bytes, that any job of Waybill took."""
+        """The most memory, in bytes, that any job of Waybill took; of one workload, those without a
+        preset."""
+        tools = OURS if workload is None else ("waybill",)
         peaks = [
             row.job_peak
             for row in self._rows
-            if row.tool == "waybill" and row.job_peak and workload in (None, row.workload)
+            if row.tool in tools and row.job_peak and workload in (None, row.workload)
         ]
         return max(peaks, default=None)
 

@@ -104,12 +104,19 @@ def _waybill_command(cell: str, place: Place) -> list[str]:
     return [sys.executable, "-m", "snakemake", *where, "--config", toml]
 
 
-def _waybill_prepare(place: Place) -> None:
-    for at, source, target in (("there", place.data, URL), ("back", URL, place.target)):
+def _waybill_prepare(place: Place, upload: tuple[str, ...] = ()) -> None:
+    both = (("there", place.data, URL, upload), ("back", URL, place.target, ()))
+    for at, source, target, settings in both:
         folder = Path(place.work, at)
         folder.mkdir()
-        lines = ("[transfers.bench]", f'source = "{source}"', f'destination = "{target}"', "")
+        sides = (f'source = "{source}"', f'destination = "{target}"')
+        lines = ("[transfers.bench]", *sides, *settings, "")
         (folder / "bench.toml").write_text("\n".join(lines))
+
+
+def _waybill_ifcb_prepare(place: Place) -> None:
+    """The settings of config/ifcb.toml."""
+    _waybill_prepare(place, ('preset = "ifcb"', "settle = 60"))
 
 
 def _storage_command(cell: str, place: Place) -> list[str]:
@@ -142,11 +149,13 @@ def _waybill_asks() -> list[str]:
 
 RCLONE_FLAGS = ("--transfers=32", "--checkers=32", "--fast-list", "--s3-no-check-bucket")
 
+OURS = ("waybill", "waybill-ifcb")
 TOOLS = {
     tool.name: tool
     for tool in (
         Tool("s5cmd", _s5cmd_command, lambda: [program("s5cmd"), "version"]),
         Tool("waybill", _waybill_command, _waybill_asks, _waybill_prepare),
+        Tool("waybill-ifcb", _waybill_command, _waybill_asks, _waybill_ifcb_prepare),
         Tool("aws", _aws_command, lambda: [_aws(), "--version"]),
         Tool(
             "rclone",
