@@ -64,6 +64,10 @@ class BotoEngine:
         self._lock = Lock()
 
     @property
+    def ahead(self) -> int:
+        return 0
+
+    @property
     def is_busy(self) -> bool:
         return self._in_flight >= self._most
 

@@ -90,6 +90,10 @@ class Connections:
             self._loop.call_soon_threadsafe(self._stop)
             self._thread.join(CLOSE_SECONDS)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     def do(self, work: Callable[[], object]) -> bool:
         """Have work done in the thread of the loop, soon; False when it has ended."""
         with self._lock:

@@ -11,8 +11,10 @@ botocore's.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from waybill.config import Transfer
 
 log = logging.getLogger(__name__)
+
+AHEAD = 32  # calls that may wait for their turn, so that whoever makes them can take a break
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -112,6 +116,8 @@ class CrtEngine:
         self._common = {name: words.headers(name, common) for name in ("UploadPart", "GetObject")}
         self._pace = Pace(transfer.max_bandwidth)
         self._gate = Gate(transfer.max_concurrency)
+        self._waiting: deque[Call] = deque()  # for their turn
+        self._is_sending = self._is_paused = False
         self._is_elsewhere = False
         self._signer = Signer(self._to)
         self._connections = Connections(
@@ -122,8 +128,12 @@ class CrtEngine:
         )
 
     @property
+    def ahead(self) -> int:
+        return len(self._waiting)
+
+    @property
     def is_busy(self) -> bool:
-        return self._gate.is_full
+        return len(self._waiting) >= AHEAD
 
     def close(self) -> None:
         self._connections.close()
@@ -246,10 +256,29 @@ class CrtEngine:
 
     def _start(self, call: Call) -> Future[Any]:
         """Send a call when it is its turn; all that follows is in the thread of the loop."""
-        self._gate.enter()
-        if not self._connections.do(lambda: self._attempt(call)):
-            self._finish(call, None, ClosedError())
+        self._waiting.append(call)
+        if not self._connections.do(self._send_waiting):
+            with suppress(ValueError):  # which the loop has ended
+                self._waiting.remove(call)
+                call.future.set_exception(ClosedError())
         return call.future
+
+    def _send_waiting(self) -> None:
+        """Send as many of the waiting calls as may be sent; after the end, all, which then fail."""
+        if self._is_sending:  # one has failed before it was sent, and made room
+            return
+        self._is_sending = True
+        while self._waiting and (self._gate.is_open or self._connections.is_closed):
+            self._gate.enter()
+            self._attempt(self._waiting.popleft())
+        self._is_sending = False
+        if self._waiting and not self._is_paused and (seconds := self._gate.pause):
+            self._is_paused = True
+            self._connections.later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_paused = False
+        self._send_waiting()
 
     def _finish(
         self, call: Call, exchange: Exchange | None, error: BaseException | None = None
@@ -270,6 +299,7 @@ class CrtEngine:
                 call.future.set_exception(unexpected)
         else:
             call.future.set_exception(error)
+        self._send_waiting()
 
     def _attempt(self, call: Call) -> None:
         call.attempt += 1
@@ -277,6 +307,8 @@ class CrtEngine:
             self._finish(call, None, error)
 
     def _send(self, call: Call) -> None:
+        if self._connections.is_closed:
+            raise ClosedError
         if call.prepare:
             prepare, call.prepare = call.prepare, None
             prepare()

@@ -87,21 +87,25 @@ class Engine(Protocol):
     client: Any  # the botocore client, for everything else
 
     @property
+    def ahead(self) -> int:
+        """How many requests wait in it for their turn."""
+
+    @property
     def is_busy(self) -> bool:
-        """Whether the next ``put_object`` or ``get_object`` would have to wait for its turn."""
+        """Whether it has enough to do for now."""
 
     def put_object(
         self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
         """Put a whole object of ``size`` bytes whose SHA-256 S3 is to check; ``condition`` holds
-        IfMatch or IfNoneMatch or nothing. Waits for its turn, not for the answer; ``load`` is
+        IfMatch or IfNoneMatch or nothing. May wait for its turn, not for the answer; ``load`` is
         called once, in a thread of the engine, and its error is that of the Future."""
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
-        """Get the whole object that has this etag (without quotes) into memory. Waits for its
+        """Get the whole object that has this etag (without quotes) into memory. May wait for its
         turn, not for the answer. The Future may hold a ReplacedError."""
 
     def get(

@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from threading import Condition
 
 START = 8  # requests in flight at first
 REQUEST_BYTES = 64 << 10  # what a request is worth beside the bytes it carries
@@ -17,13 +16,12 @@ SLOWEST_SECONDS = 20.0  # the longest pause before a request is tried again
 
 
 class Gate:
-    """Lets through at most ``limit`` requests at one time, ``most`` at the highest; safe to use
-    from several threads.
+    """Open to at most ``limit`` requests at one time, ``most`` at the highest; for one thread.
 
     The limit doubles as long as the rate (requests and bytes together) grows with it, goes back
     when it does not, and is tried again from time to time. When S3 answers SlowDown the limit is
-    halved, and all requests wait together. ``clock`` gives seconds, ``wait`` stands in for
-    ``Condition.wait`` and ``jitter`` for ``random.uniform`` in tests.
+    halved, and all requests wait together. ``clock`` gives seconds, and ``jitter`` stands in for
+    ``random.uniform`` in tests.
     """
 
     def __init__(
@@ -31,14 +29,12 @@ class Gate:
         most: int,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[Condition, float | None], object] = Condition.wait,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.limit = min(START, most)
         self.in_flight = 0
         self._most = most
-        self._clock, self._wait, self._jitter = clock, wait, jitter
-        self._changed = Condition()
+        self._clock, self._jitter = clock, jitter
         self._open_at = self._slowed_at = clock()
         self._slow_downs = 0
         # The window that is measured: its begin, the work done, how many requests have ended, and
@@ -48,49 +44,45 @@ class Gate:
         self._kept = 0
         self._turning = False  # the limit was changed in this window, whose rate tells of both
 
-    def enter(self) -> None:
-        """Wait until one more request may be sent."""
-        with self._changed:
-            while True:
-                pause = self._open_at - self._clock()
-                if self.in_flight < self.limit and pause <= 0:
-                    break
-                self._wait(self._changed, pause if pause > 0 else None)
-            self.in_flight += 1
+    @property
+    def is_open(self) -> bool:
+        """Whether one more request may be sent."""
+        return self.in_flight < self.limit and self._clock() >= self._open_at
 
     @property
-    def is_full(self) -> bool:
-        """Whether the next request would have to wait."""
-        return self.in_flight >= self.limit or self._clock() < self._open_at
+    def pause(self) -> float:
+        """Seconds that S3 has still to be left alone."""
+        return max(0.0, self._open_at - self._clock())
+
+    def enter(self) -> None:
+        """A request is sent."""
+        self.in_flight += 1
 
     def leave(self, count: int) -> None:
         """A request has ended that moved ``count`` bytes."""
-        with self._changed:
-            self._full |= self.in_flight >= self.limit
-            self.in_flight -= 1
-            self._work += REQUEST_BYTES + count
-            self._ended += 1
-            now = self._clock()
-            if now - self._begun >= WINDOW_SECONDS and self._ended >= self.limit:
-                self._measure(now)
-            self._changed.notify()
+        self._full |= self.in_flight >= self.limit
+        self.in_flight -= 1
+        self._work += REQUEST_BYTES + count
+        self._ended += 1
+        now = self._clock()
+        if now - self._begun >= WINDOW_SECONDS and self._ended >= self.limit:
+            self._measure(now)
 
     def slow_down(self) -> float:
         """S3 asks for fewer requests: halve the limit and hold everything for a while, which grows
         as long as S3 keeps asking. What was in flight meanwhile counts once. Returns the seconds
         to wait."""
-        with self._changed:
-            now = self._clock()
-            if now >= self._open_at:
-                recent = now - self._slowed_at < 2 * SLOWEST_SECONDS
-                self._slow_downs = self._slow_downs + 1 if recent else 1
-                self._slowed_at = now
-                self.limit = max(1, self.limit // 2)
-                self._open_at = now + self.back_off(self._slow_downs)
-                self._begun, self._work, self._ended, self._full = self._open_at, 0, 0, False
-                self._best_rate, self._best_limit = 0.0, self.limit
-                self._kept = 0
-            return self._open_at - now + self._jitter(0, 0.1)
+        now = self._clock()
+        if now >= self._open_at:
+            recent = now - self._slowed_at < 2 * SLOWEST_SECONDS
+            self._slow_downs = self._slow_downs + 1 if recent else 1
+            self._slowed_at = now
+            self.limit = max(1, self.limit // 2)
+            self._open_at = now + self.back_off(self._slow_downs)
+            self._begun, self._work, self._ended, self._full = self._open_at, 0, 0, False
+            self._best_rate, self._best_limit = 0.0, self.limit
+            self._kept = 0
+        return self._open_at - now + self._jitter(0, 0.1)
 
     def back_off(self, attempt: int) -> float:
         """Seconds to wait after the failed ``attempt`` (from 1), with jitter."""
@@ -117,5 +109,3 @@ class Gate:
                 self._kept, self._best_rate = 0, rate
                 self.limit = min(self._most, self.limit * 2)
         self._turning = self.limit != before
-        if self.limit > self.in_flight:
-            self._changed.notify_all()

@@ -1,8 +1,5 @@
 """How many requests go at one time: the limit follows the rate, and SlowDown is obeyed together."""
 
-import threading
-import time
-
 import pytest
 
 from waybill.gate import PROBE_WINDOWS, START, WINDOW_SECONDS, Gate
@@ -14,25 +11,26 @@ class Line:
 
     def __init__(self, rate, most=256):
         self.now, self.rate = 0.0, rate
-        self.gate = Gate(most, clock=lambda: self.now, wait=self._wait, jitter=lambda _a, b: b)
+        self.gate = Gate(most, clock=lambda: self.now, jitter=lambda _a, b: b)
         self.seen = []
 
-    def _wait(self, _condition, seconds):
-        """Somebody waits: time passes, or a request ends."""
-        if seconds is not None:
-            self.now += seconds
-            return
-        self.end_one()
+    def enter(self):
+        """Wait until the gate is open: time passes, or a request ends."""
+        while not self.gate.is_open:
+            if pause := self.gate.pause:
+                self.now += pause
+            else:
+                self.end_one()
+        self.gate.enter()
 
     def end_one(self):
         self.now += 1 / self.rate(self.gate.in_flight)
         self.seen.append(self.gate.in_flight)
-        # The lock of ``enter`` is held by this very thread.
         self.gate.leave(0)
 
     def run(self, requests):
         for _ in range(requests):
-            self.gate.enter()
+            self.enter()
         while self.gate.in_flight:
             self.end_one()
 
@@ -84,7 +82,7 @@ def test_slow_down_halves_the_limit_once_for_all_in_flight():
     assert line.gate.limit == 128
     assert all(0.5 <= wait <= 0.7 for wait in waits)  # half a second, and jitter
     began = line.now
-    line.gate.enter()
+    line.enter()
     assert line.now - began > 0.49  # nothing new is sent meanwhile
     line.gate.leave(0)
 
@@ -100,31 +98,6 @@ def test_slow_down_again_and_again_waits_longer():
     assert line.gate.limit == 1
     line.run(2_000)
     assert line.gate.limit > 1  # it recovers
-
-
-def test_threads_are_let_in_one_for_one():
-    gate = Gate(2)
-    inside, most, lock = 0, 0, threading.Lock()
-
-    def work():
-        nonlocal inside, most
-        for _ in range(50):
-            gate.enter()
-            with lock:
-                inside += 1
-                most = max(most, inside)
-            time.sleep(0.0005)
-            with lock:
-                inside -= 1
-            gate.leave(1)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert not any(thread.is_alive() for thread in threads)
-    assert (most, gate.in_flight) == (2, 0)
 
 
 def test_back_off_grows_and_is_jittered():

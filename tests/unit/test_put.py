@@ -27,7 +27,9 @@ from support.proxy import (
 from waybill import gate
 from waybill.boto_engine import BotoEngine
 from waybill.config import Transfer
+from waybill.connections import ClosedError
 from waybill.engine import Content, make_engine
+from waybill.errors import EntryError
 from waybill.s3 import MAX_ATTEMPTS
 
 DATA = random.Random(9).randbytes(200_000)
@@ -238,6 +240,37 @@ def test_many_at_one_time(make, proxy, s3, bucket):
     for body, future in zip(bodies.values(), got, strict=True):
         answer, data = future.result(60)
         assert (answer["ContentLength"], data) == (len(body), body)
+
+
+def test_many_that_cannot_be_read(make):
+    """Each fails alone, and one that fails makes room for the next."""
+    engine = make()
+
+    def load():
+        raise EntryError("gone", "it is gone")
+
+    puts = [engine.put_object(f"k{i}", 1, load, {}) for i in range(3_000)]
+    assert all(isinstance(answer.exception(60), EntryError) for answer in puts)
+    put(engine)
+
+
+@pytest.mark.parametrize("make", ["crt"], indirect=True)
+@pytest.mark.parametrize("trouble", [Stall(30), slow_down()])
+def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
+    """Be it for its turn, or for the end of the pause that S3 has asked for."""
+    monkeypatch.setattr(gate.Gate, "back_off", lambda *_: 600)
+    proxy.fault(trouble, op="PutObject")
+    engine = make(max_concurrency=1, timeout=60)
+    puts = [begin(engine, f"k{i}", DATA) for i in range(20)]
+    while not proxy.count(op="PutObject"):
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert engine.ahead == 19
+    engine.close()
+    assert all(isinstance(answer.exception(5), ClosedError) for answer in puts)
+    with pytest.raises(ClosedError):
+        put(engine)
+    assert proxy.count(op="PutObject") == 1
 
 
 def test_engines_are_the_ones_asked_for(make, request):
