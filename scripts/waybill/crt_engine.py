@@ -53,7 +53,7 @@ from waybill.s3 import (
     common_arguments,
     write_arguments,
 )
-from waybill.s3_errors import DAMAGED, ELSEWHERE, THROTTLED, error_code
+from waybill.s3_errors import DAMAGED, ELSEWHERE, THROTTLED, error_code, is_fatal
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
@@ -268,13 +268,15 @@ class CrtEngine:
         if self._is_sending:  # one has failed before it was sent, and made room
             return
         self._is_sending = True
-        while self._waiting and (self._gate.is_open or self._connections.is_closed):
-            self._gate.enter()
-            self._attempt(self._waiting.popleft())
-        self._is_sending = False
-        if self._waiting and not self._is_paused and (seconds := self._gate.pause):
+        try:
+            while self._waiting and (self._gate.is_open or self._connections.is_closed):
+                self._gate.enter()
+                self._attempt(self._waiting.popleft())
+        finally:
+            self._is_sending = False
+        if self._waiting and not self._is_paused and not self._gate.is_full:
             self._is_paused = True
-            self._connections.later(seconds, self._go_on)
+            self._connections.later(self._gate.pause, self._go_on)
 
     def _go_on(self) -> None:
         self._is_paused = False
@@ -287,9 +289,10 @@ class CrtEngine:
         until Python finds that nobody needs them."""
         self._gate.leave(call.moved)
         elsewhere, call.elsewhere, call.body = call.elsewhere, None, b""
+        is_elsewhere = isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE
         if error is None:
             settle(call.future, lambda: call.result(exchange) if call.result else None)
-        elif elsewhere and isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE:
+        elif elsewhere and is_elsewhere:
             unexpected = error_of(
                 lambda: elsewhere().add_done_callback(
                     lambda other: settle(call.future, other.result)
@@ -299,6 +302,9 @@ class CrtEngine:
                 call.future.set_exception(unexpected)
         else:
             call.future.set_exception(error)
+            if is_fatal(error) and not is_elsewhere:  # whatever waits would meet it too
+                while self._waiting:
+                    self._waiting.popleft().future.set_exception(error)
         self._send_waiting()
 
     def _attempt(self, call: Call) -> None:

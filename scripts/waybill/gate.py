@@ -47,7 +47,12 @@ class Gate:
     @property
     def is_open(self) -> bool:
         """Whether one more request may be sent."""
-        return self.in_flight < self.limit and self._clock() >= self._open_at
+        return not self.is_full and self._clock() >= self._open_at
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a request must end before one more may be sent."""
+        return self.in_flight >= self.limit
 
     @property
     def pause(self) -> float:
@@ -60,7 +65,7 @@ class Gate:
 
     def leave(self, count: int) -> None:
         """A request has ended that moved ``count`` bytes."""
-        self._full |= self.in_flight >= self.limit
+        self._full |= self.is_full
         self.in_flight -= 1
         self._work += REQUEST_BYTES + count
         self._ended += 1

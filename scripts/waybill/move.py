@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -73,6 +74,7 @@ class Mover(ABC):
         self._budget = Budget(IN_MEMORY_BYTES)
         self._landed: SimpleQueue[tuple[Difference, Callable[[], Proof | None]]] = SimpleQueue()
         self._under_way = 0
+        self._slow: deque[Difference] = deque()  # one for each that the pool is to launch
         self.outcome = Outcome()
 
     def run(self, items: list[Difference]) -> Outcome:
@@ -140,7 +142,7 @@ class Mover(ABC):
             self._engine.close()
 
     def _begin(self, item: Difference) -> None:
-        while self._under_way and (self._engine.is_busy or self._is_full()):
+        while self._under_way and self._is_busy():
             self._next_group()
         while not self._budget.try_take(item.size):
             self._next_group()
@@ -148,9 +150,21 @@ class Mover(ABC):
         if self._is_quick(item):
             self._launch_or_fail(item)
         else:
-            self._pool.submit(self._launch_or_fail, item)
+            self._slow.append(item)
+            self._pool.submit(self._launch_slow, item)
         if self._landed.qsize() >= GROUP:
             self._next_group()
+
+    def _is_busy(self) -> bool:
+        """Whether something must land before another small entry is launched."""
+        slow = len(self._slow) >= 2 * self._transfer.threads
+        return slow or self._engine.is_busy or self._is_full()
+
+    def _launch_slow(self, item: Difference) -> None:
+        try:
+            self._launch_or_fail(item)
+        finally:
+            self._slow.pop()
 
     def _launch_or_fail(self, item: Difference) -> None:
         if error := error_of(partial(self._launch, item)):

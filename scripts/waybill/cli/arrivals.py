@@ -55,6 +55,7 @@ class Arrivals:
         self.total, self.bytes = place.files, place.bytes
         self.refused, self.held = self._read_aside()
         self._run = now.run
+        self._all_again = now.settings.endswith(" always")  # also what is there already
         self._tables = layout.inventory / dataset
         if place.resting:
             self._tables = layout.resting(dataset)
@@ -135,7 +136,8 @@ class Arrivals:
             if here is None or (here.size, here.mtime_ns) != (proof.size, proof.mtime_ns):
                 continue
             # Written since the listing, or the listing shows the very object.
-            if run == self._run or there.get(path) == (proof.size, proof.etag):
+            listed = there.get(path) == (proof.size, proof.etag) and not self._all_again
+            if run == self._run or listed:
                 found[path] = proof.size, proof.etag
         return found
 

@@ -98,7 +98,8 @@ class Upload:
     def _session(self, home: Path, **extra: str) -> tuple[Session, Transfer]:
         layout = Layout(home / "results" / NAME)
         hold_results(layout)
-        if self.wish.all_files:
+        # What the last run was to send goes first; there is a summary when that is whole.
+        if self.wish.all_files and layout.summary.exists():
             state_folder.forget_proofs(layout)
         file, log = home / "config.toml", home / "snakemake.log"
         transfers = state_folder.configure(file, pt5_place.config_text(self.wish, self.place))

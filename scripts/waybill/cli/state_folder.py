@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from waybill import config
+from waybill import config, state
 from waybill.cli.launch import Launch
 from waybill.cli.terminal import Screen
 from waybill.config import Transfer
@@ -53,8 +53,18 @@ def configured(file: Path) -> dict[str, Transfer]:
 
 def forget_proofs(layout: Layout) -> None:
     """Have every file looked at again: Snakemake would else compare with what was there before
-    the last run."""
+    the last run. The journal of a proven batch goes too, as an inventory that found the marker
+    would see to it; the kept marker still tells its hashes."""
+    inherited = {
+        (key.rpartition("/")[0], batch)
+        for key, batches in state.read(layout).inherits.items()
+        for batch in batches
+    }
     markers = layout.root / "markers"
+    for marker in markers.glob("*/*.tsv"):
+        names = marker.parent.name, marker.stem
+        if names not in inherited:
+            layout.journal(*names).unlink(missing_ok=True)
     if markers.exists():
         shutil.rmtree(markers)
 
