@@ -273,6 +273,16 @@ def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
     assert proxy.count(op="PutObject") == 1
 
 
+@pytest.mark.parametrize("make", ["crt"], indirect=True)
+def test_what_waits_meets_the_error_that_all_would_meet(make, proxy):
+    proxy.fault(expired_token(), op="PutObject")
+    engine = make(max_concurrency=1)
+    puts = [begin(engine, f"k{i}", DATA) for i in range(20)]
+    codes = {answer.exception(30).response["Error"]["Code"] for answer in puts}
+    assert codes == {"ExpiredToken"}
+    assert proxy.count(op="PutObject") < 20
+
+
 def test_engines_are_the_ones_asked_for(make, request):
     engine = make()
     asked = request.node.callspec.params["make"]
