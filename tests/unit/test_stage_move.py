@@ -8,8 +8,10 @@ import pytest
 
 from support.verifying import Verifying
 from waybill import journal, marker, stage_move, stages, state, upload
+from waybill.crt_engine import AHEAD, CrtEngine
 from waybill.entries import read_local
 from waybill.errors import ReportedError
+from waybill.gate import Gate
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.parts import MULTIPART_ABOVE_BYTES
@@ -123,3 +125,28 @@ def test_other_bytes_behind_the_same_size_and_time_are_found(large, monkeypatch,
     stage_move.move(task)
     (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
     assert proof.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_slow_disk_hands_on_no_more_than_can_wait(tmp_path, proxy, bucket, monkeypatch):
+    """Files are then read side by side, and while S3 asks for a pause nothing is sent."""
+    world = Verifying(tmp_path, proxy, bucket, monkeypatch)
+    for i in range(300):
+        (world.data / f"{i:03}").write_bytes(b"%d" % i)
+    monkeypatch.setattr(upload.Uploader, "_is_quick", lambda *_: False)
+    go, waiting, real = threading.Event(), [], CrtEngine.put_object
+    monkeypatch.setattr(Gate, "pause", property(lambda _: 0.05))
+    monkeypatch.setattr(Gate, "is_open", property(lambda gate: go.is_set() and not gate.is_full))
+    monkeypatch.setattr(
+        CrtEngine, "put_object", lambda self, *a: (waiting.append(self.ahead), real(self, *a))[1]
+    )
+    job = threading.Thread(target=world.move, kwargs={"engine": "crt"})
+    job.start()
+    while job.is_alive() and not waiting:
+        job.join(0.02)
+    job.join(1)
+    assert proxy.count(op="PutObject") == 0
+    go.set()
+    job.join(60)
+    assert not job.is_alive()
+    assert len(waiting) == 300
+    assert max(waiting) <= AHEAD + 2 * 16
