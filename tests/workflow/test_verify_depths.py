@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from datetime import date
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from support.proxy import Proxy
 from support.server import S3Server
 from support.verifying import Verifying, tree
-from waybill import marker
+from waybill import marker, verify_stages
 from waybill.errors import WaybillError
 from waybill.verify import in_sample
 
@@ -173,7 +173,16 @@ def test_markers_that_are_gone(verifying: Verifying, s3: S3Server) -> None:
     assert verifying.state.origin == str(verifying.results / "manifests" / "t.json")
 
 
-def test_a_sample_is_looked_at_and_all_are_there(verifying: Verifying, s3: S3Server) -> None:
+@pytest.mark.parametrize("days", [1, 2, 3])  # after which every file has had its turn
+def test_a_sample_is_looked_at_and_all_are_there(
+    days: int, verifying: Verifying, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2026, 1, days, tzinfo=tz)
+
+    monkeypatch.setattr(verify_stages, "datetime", Then)
     write(verifying, "upload", s3)
     verifying.move()
     sampled = {"verify": {"sample": "1/3"}}
@@ -192,8 +201,9 @@ def test_a_sample_is_looked_at_and_all_are_there(verifying: Verifying, s3: S3Ser
         assert {p: s for p, s in found.items() if s != "= both"} == {
             path: sign for path, sign in named.items() if path not in later
         }
-        asked = sum(r.op in ("HeadObject", "GetObject") for r in verifying.proxy.requests)
-        assert asked <= len(turn)
+        requests = verifying.proxy.requests
+        asked = {r.key for r in requests if r.op in ("HeadObject", "GetObject")}
+        assert asked <= {f"x/{path}" for path in turn}
 
 
 def test_proofs_of_another_place(verifying: Verifying, s3: S3Server) -> None:
