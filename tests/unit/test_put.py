@@ -274,6 +274,18 @@ def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
 
 
 @pytest.mark.parametrize("make", ["crt"], indirect=True)
+def test_a_pause_ends_for_all_though_one_does_not(make, proxy, monkeypatch):
+    """The request that was told to slow down is tried again, and meets silence."""
+    monkeypatch.setattr(gate.Gate, "back_off", lambda *_: 0.5)
+    proxy.fault(slow_down(), op="PutObject", key="k0", times=1)
+    proxy.fault(Stall(20), op="PutObject", key="k0")
+    engine = make(max_concurrency=4, timeout=30)
+    slow, *others = [begin(engine, f"k{i}", DATA) for i in range(20)]
+    assert all(answer.result(10) for answer in others)
+    assert not slow.done()
+
+
+@pytest.mark.parametrize("make", ["crt"], indirect=True)
 def test_what_waits_meets_the_error_that_all_would_meet(make, proxy):
     proxy.fault(expired_token(), op="PutObject")
     engine = make(max_concurrency=1)
