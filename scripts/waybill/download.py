@@ -10,14 +10,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import botocore.exceptions as be
 
@@ -26,13 +24,13 @@ from waybill.compare import source_mtime
 from waybill.diff import Difference
 from waybill.engine import DAMAGED_ATTEMPTS, Answer, ReplacedError, stored
 from waybill.errors import EntryError, WaybillError
-from waybill.journal import OpenDownload
+from waybill.fetch import Fetcher
 from waybill.marker import Proof
 from waybill.move import Mover, Outcome
 from waybill.object_checksum import ObjectCheck
 from waybill.partial import Partial
-from waybill.parts import MULTIPART_ABOVE_BYTES, Part, part_size, parts
-from waybill.s3_errors import CONFLICT, error_code, is_missing
+from waybill.parts import MULTIPART_ABOVE_BYTES
+from waybill.s3_errors import is_missing
 from waybill.sync import GROUP_SECONDS, OPEN_FILES, Sync, sync_folder
 from waybill.times import nanoseconds
 
@@ -40,9 +38,6 @@ log = logging.getLogger(__name__)
 
 WHOLE_BYTES = 8 << 20  # up to this size an object comes into memory first
 REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
-
-# Answers to a question for one part, of stores that do not tell, or have no such part.
-_UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
 
 
 class _LinkError(Exception):
@@ -92,6 +87,12 @@ class Downloader(Mover):
         same = (status.st_size, status.st_mtime_ns) == (proof.size, proof.mtime_ns)
         return proof if same else None
 
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(
+            self._engine, self._journal, self._record, self._pool, self._key, self._common
+        )
+
     def _target(self, item: Difference) -> str:
         return f"{self._transfer.folder}/{item.path}"
 
@@ -123,7 +124,7 @@ class Downloader(Mover):
         time. One that is not what it should be is fetched anew, with more patience."""
         try:
             answer, body = come.result()
-            check = self._check(item, answer)
+            check = self._fetcher.check(item, answer)
             check.update(body)
             if len(body) != item.size:
                 raise ReplacedError
@@ -255,9 +256,9 @@ class Downloader(Mover):
     def _fetch_checked(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
         for attempt in range(tried, DAMAGED_ATTEMPTS):
             if ranges:
-                answer, check = self._get_ranges(file, item, resume=not attempt)
+                answer, check = self._fetcher.ranges(file, item, resume=not attempt)
             else:
-                answer, check = self._get_whole(file, item)
+                answer, check = self._fetcher.whole(file, item)
             if check.agrees() is not False:
                 break
             log.info("%s: damaged, %s differs; attempt %d", item.path, check.name, attempt + 1)
@@ -271,103 +272,6 @@ class Downloader(Mover):
         file.date(source_mtime(answer, int(item.time)))
         file.sync()
         return self._finish(file, item, answer, check)
-
-    def _get_whole(self, file: Partial, item: Difference) -> tuple[dict[str, Any], ObjectCheck]:
-        """The object in one request; the answer to it, and the check of its bytes."""
-        seen: list[tuple[dict[str, Any], ObjectCheck]] = []
-
-        def begin(answer: dict[str, Any]) -> None:
-            if answer["ContentLength"] != item.size:
-                raise ReplacedError
-            seen.append((answer, self._check(item, answer)))
-
-        def sink(start: int, block: bytes) -> None:
-            file.write(start, block)
-            seen[0][1].update(block)
-
-        file.clear()  # an earlier process may have left more than this object has
-        self._engine.get(self._key(item), item.etag, Part(1, 0, item.size), sink, begin)
-        return seen[0]
-
-    def _get_ranges(
-        self, file: Partial, item: Difference, *, resume: bool
-    ) -> tuple[dict[str, Any], ObjectCheck]:
-        """The object in ranges side by side, those excepted that are in the file already. They
-        are read once more in order, which checks what an earlier run wrote too."""
-        head = self._head(item, ChecksumMode="ENABLED")
-        if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
-            raise ReplacedError
-        check = self._check(item, head)
-        download = self._open_download(file, item, resume=resume and check.is_sure)
-        key = self._key(item)
-
-        def get(part: Part) -> None:
-            if part.number not in download.ranges:
-                self._engine.get(key, item.etag, part, file.write)
-                self._journal.range(download.id, part.number)
-                download.ranges.add(part.number)
-
-        whole = list(parts(item.size, download.part_size))
-        futures = [self._pool.submit(get, part) for part in whole]
-        try:
-            for part, future in zip(whole, futures, strict=True):
-                future.result()
-                for block in file.read(part):
-                    check.update(block)
-        finally:
-            for future in futures:
-                future.cancel()
-            for future in futures:  # nobody may write to a file that is given up
-                if not future.cancelled():
-                    future.exception()
-        return head, check
-
-    def _open_download(self, file: Partial, item: Difference, *, resume: bool) -> OpenDownload:
-        """The download of this very object that an earlier job began, or a new one."""
-        earlier = self._record.open_download(item.path)
-        wanted = (item.etag, item.size, part_size(item.size))
-        if (
-            earlier is not None
-            and resume
-            and (earlier.etag, earlier.size, earlier.part_size) == wanted
-            and file.length == item.size
-        ):
-            log.info("%s: %d ranges are there already", item.path, len(earlier.ranges))
-            return earlier
-        file.clear(item.size)
-        download = OpenDownload(item.path, secrets.token_hex(8), *wanted)
-        self._journal.download(download)
-        self._record.downloads[download.id] = download
-        return download
-
-    def _head(self, item: Difference, **arguments: Any) -> dict[str, Any]:
-        try:
-            return self._engine.client.head_object(Key=self._key(item), **arguments, **self._common)
-        except be.ClientError as error:
-            if is_missing(error) or error_code(error) in CONFLICT:
-                raise ReplacedError from None
-            raise
-
-    def _check(self, item: Difference, answer: dict[str, Any]) -> ObjectCheck:
-        """What the bytes of the object are held against."""
-
-        def part_sizes(count: int) -> list[int] | None:
-            # Without If-Match, which some stores hold against the ETag of the part. Sizes of an
-            # object that has come since do no harm: its bytes are asked for with If-Match.
-            sizes = []
-            for number in range(1, count + 1):
-                try:
-                    head = self._head(item, PartNumber=number)
-                except be.ClientError as error:
-                    if error_code(error) in _UNTOLD:
-                        return None
-                    raise
-                if head.get("PartsCount", 0) != count:
-                    return None  # a store that does not tell
-                sizes.append(head["ContentLength"])
-            return sizes
-
-        return ObjectCheck(answer, item.size, part_sizes)
 
     def _finish(self, file: Partial, item: Difference, answer: Answer, check: ObjectCheck) -> Proof:
         """Give the file its name, if what stood there is still what the inventory saw."""

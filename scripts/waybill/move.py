@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GROUP = 8  # of small entries that are noted in one write
-GROUP_SECONDS = 0.004  # for others to land: threads that wake each other for each entry are slow
+LANDING_SECONDS = 0.004  # for others to land: threads that wake each other for each entry are slow
 LARGE = 2  # large entries at one time: one is hashed, or put together by S3, as another moves
 IN_MEMORY_BYTES = 128 << 20  # of file contents in one job at one time
 
@@ -180,7 +180,7 @@ class Mover(ABC):
         """Conclude what has landed, at least one; wait for it if need be."""
         landed = [self._next()]
         if self._engine.ahead >= GROUP:  # and has enough to do
-            time.sleep(GROUP_SECONDS)
+            time.sleep(LANDING_SECONDS)
         landed += [self._landed.get() for _ in range(self._landed.qsize())]
         with self._journal.together():
             for item, conclude in landed:

@@ -1,0 +1,140 @@
+"""Brings the bytes of one object into a file, in one request or in ranges side by side, with what
+they are to be held against."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import botocore.exceptions as be
+
+from waybill.diff import Difference
+from waybill.engine import Engine, ReplacedError
+from waybill.journal import Journal, OpenDownload, Record
+from waybill.object_checksum import ObjectCheck
+from waybill.partial import Partial
+from waybill.parts import Part, part_size, parts
+from waybill.s3_errors import CONFLICT, error_code, is_missing
+
+log = logging.getLogger(__name__)
+
+# Answers to a question for one part, of stores that do not tell, or have no such part.
+_UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
+
+
+class Fetcher:
+    """Fetches objects of one job; ``pool`` is for the ranges, ``key`` tells the key of an entry,
+    ``common`` holds the arguments of every request. Raises ReplacedError for an object that is no
+    longer the one that was listed."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        record: Record,
+        pool: ThreadPoolExecutor,
+        key: Callable[[Difference], str],
+        common: dict[str, Any],
+    ) -> None:
+        self._engine, self._journal, self._record = engine, journal, record
+        self._pool, self._key, self._common = pool, key, common
+
+    def whole(self, file: Partial, item: Difference) -> tuple[dict[str, Any], ObjectCheck]:
+        """The object in one request; the answer to it, and the check of its bytes."""
+        seen: list[tuple[dict[str, Any], ObjectCheck]] = []
+
+        def begin(answer: dict[str, Any]) -> None:
+            if answer["ContentLength"] != item.size:
+                raise ReplacedError
+            seen.append((answer, self.check(item, answer)))
+
+        def sink(start: int, block: bytes) -> None:
+            file.write(start, block)
+            seen[0][1].update(block)
+
+        file.clear()  # an earlier process may have left more than this object has
+        self._engine.get(self._key(item), item.etag, Part(1, 0, item.size), sink, begin)
+        return seen[0]
+
+    def ranges(
+        self, file: Partial, item: Difference, *, resume: bool
+    ) -> tuple[dict[str, Any], ObjectCheck]:
+        """The object in ranges side by side, those excepted that are in the file already. They
+        are read once more in order, which checks what an earlier run wrote too."""
+        head = self._head(item, ChecksumMode="ENABLED")
+        if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
+            raise ReplacedError
+        check = self.check(item, head)
+        download = self._open_download(file, item, resume=resume and check.is_sure)
+        key = self._key(item)
+
+        def get(part: Part) -> None:
+            if part.number not in download.ranges:
+                self._engine.get(key, item.etag, part, file.write)
+                self._journal.range(download.id, part.number)
+                download.ranges.add(part.number)
+
+        whole = list(parts(item.size, download.part_size))
+        futures = [self._pool.submit(get, part) for part in whole]
+        try:
+            for part, future in zip(whole, futures, strict=True):
+                future.result()
+                for block in file.read(part):
+                    check.update(block)
+        finally:
+            for future in futures:
+                future.cancel()
+            for future in futures:  # nobody may write to a file that is given up
+                if not future.cancelled():
+                    future.exception()
+        return head, check
+
+    def _open_download(self, file: Partial, item: Difference, *, resume: bool) -> OpenDownload:
+        """The download of this very object that an earlier job began, or a new one."""
+        earlier = self._record.open_download(item.path)
+        wanted = (item.etag, item.size, part_size(item.size))
+        if (
+            earlier is not None
+            and resume
+            and (earlier.etag, earlier.size, earlier.part_size) == wanted
+            and file.length == item.size
+        ):
+            log.info("%s: %d ranges are there already", item.path, len(earlier.ranges))
+            return earlier
+        file.clear(item.size)
+        download = OpenDownload(item.path, secrets.token_hex(8), *wanted)
+        self._journal.download(download)
+        self._record.downloads[download.id] = download
+        return download
+
+    def _head(self, item: Difference, **arguments: Any) -> dict[str, Any]:
+        try:
+            return self._engine.client.head_object(Key=self._key(item), **arguments, **self._common)
+        except be.ClientError as error:
+            if is_missing(error) or error_code(error) in CONFLICT:
+                raise ReplacedError from None
+            raise
+
+    def check(self, item: Difference, answer: dict[str, Any]) -> ObjectCheck:
+        """What the bytes of the object are held against."""
+
+        def part_sizes(count: int) -> list[int] | None:
+            # Without If-Match, which some stores hold against the ETag of the part. Sizes of an
+            # object that has come since do no harm: its bytes are asked for with If-Match.
+            sizes = []
+            for number in range(1, count + 1):
+                try:
+                    head = self._head(item, PartNumber=number)
+                except be.ClientError as error:
+                    if error_code(error) in _UNTOLD:
+                        return None
+                    raise
+                if head.get("PartsCount", 0) != count:
+                    return None  # a store that does not tell
+                sizes.append(head["ContentLength"])
+            return sizes
+
+        return ObjectCheck(answer, item.size, part_sizes)
