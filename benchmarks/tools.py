@@ -96,12 +96,17 @@ def rclone_settings(url: str) -> dict[str, str]:
     return {f"RCLONE_CONFIG_S3_{name}": value for name, value in values.items()}
 
 
-def _waybill_command(cell: str, place: Place) -> list[str]:
-    """The command of the README; the two options say what `cd` into a clone would."""
-    at = "back" if cell == "download" else "there"
-    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", f"{place.work}/{at}"]
-    toml = f"toml={place.work}/{at}/bench.toml"
-    return [sys.executable, "-m", "snakemake", *where, "--config", toml]
+def waybill_command(root: Path) -> Callable[[str, Place], list[str]]:
+    """The command of the README for the clone at ``root``; the two options say what `cd` into it
+    would."""
+
+    def command(cell: str, place: Place) -> list[str]:
+        at = "back" if cell == "download" else "there"
+        where = ["--snakefile", str(root / "Snakefile"), "--directory", f"{place.work}/{at}"]
+        toml = f"toml={place.work}/{at}/bench.toml"
+        return [sys.executable, "-m", "snakemake", *where, "--config", toml]
+
+    return command
 
 
 def _waybill_prepare(place: Place, upload: tuple[str, ...] = ()) -> None:
@@ -154,8 +159,8 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool("s5cmd", _s5cmd_command, lambda: [program("s5cmd"), "version"]),
-        Tool("waybill", _waybill_command, _waybill_asks, _waybill_prepare),
-        Tool("waybill-ifcb", _waybill_command, _waybill_asks, _waybill_ifcb_prepare),
+        Tool("waybill", waybill_command(ROOT), _waybill_asks, _waybill_prepare),
+        Tool("waybill-ifcb", waybill_command(ROOT), _waybill_asks, _waybill_ifcb_prepare),
         Tool("aws", _aws_command, lambda: [_aws(), "--version"]),
         Tool(
             "rclone",
