@@ -1,5 +1,9 @@
 """Rule ``gather_plan``."""
 
+import sys
+
+sys.path.insert(0, snakemake.config["waybill_tree"])
+
 from waybill import stage, stages
 
 stage.run(snakemake, stages.plan)

@@ -37,6 +37,8 @@ POLL_SECONDS = 0.5
 
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
+_holding: list[Journal] = []  # those with records that are to be written together
+
 
 @dataclass(slots=True)
 class OpenUpload:
@@ -140,6 +142,13 @@ def mark_listing(path: Path, run: str) -> None:
         file.write(b"\n" + line + b"\n")
 
 
+def flush() -> None:
+    """Write what open journals hold back: the process ends in the middle of it."""
+    for journal in _holding:
+        if journal._held:
+            journal._write(b"".join(journal._held))
+
+
 class Journal:
     """The open journal of one running job; safe to use from several threads.
 
@@ -191,9 +200,11 @@ class Journal:
     def together(self) -> Iterator[None]:
         """Write what is noted in this block, by this thread alone, in one go at its end."""
         self._held = []
+        _holding.append(self)
         try:
             yield
         finally:
+            _holding.remove(self)
             held, self._held = self._held, None
             if held:
                 self._write(b"".join(held))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import threading
 import time
@@ -13,19 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from waybill import config as configuration
-from waybill import notify, outcome, state
+from waybill import installed, notify, outcome, state
 from waybill.batches import moves_before
 from waybill.collector import spare_imports
 from waybill.config import Transfer
-from waybill.errors import (
-    EXIT_CONFIG,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    ConfigError,
-    WaybillError,
-)
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError, WaybillError
+from waybill.interrupt import Interrupts
 from waybill.layout import Layout
 from waybill.lock import lock, lock_folder
+from waybill.resources import project_root
 from waybill.sides import work_tree
 from waybill.verify_outcome import conclude as conclude_verification
 from waybill.verify_run import VerifyRun
@@ -33,7 +28,9 @@ from waybill.verify_run import VerifyRun
 DEFAULT_TOML = "config/config.toml"
 
 # Keys of `snakemake --config` that are not settings of a transfer.
-_OWN_KEYS = {"toml", "transfers", "start", "waybill", "defaults", "one_job_per_batch"}
+_OWN_KEYS = {
+    "toml", "transfers", "start", "waybill", "waybill_tree", "defaults", "one_job_per_batch"
+}  # fmt: skip
 
 # Targets that look and do not move.
 _LOOKING = ("plan", "report", "/inventory", "/plan.tsv", "/report/plan.html")
@@ -56,7 +53,7 @@ class Run:
         self._busy: dict[str, str] = {}  # transfers that another run holds, and what to say
         # The inventory before that of this run, for each transfer whose new one is awaited.
         self._before: dict[str, str | None] = {}
-        self._interrupted = False
+        self._interrupts: Interrupts | None = None
 
     @classmethod
     def from_snakemake(cls, workflow: Any, config: dict[str, Any]) -> Run:
@@ -87,7 +84,23 @@ class Run:
         one_job = str(config.get("one_job_per_batch", True)).lower()
         config["one_job_per_batch"] = one_job not in ("false", "no", "0")
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
-        return cls(transfers, workflow, config)
+        config["waybill_tree"] = os.fspath(installed.tree())
+        run = cls(transfers, workflow, config)
+        if workflow.is_main_process:
+            installed.tell_jobs()
+            if Path(workflow.main_snakefile).resolve().parent == project_root():
+                run._take_signals()
+        return run
+
+    def _take_signals(self) -> None:
+        """See to it that a signal ends the run from here on. In a workflow that has this one as a
+        module, that is the business of that workflow."""
+        from snakemake.shell import shell
+
+        self._interrupts = Interrupts(self._workflow)
+        # An interrupt from the keyboard reaches the jobs too, also while they import Snakemake,
+        # which would end in a traceback of each. This process ends them.
+        shell.prefix("trap '' INT; exec ")
 
     # Wildcards
 
@@ -283,11 +296,10 @@ class Run:
 
     def begin(self) -> None:
         """Lock what this run works on. Ends the process with exit code 1 when another run holds
-        all of it. From here on an interrupt is remembered, so that the run ends with its exit
-        code.
+        all of it.
         """
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._interrupt)
+        if self._interrupts:
+            self._interrupts.install()
         self._hold()
         named = any("/" in target for target in self._workflow.dag_settings.targets)
         if self._busy and (named or len(self._busy) == len(self.transfers)):
@@ -308,16 +320,9 @@ class Run:
             if self._only_looks:  # the plan of now is asked for, not that of the last move
                 layout.plan.unlink(missing_ok=True)
 
-    def _interrupt(self, _number: int, _frame: object) -> None:
-        self._interrupted = True
-        raise KeyboardInterrupt
-
     def end(self, *, success: bool) -> None:
         """Print what became of each transfer; end the process unless all of it went well."""
         _drop_timers()
-        if self._interrupted:
-            print("waybill: interrupted; run the same command to go on", file=sys.stderr)
-            sys.exit(EXIT_INTERRUPTED)
         codes = []
         transfers = {n: t for n, t in self.transfers.items() if n not in self._busy}
         for transfer in transfers.values():
@@ -334,13 +339,21 @@ class Run:
             print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
             code = EXIT_FAILED
         if self._moves:
+            settled = EXIT_FAILED if self._busy else code
+            self._settle(settled, "waybill: notifications given up: interrupted")
             by_name = dict(zip(transfers, codes, strict=True))
             notify.after_run(transfers, by_name, code=code, success=success)
         if self._busy:
             self._tell_busy()
             code = EXIT_FAILED
+        self._settle(code)
         if code:
             sys.exit(code)
+
+    def _settle(self, code: int, line: str = "") -> None:
+        """From here on a signal ends the process with ``code``, and with a line if there is one."""
+        if self._interrupts:
+            self._interrupts.settle(code, line)
 
     def _tell_busy(self) -> None:
         for name, text in self._busy.items():

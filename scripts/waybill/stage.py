@@ -20,11 +20,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from waybill import datasets, failures, state
+from waybill import datasets, failures, installed, journal, state
 from waybill.collector import spare_imports
 from waybill.config import Transfer
-from waybill.errors import EXIT_FAILED, EXIT_INTERRUPTED, ReportedError, WaybillError
+from waybill.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ReportedError,
+    WaybillError,
+    one_line,
+)
 from waybill.failures import Failure
+from waybill.interrupt import NUMBERS, exit_code
 from waybill.layout import Layout
 from waybill.task import Task
 
@@ -56,6 +63,7 @@ def run(
     _allow_open_files()
     spare_imports()
     try:
+        installed.check_job()
         failures.write(task.failure_record, [])
         if dataset and layout is Layout:
             task = replace(task, transfer=_view(task))
@@ -109,11 +117,14 @@ def _fail(task: Task, error: WaybillError) -> None:
 
 
 def _end(code: int) -> None:
-    """End at once: requests in other threads are not waited for, the journal knows them."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """End at once: requests in other threads are not waited for, the journal knows them. A signal
+    may come in the middle of a write, which then cannot be ended."""
+    try:
+        for end in (journal.flush, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+            with suppress(OSError, RuntimeError, ValueError):
+                end()
+    finally:
+        os._exit(code)
 
 
 def _allow_open_files() -> None:
@@ -125,11 +136,11 @@ def _allow_open_files() -> None:
 
 
 def _end_on_signals() -> None:
-    def end(number: int, _frame: object) -> None:
-        _end(EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    """End on a signal, unless it is ignored: by ``nohup``, or an interrupt by who started the job
+    and will end it (``Run._take_signals``)."""
+    for number in NUMBERS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: _end(exit_code(number)))
 
 
 def _os_error(error: OSError, results: Path) -> str:
@@ -139,13 +150,22 @@ def _os_error(error: OSError, results: Path) -> str:
     return f"{error.filename or results}: {error.strerror or error}"
 
 
+class _OneLine(logging.Formatter):
+    """What a person is told: a traceback is in the log of the job."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = record.getMessage()
+        return one_line(self.formatMessage(record))
+
+
 def _log_to(path: Path, name: str) -> None:
     logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if os.environ.get("WAYBILL_DEBUG") else logging.INFO)
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
-    console.setFormatter(logging.Formatter(f"waybill: {name}: %(message)s"))
+    console.setFormatter(_OneLine(f"waybill: {name}: %(message)s"))
+    console.addFilter(lambda record: record.name != "asyncio")  # which tells of its own insides
     root.addHandler(console)
     try:
         file = logging.FileHandler(path, mode="w", encoding="utf-8")

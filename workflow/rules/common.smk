@@ -3,7 +3,11 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# The package that belongs to this Snakefile, whatever else is installed: in a clone it is in
+# `scripts`, in a wheel around it.
+root = Path(workflow.basedir)
+homes = [root / "scripts", root.parent]
+sys.path[:0] = [str(home) for home in homes if (home / "waybill" / "run.py").is_file()]
 
 from waybill.run import Run
 
