@@ -4,3 +4,30 @@ A door runs the Snakefile twice with one ``start`` token: target ``plan``, to sh
 done and to ask, then the default target. The second run takes the inventory of the first for
 granted, so exactly what was confirmed is moved.
 """
+
+from __future__ import annotations
+
+import atexit
+import signal
+import sys
+from types import TracebackType
+
+
+def _interrupted(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """An interrupt while a command is still being imported is no reason for a traceback either."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        _before(kind, error, trace)
+
+
+def _end_on_interrupt() -> None:
+    """One that comes when all is done ends the process without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+_before, sys.excepthook = sys.excepthook, _interrupted
+atexit.register(_end_on_interrupt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import re
@@ -20,9 +21,11 @@ from typing import IO, Any, NamedTuple
 
 from waybill.cli import leash
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from waybill.interrupt import NUMBERS, exit_code
 from waybill.resources import project_root
 
 TICK_SECONDS = 1.0
+INSIST_SECONDS = 4.0  # that Snakemake has to end after the first signal; then its group is killed
 
 _LEASH = Path(leash.__file__)
 
@@ -83,7 +86,7 @@ class Launch:
             said = list(self._listen(child, log, tick))
             code = child.wait()
         if child.signal:
-            return Ended(target, _code_of(child.signal), said, child.signal)
+            return Ended(target, exit_code(child.signal), said, child.signal)
         return Ended(target, code if code in _PASSED_ON else EXIT_FAILED, said)
 
     def _arguments(self, targets: Sequence[str], transfers: list[str]) -> list[str]:
@@ -118,24 +121,21 @@ class Launch:
                 ticked = time.monotonic()
 
 
-def _code_of(number: int) -> int:
-    return EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number
-
-
 class _Child:
     """Snakemake at work. A signal that would end this process is sent on to its whole group
-    instead; the second one insists, the third kills. What kills this process without a word ends
-    the group as well (``leash``)."""
+    instead; the second one insists, the third kills, and so does the time. What kills this process
+    without a word ends the group as well (``leash``)."""
 
     def __init__(self) -> None:
         self.signal = 0
         self._lifeline = -1
         self._process: subprocess.Popen[str] | None = None
         self._count = 0
+        self._deadline = math.inf  # of the monotonic clock
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> _Child:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in NUMBERS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 self._before[number] = signal.signal(number, self._send_on)
         return self
@@ -174,6 +174,7 @@ class _Child:
         arrived: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, args=(arrived,), daemon=True).start()
         while True:
+            self._insist()
             try:
                 line = arrived.get(timeout=TICK_SECONDS / 4)
             except queue.Empty:
@@ -185,7 +186,10 @@ class _Child:
 
     def wait(self) -> int:
         assert self._process is not None
-        return self._process.wait()
+        while True:
+            self._insist()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(TICK_SECONDS / 4)
 
     def _read(self, arrived: queue.Queue[str | None]) -> None:
         assert self._process is not None and self._process.stdout is not None
@@ -194,10 +198,16 @@ class _Child:
         arrived.put(None)
 
     def _send_on(self, number: int, _frame: object) -> None:
-        self.signal = self.signal or number
+        if not self.signal:
+            self.signal = number
+            self._deadline = time.monotonic() + INSIST_SECONDS
         self._count += 1
         gentle = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         self._kill({1: gentle, 2: signal.SIGTERM}.get(self._count, signal.SIGKILL))
+
+    def _insist(self) -> None:
+        if time.monotonic() > self._deadline:
+            self._kill(signal.SIGKILL)
 
     def _kill(self, number: int) -> None:
         if self._process is not None:
