@@ -1,13 +1,18 @@
 """The configuration, and the wildcards of every rule."""
 
+import signal
 import sys
 from pathlib import Path
 
 # The package that belongs to this Snakefile, whatever else is installed: in a clone it is in
 # `scripts`, in a wheel around it.
 root = Path(workflow.basedir)
-homes = [root / "scripts", root.parent]
-sys.path[:0] = [str(home) for home in homes if (home / "waybill" / "run.py").is_file()]
+homes = [p for p in (root / "scripts", root.parent) if (p / "waybill" / "run.py").is_file()]
+sys.path[:0] = map(str, homes)
+
+# Until Waybill listens to it, an interrupt ends the process without a traceback.
+if homes and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from waybill.run import Run
 
