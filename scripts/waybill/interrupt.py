@@ -112,7 +112,8 @@ class Interrupts:
 
         def cancel() -> None:
             executor = scheduler._executor
-            while scheduler.running and not executor.active_jobs:  # it is looking after them
+            submitted = [job for job in list(scheduler.running) if not job.is_local]
+            while submitted and not executor.active_jobs:  # it is asking after them just now
                 time.sleep(POLL_SECONDS)
             executor.cancel_jobs(list(executor.active_jobs))
 

@@ -24,6 +24,8 @@ from support.objects import stored
 from support.proxy import Proxy, Stall
 from support.server import S3Server
 from support.workflow import Finished, Running, Workflow
+from waybill import journal
+from waybill.marker import Proof
 
 MOMENTS = 6  # of one way to end a run
 SOON_SECONDS = 15  # five, and what a busy machine takes
@@ -232,6 +234,16 @@ def test_E3_a_command_does_not_wait_for_a_snakemake_that_hangs(number: int) -> N
     finally:
         door.kill()
         door.wait()
+
+
+def test_E3_an_end_writes_what_a_journal_holds_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal" / "b.jsonl"
+    proof = Proof("a", "t/a", 1, 1, "00", "etag", "", "2026-01-01T00:00:00Z")
+    with journal.Journal(path, "run") as held, held.together():
+        held.done(proof)
+        assert not journal.read([path]).done
+        journal.flush()
+        assert journal.read([path]).done == {"a": ("run", proof)}
 
 
 _ODD = """
