@@ -36,7 +36,7 @@ CODES = {
     signal.SIGHUP: (129, -signal.SIGHUP),
 }
 SAID = "waybill: interrupted; run the same command to go on"
-NOISE = re.compile(r"Traceback|asyncio|Error in rule|Exception ignored|RuleException")
+NOISE = re.compile(r"Traceback|asyncio|Exception ignored")
 
 
 class Life:
