@@ -17,6 +17,7 @@ import json
 import os
 import runpy
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from typing import IO, Any
 
 _START_SECONDS = 120
 _REQUEST_BYTES = 1 << 20
+# What a run may be sent; Python would swallow the one that comes while it makes the fork a process.
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Fork:
@@ -121,6 +124,7 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
                 return None
             descriptor, log = descriptors
             end = socket.socket(fileno=descriptor)
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             pid = os.fork()
             if not pid:
                 os.setpgid(0, 0)
@@ -134,6 +138,7 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
                     its_end.close()
                 os.close(log)
                 return json.loads(data)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.setpgid(pid, pid)
             os.close(log)
             _tell(end, pid)
@@ -157,6 +162,7 @@ def main() -> None:
     os.chdir(run["cwd"])
     sys.path.insert(0, run["cwd"])
     sys.argv[1:] = run["arguments"]
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
 
 
