@@ -16,6 +16,7 @@ from waybill.entries import LocalEntry
 from waybill.errors import EntryError
 from waybill.failures import Failure
 from waybill.hashing import sha256_of
+from waybill.root import Root
 from waybill.tables import escape, render, rows, unescape, write_atomic
 
 CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256")
@@ -26,7 +27,7 @@ RACY_NS = 2_000_000_000
 
 
 def checksum(
-    folder: Path,
+    folder: Path | Root,
     entries: list[LocalEntry],
     caches: Iterable[Path],
     cache: Path,

@@ -13,7 +13,6 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
@@ -22,6 +21,7 @@ from waybill.engine import SOURCE_MTIME, SOURCE_SHA256
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.hashing import BLOCK_BYTES, opened, read_range
+from waybill.root import Root
 from waybill.s3 import common_arguments, make_client
 from waybill.s3_errors import explain, is_fatal, is_missing
 
@@ -70,6 +70,7 @@ class Comparer:
 
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
+        self._root = Root(transfer.folder, transfer.symlinks)
         self._client = make_client(transfer)
         self._common = common_arguments(transfer)
 
@@ -120,7 +121,7 @@ class Comparer:
         if there := native_sha256(head):
             return there == sha256
         etag = head.get("ETag", "").strip('"')
-        return _md5(self._transfer.folder, entry) == etag if _MD5.fullmatch(etag) else None
+        return _md5(self._root, entry) == etag if _MD5.fullmatch(etag) else None
 
     def _head(self, entry: Entry, **arguments: str) -> dict[str, Any] | None:
         key = self._transfer.prefix + entry.path
@@ -132,9 +133,9 @@ class Comparer:
             raise
 
 
-def _md5(folder: Path, entry: LocalEntry) -> str:
+def _md5(root: Root, entry: LocalEntry) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with opened(folder, entry) as descriptor:
+    with opened(root, entry) as descriptor:
         for start in range(0, entry.size, BLOCK_BYTES):
             length = min(BLOCK_BYTES, entry.size - start)
             digest.update(read_range(descriptor, entry.path, start, length))

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
-from pathlib import Path
 
 import botocore.exceptions as be
 
@@ -30,6 +28,7 @@ from waybill.move import Mover, Outcome
 from waybill.object_checksum import ObjectCheck
 from waybill.partial import Partial
 from waybill.parts import MULTIPART_ABOVE_BYTES
+from waybill.root import Folder, LinkError, Root
 from waybill.s3_errors import is_missing
 from waybill.sync import GROUP_SECONDS, OPEN_FILES, Sync, sync_folder
 from waybill.times import nanoseconds
@@ -40,10 +39,6 @@ WHOLE_BYTES = 8 << 20  # up to this size an object comes into memory first
 REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
 
 
-class _LinkError(Exception):
-    """A symbolic link stands where a folder must be; the text names it."""
-
-
 class Downloader(Mover):
     """One download job."""
 
@@ -51,19 +46,20 @@ class Downloader(Mover):
         """As ``Mover.run``; when it returns, the new names are on disk too."""
         self._unchecked = 0
         self._open: set[Partial] = set()  # that have come and have no name yet
-        self._folders: set[str] = set()
+        # The folders that something was written to, by path below the destination, with their
+        # device and inode.
+        self._folders: dict[str, tuple[int, int]] = {}
         self._sync = Sync(lambda work: self._pool.submit(work))
         for item in items:
             if item.action == diff.KEEP:
-                Partial(self._target(item)).drop_leftover()
+                self._drop_leftover(item)
         try:
             super().run(items)
         except BaseException:
             for file in self._open:
                 file.discard()
             raise
-        for folder in self._folders:
-            sync_folder(folder)
+        self._sync_folders()
         if self._unchecked:
             log.warning(
                 "%d objects have no checksum to hold their bytes against; their size is right",
@@ -81,7 +77,7 @@ class Downloader(Mover):
         if not (listed or run == self._run_token):
             return None
         try:
-            status = os.stat(self._target(item))
+            status = self._root.lstat(item.path)
         except OSError:
             return None
         same = (status.st_size, status.st_mtime_ns) == (proof.size, proof.mtime_ns)
@@ -178,7 +174,7 @@ class Downloader(Mover):
 
     def _make_folder(self, item: Difference) -> Proof:
         with self._explained(item):
-            self._make(self._target(item))
+            self._folder(item.path[:-1])
         # The time it is listed with, as an inventory tells it of a folder that is there.
         item = item._replace(mtime_ns=int(item.time))
         return self._proof(item, stored({"ETag": item.etag}))
@@ -198,31 +194,48 @@ class Downloader(Mover):
 
     def _partial(self, item: Difference) -> Partial:
         """The file that an object is written to, in a folder that is there."""
-        target = self._target(item)
-        self._make(target.rpartition("/")[0])
-        return Partial(target)
+        return Partial(self._target(item), self._folder(item.path.rpartition("/")[0]))
 
-    def _make(self, folder: str) -> None:
-        """Make a folder of the destination; nothing is written behind a symbolic link that the
-        transfer does not follow."""
-        if folder in self._folders:
-            return
-        if self._transfer.symlinks != "follow":
-            inside = Path(folder).relative_to(self._transfer.folder)
-            for above in (*reversed(inside.parents[:-1]), inside):
-                if inside.parts and (self._transfer.folder / above).is_symlink():
-                    raise _LinkError(above)
-        os.makedirs(folder, exist_ok=True)
-        self._folders.add(folder)
+    def _folder(self, path: str) -> Folder:
+        """A folder of the destination, made if it is not there. Nothing is written through a
+        symbolic link below the destination. Raises OSError, LinkError among them."""
+        folder = self._root.folder(path, make=True)
+        if self._folders.setdefault(path, folder.identity) != folder.identity:
+            raise self._moved(path)
+        return folder
+
+    def _drop_leftover(self, item: Difference) -> None:
+        with suppress(OSError):
+            folder = self._root.folder(item.path.rpartition("/")[0])
+            Partial(self._target(item), folder).drop_leftover()
+
+    def _sync_folders(self) -> None:
+        """Have the new names on disk, in folders that are still where they were."""
+        now = Root(self._transfer.folder)
+        for path, identity in self._folders.items():
+            try:
+                folder = now.folder(path)
+            except OSError:
+                raise self._moved(path) from None
+            if folder.identity != identity:
+                raise self._moved(path)
+            sync_folder(folder)
+
+    def _moved(self, path: str) -> WaybillError:
+        return WaybillError(
+            f"{self._transfer.folder}/{path}: the folder was moved, removed or replaced while"
+            " files were written to it; run again"
+        )
 
     @contextmanager
     def _explained(self, item: Difference) -> Iterator[None]:
         """Errors of the file system as those of the entry."""
         try:
             yield
-        except _LinkError as error:
-            text = f"the destination has a symbolic link where a folder must be: {error}"
-            text = f'{text} (symlinks = "{self._transfer.symlinks}")'
+        except LinkError as error:
+            link = error.filename
+            text = f"the destination has a symbolic link where a folder must be: {link}; nothing is"
+            text = f"{text} written through a link: put a folder in its place, or exclude it"
             raise EntryError(item.path, text) from None
         except OSError as error:
             raise self._explain(item, self._target(item), error) from None
@@ -275,11 +288,12 @@ class Downloader(Mover):
 
     def _finish(self, file: Partial, item: Difference, answer: Answer, check: ObjectCheck) -> Proof:
         """Give the file its name, if what stood there is still what the inventory saw."""
+        follow = self._transfer.symlinks == "follow"
         if item.status == diff.NEW or self._transfer.overwrite == "never":
             if not (file.become() or file.is_same(check.sha256)):
                 text = "appeared at the destination since the inventory; not touched; run again"
                 raise EntryError(item.path, text)
-        elif not file.replace(item.mtime_ns, item.inode):
+        elif not file.replace(item.mtime_ns, item.inode, follow=follow):
             text = "changed at the destination since the inventory; not touched; run again"
             raise EntryError(item.path, text)
         self._unchecked += check.agrees() is None
@@ -299,7 +313,9 @@ class Downloader(Mover):
             text = "the destination has a file where a folder must be"
         else:
             text = f"cannot be written: {error.strerror or error}"
-        return EntryError(item.path, f"{text} ({error.filename or target})")
+        told = str(error.filename or "")
+        where = told if told.startswith("/") else target
+        return EntryError(item.path, f"{text} ({where})")
 
 
 def _is_full(error: OSError) -> bool:

@@ -30,6 +30,7 @@ from waybill.futures import error_of
 from waybill.journal import Journal, Record
 from waybill.marker import Proof
 from waybill.parts import MULTIPART_ABOVE_BYTES
+from waybill.root import Root
 from waybill.s3 import common_arguments
 from waybill.s3_errors import explain, is_fatal
 from waybill.times import utc
@@ -68,6 +69,7 @@ class Mover(ABC):
         self, transfer: Transfer, journal: Journal, record: Record, run: str, accelerate: bool
     ) -> None:
         self._transfer, self._journal = transfer, journal
+        self._root = Root(transfer.folder, transfer.symlinks)
         self._record, self._run_token = record, run
         self._accelerate = accelerate
         self._common = common_arguments(transfer)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from waybill.parts import Part
+from waybill.root import Folder
 from waybill.target_names import partial_name
 
 BLOCK_BYTES = 1 << 20
@@ -19,25 +22,33 @@ BLOCK_BYTES = 1 << 20
 class Partial:
     """An unfinished file beside ``target``, held by a lock that dies with this process.
 
-    What an earlier process left in it is there to be resumed (``length``). Raises OSError as the
-    file system does, BlockingIOError when another process writes it.
+    Both are names in ``folder``, the open folder of the target: what becomes of the path that led
+    there does no harm, and no link of these names is followed. What an earlier process left in the
+    file is there to be resumed (``length``). Raises OSError as the file system does,
+    BlockingIOError when another process writes it.
     """
 
-    def __init__(self, target: str | Path) -> None:
+    def __init__(self, target: str | Path, folder: Folder | None = None) -> None:
         self.target = os.fspath(target)
-        folder, slash, name = self.target.rpartition("/")
-        self.path = f"{folder}{slash}{partial_name(name)}"
+        above, slash, self._target = self.target.rpartition("/")
+        self._name = partial_name(self._target)
+        self.path = f"{above}{slash}{self._name}"
+        self._folder = folder or Folder.at(above + slash or ".")
 
     def __enter__(self) -> Partial:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         while True:
-            self._file = os.open(self.path, flags, 0o666)
+            try:
+                self._file = os.open(self._name, flags, 0o666, dir_fd=self._folder.fd)
+            except BaseException:
+                del self._folder
+                raise
             try:
                 _lock(self._file)
                 if self._is_ours():
                     break
             except BaseException:
-                os.close(self._file)
+                self.close()
                 raise
             os.close(self._file)
         return self
@@ -47,22 +58,23 @@ class Partial:
         meantime, or by a process that was killed right then, must not be written again."""
         mine = os.fstat(self._file)
         try:
-            there = os.lstat(self.path)
+            there = self._lstat(self._name)
         except FileNotFoundError:
             return False
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             return False
         if mine.st_nlink > 1:
-            os.unlink(self.path)
+            self._unlink()
             return False
         return True
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+        self.close()
 
     def close(self) -> None:
         """Close it, as ``__exit__`` does."""
         os.close(self._file)
+        del self._folder
 
     @property
     def length(self) -> int:
@@ -115,54 +127,76 @@ class Partial:
 
     def become(self) -> bool:
         """Take the name of the target unless something has it."""
+        fd = self._folder.fd
         try:
-            os.link(self.path, self.target, follow_symlinks=False)
+            os.link(self._name, self._target, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
         except FileExistsError:
             return False
         except OSError:  # a file system without hard links
-            if os.path.lexists(self.target):
+            with suppress(FileNotFoundError):
+                self._lstat(self._target)
                 return False
-            os.rename(self.path, self.target)
+            self._rename()
         else:
             with suppress(FileNotFoundError):
-                os.unlink(self.path)
+                self._unlink()
         return True
 
-    def replace(self, mtime_ns: int, inode: int) -> bool:
+    def replace(self, mtime_ns: int, inode: int, *, follow: bool = False) -> bool:
         """Take the place of the file there, and its permissions, if it is still the one with this
-        mtime and inode; zeros stand for none."""
+        mtime and inode; zeros stand for none. ``follow`` takes a link for the file it leads to;
+        it is the link that is replaced."""
         try:
-            status = os.stat(self.target)
+            status = os.stat(self._target, dir_fd=self._folder.fd, follow_symlinks=follow)
         except FileNotFoundError:
             return self.become()
         if (status.st_mtime_ns, status.st_ino) != (mtime_ns, inode):
             return False
         os.fchmod(self._file, status.st_mode & 0o7777)
-        os.replace(self.path, self.target)
+        self._rename()
         return True
 
     def is_same(self, sha256: str) -> bool:
         """Whether the file that has the name of the target holds the same bytes; then this one
         goes. (A job that was killed between the name and its journal leaves such a file.)"""
-        with open(self.target, "rb") as file:
+        status = self._lstat(self._target)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.target)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(self._target, flags, dir_fd=self._folder.fd), "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 return False
-        status = os.stat(self.target)
+            status = os.fstat(file.fileno())
+            if not os.path.samestat(status, self._lstat(self._target)):
+                return False
         os.utime(self._file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.unlink(self.path)
+        self._unlink()
         return True
 
     def discard(self) -> None:
         """Remove it."""
         with suppress(FileNotFoundError):
-            os.unlink(self.path)
+            self._unlink()
 
     def drop_leftover(self) -> None:
         """Remove what a killed process left, of a target that needs no download; one that is
         being written stays."""
-        if os.path.lexists(self.path):
+        with suppress(FileNotFoundError):
+            self._lstat(self._name)
             with suppress(OSError), self:
                 self.discard()
+
+    def _lstat(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False)
+
+    def _unlink(self) -> None:
+        os.unlink(self._name, dir_fd=self._folder.fd)
+
+    def _rename(self) -> None:
+        fd = self._folder.fd
+        os.replace(self._name, self._target, src_dir_fd=fd, dst_dir_fd=fd)
 
 
 def _lock(descriptor: int) -> None:

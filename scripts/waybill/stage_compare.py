@@ -11,6 +11,7 @@ from waybill.diff import Difference
 from waybill.entries import LocalEntry, RemoteEntry, read_local, read_remote
 from waybill.errors import EntryError
 from waybill.failures import Failure
+from waybill.root import Root
 from waybill.tables import write_atomic
 from waybill.task import Task
 
@@ -72,7 +73,7 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
     made: dict[str, int | EntryError] = {}
     if transfer.compare == "sha256" and open_:
         hashes, unread = checksum.checksum(
-            transfer.folder,
+            Root(transfer.folder, transfer.symlinks),
             [there for _, there in open_],
             [layout.cache(task.dataset, name) for name in task.inherited()],
             layout.cache(task.dataset, task.batch),

@@ -15,6 +15,7 @@ from waybill.entries import LocalEntry, read_local, read_remote
 from waybill.errors import ReportedError
 from waybill.failures import Failure
 from waybill.marker import Proof
+from waybill.root import Root
 from waybill.stage_compare import compare, compare_files
 from waybill.tables import write_atomic
 from waybill.task import Task
@@ -104,7 +105,7 @@ def _hash_what_must_be(
         return same_size or entry.path in begun
 
     hashes, failed = checksum.checksum(
-        task.transfer.folder,
+        Root(task.transfer.folder, task.transfer.symlinks),
         entries,
         [layout.cache(dataset, name) for name in task.inherited()],
         layout.cache(dataset, task.batch),

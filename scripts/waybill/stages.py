@@ -15,6 +15,7 @@ from waybill import diff, failures, marker, sha256sum, state
 from waybill.config import Transfer
 from waybill.entries import read_local
 from waybill.inventory import ASIDE_COLUMNS
+from waybill.root import Root
 from waybill.tables import escape, render, rows, write_atomic
 from waybill.task import Task
 
@@ -48,7 +49,7 @@ def checksum(task: Task) -> None:
 
     layout, transfer = task.layout, task.transfer
     hashes, failed = module.checksum(
-        transfer.folder,
+        Root(transfer.folder, transfer.symlinks),
         read_local(layout.local(task.dataset, task.batch)),
         [layout.cache(task.dataset, name) for name in task.inherited()],
         layout.cache(task.dataset, task.batch),

@@ -10,6 +10,7 @@ from functools import partial
 
 from waybill.futures import error_of
 from waybill.partial import Partial
+from waybill.root import Folder
 
 GROUP = 64
 GROUP_SECONDS = 0.1  # that its first file waits for others
@@ -59,10 +60,10 @@ def _sync(group: list[tuple[Partial, Done]]) -> None:
         done(error_of(file.sync))
 
 
-def sync_folder(folder: str) -> None:
+def sync_folder(folder: Folder) -> None:
     """Have the names in a folder on disk; a file system that cannot is left alone."""
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = folder.readable()
         try:
             os.fsync(descriptor)
         finally:

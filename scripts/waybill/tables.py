@@ -74,7 +74,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, sync: bool = Fals
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             if isinstance(data, bytes):
                 file.write(data)
             else:

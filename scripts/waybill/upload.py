@@ -80,7 +80,7 @@ class Uploader(Mover):
 
     def _read(self, item: Difference) -> bytes:
         started = time.monotonic()
-        body = read_small(self._transfer.folder, item.entry)
+        body = read_small(self._root, item.entry)
         if item.size <= QUICK_BYTES:
             took = time.monotonic() - started
             self._read_seconds += (took - self._read_seconds) / READS
@@ -119,7 +119,7 @@ class Uploader(Mover):
         crcs: PartCrcs | None = None
         if not item.sha256:
             crcs = PartCrcs(item.size)
-            sha256 = sha256_of(self._transfer.folder, item.entry, crcs.add)
+            sha256 = sha256_of(self._root, item.entry, crcs.add)
             item = item._replace(sha256=sha256)
         uploader = MultipartUploader(
             self._engine,
@@ -132,7 +132,7 @@ class Uploader(Mover):
         earlier = self._record.open_uploads(item.path)
         key, condition = self._key(item), self._condition(item)
         metadata = self._metadata(item, item.sha256)
-        with opened(self._transfer.folder, item.entry) as descriptor:
+        with opened(self._root, item.entry) as descriptor:
             try:
                 answer = uploader.put(descriptor, item, key, metadata, condition, earlier, crcs)
             except be.ClientError as error:

@@ -11,6 +11,7 @@ from waybill.diff import FAILED, ONLY_THERE
 from waybill.entries import LocalEntry
 from waybill.errors import EntryError, WaybillError
 from waybill.hashing import sha256_of
+from waybill.root import LinkError, Root
 from waybill.selection import Selection
 from waybill.verify import DESTINATION, Finding, Look, hold_listed, judge_content
 from waybill.verify_count import Count
@@ -25,11 +26,13 @@ def hold_folder(
     *,
     depth: str,
     selection: Selection,
+    symlinks: str = "follow",
     avoid: frozenset[tuple[int, int]] = frozenset(),
 ) -> list[Look]:
     """Hold ``folder`` against the list in ``file``; returns what is left to look at.
 
-    ``selection`` and ``avoid`` (device, inode) keep files that are not listed from being told.
+    ``selection`` and ``avoid`` (device, inode) keep files that are not listed from being told;
+    ``symlinks`` is what a link means, ``follow``, ``skip`` or ``error``.
     Raises WaybillError when the list cannot be read or the folder is not there.
     """
     entries = verify_lists.read(file)
@@ -38,12 +41,13 @@ def hold_folder(
         return []
     if not folder.is_dir():
         raise WaybillError(f"{folder}: no such folder; {file} cannot be compared with it")
-    tree = Walk(folder, selection, avoid=avoid).tree()
+    tree = Walk(folder, selection, symlinks=symlinks, avoid=avoid).tree()
+    root = Root(folder, symlinks)
     local = {entry.path: entry for entry in tree.entries}
     looks = []
     for expected in entries:
         path = _relative(expected.path, folder)
-        here = local.get(path) or local_now(folder, path)
+        here = local.get(path) or local_now(root, path)
         found, look = hold_listed(expected._replace(path=path), here, depth=depth)
         size = here.size if isinstance(here, LocalEntry) else expected.size or 0
         if look := count.add(dataset, path, size, found, look):
@@ -76,15 +80,17 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.name == other.name and one.samefile(other)
 
 
-def local_now(folder: Path, path: str) -> LocalEntry | EntryError | None:
-    """The file at ``path`` below ``folder`` as it is now; None when there is none, an error when
-    it cannot be looked at. A path that ends in a slash is that of a folder."""
+def local_now(root: Root, path: str) -> LocalEntry | EntryError | None:
+    """The file at ``path`` below ``root`` as it is now; None when there is none, an error when it
+    cannot be looked at. A path that ends in a slash is that of a folder."""
     if path.startswith("/") or ".." in path.split("/"):
         return EntryError(path, "its path leads out of the folder")
     try:
-        status = (folder / path).stat()
+        status = root.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except LinkError as error:
+        return EntryError(path, f"{error.filename} is a symbolic link, which is not followed")
     except OSError as error:
         return EntryError(path, f"cannot be looked at: {error.strerror}")
     except ValueError:  # a NUL

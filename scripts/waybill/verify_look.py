@@ -16,6 +16,7 @@ from waybill.engine import Engine, ReplacedError, make_engine
 from waybill.errors import EntryError
 from waybill.hashing import sha256_of
 from waybill.parts import Part
+from waybill.root import Root
 from waybill.s3 import common_arguments
 from waybill.s3_errors import DENIED, error_code, explain, is_fatal, is_missing
 from waybill.verify import (
@@ -37,6 +38,7 @@ class Looker:
 
     def __init__(self, transfer: Transfer, *, accelerate: bool) -> None:
         self._transfer, self._accelerate = transfer, accelerate
+        self._root = Root(transfer.folder, transfer.symlinks)
         # A list stands for the source, the folder it is held against for the destination.
         self._direction = "download" if transfer.verify_against else transfer.direction
         self._folder, self._bucket = sides(self._direction)
@@ -99,7 +101,7 @@ class Looker:
 
     def _hash_local(self, look: Look) -> str | Finding:
         try:
-            return sha256_of(self._transfer.folder, look.entry)
+            return sha256_of(self._root, look.entry)
         except EntryError as error:
             return Finding(FAILED, self._folder, look.path, look.size, str(error))
 

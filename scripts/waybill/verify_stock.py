@@ -17,6 +17,7 @@ from waybill import batches, datasets, state, verify_proofs
 from waybill.diff import FAILED, NEW, ONLY_THERE
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError, WaybillError
+from waybill.root import Root
 from waybill.sides import Sides, of_download, of_upload, own_folders
 from waybill.tables import escape
 from waybill.verify import (
@@ -152,6 +153,7 @@ class _Dataset:
         self, name: str, view: Transfer, stock: _Sides, control: Control, may_be_gone: bool
     ) -> None:
         self.name, self.view, self.stock = name, view, stock
+        self.root = Root(view.folder, view.symlinks)
         self.objects: dict[str, RemoteEntry] = {}
         self.sides: Sides | None = None
 
@@ -210,7 +212,7 @@ class _Dataset:
             return None
         if reason := self.sides.refused.get(path):
             return EntryError(path, reason)
-        return self.sides.local.get(path) or local_now(self.view.folder, path)
+        return self.sides.local.get(path) or local_now(self.root, path)
 
     def add_unproven(self) -> None:
         """What the source has and nobody has moved, and what only the destination has."""
@@ -244,6 +246,7 @@ class _Against(_Stock):
             transfer.name,
             depth=transfer.verify_depth,
             selection=transfer.selection,
+            symlinks=transfer.symlinks,
             avoid=own_folders(self.layout),
         )
         self.count.now.places[transfer.name] = [str(transfer.folder), transfer.prefix]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from waybill.entries import LocalEntry
 from waybill.errors import EXIT_CONFIG, FolderError
+from waybill.root import LinkError, Root
 from waybill.selection import Selection
 from waybill.target_names import is_partial
 
@@ -69,13 +70,18 @@ class Walk:
                 exit_code=EXIT_CONFIG,
             )
         found = Tree()
-        # Each open folder: its path, its path relative to the root with a trailing slash, and
-        # the (device, inode) of the folders above it, which a symbolic link may lead back to.
-        folders = [(os.fspath(self.root), "", frozenset([(top.st_dev, top.st_ino)]))]
+        # Each folder to be listed: its path relative to the root with a trailing slash, and the
+        # (device, inode) of the folders above it, which a symbolic link may lead back to.
+        folders = [("", frozenset([(top.st_dev, top.st_ino)]))]
+        root = Root(self.root, self.symlinks)
         while folders:
-            folder, relative, above = folders.pop()
+            relative, above = folders.pop()
             try:
-                scan = os.scandir(folder)
+                with root.scan(relative) as scan:
+                    for item in scan:
+                        self._visit(item, relative + item.name, above, folders, found)
+            except LinkError:  # it was a folder a moment ago
+                self._leave_link(relative[:-1], found)
             except OSError as error:
                 if not relative:
                     raise FolderError(
@@ -84,24 +90,14 @@ class Walk:
                     ) from None
                 advice = "give read permission or exclude it, and run again"
                 found.refused[relative] = f"cannot list the folder: {error.strerror}; {advice}"
-                continue
-            with scan:
-                for item in scan:
-                    self._visit(item, relative + item.name, above, folders, found)
         found.entries.sort()
         return found
 
     def _visit(self, item: os.DirEntry[str], path: str, above, folders, found: Tree) -> None:
+        link = False
         try:
             link = item.is_symlink()
-            if link and self.symlinks != "follow":
-                if self.selection.matches(path):
-                    if self.symlinks == "skip":
-                        found.skipped[path] = "symbolic link"
-                    else:
-                        found.refused[path] = 'symbolic link (symlinks = "error")'
-                return
-            status = item.stat()
+            status = item.stat(follow_symlinks=link and self.symlinks == "follow")
         except OSError as error:
             # A file that went away during the walk was never part of this inventory.
             if (link or not isinstance(error, FileNotFoundError)) and self.selection.matches(path):
@@ -111,12 +107,21 @@ class Walk:
                     else f"cannot stat: {error.strerror}"
                 )
             return
-        if stat.S_ISDIR(status.st_mode):
-            self._enter(item, path, status, above, folders, found)
+        if stat.S_ISLNK(status.st_mode):
+            self._leave_link(path, found)
+        elif stat.S_ISDIR(status.st_mode):
+            self._enter(path, status, above, folders, found)
         elif self.selection.matches(path):
             self._add(path, status, found)
 
-    def _enter(self, item, path: str, status: os.stat_result, above, folders, found: Tree) -> None:
+    def _leave_link(self, path: str, found: Tree) -> None:
+        if self.selection.matches(path):
+            if self.symlinks == "skip":
+                found.skipped[path] = "symbolic link"
+            else:
+                found.refused[path] = f'symbolic link (symlinks = "{self.symlinks}")'
+
+    def _enter(self, path: str, status: os.stat_result, above, folders, found: Tree) -> None:
         identity = (status.st_dev, status.st_ino)
         if identity in self.avoid or self.selection.excludes_folder(path):
             return
@@ -124,7 +129,7 @@ class Walk:
             found.refused[path] = f"symbolic link to a folder above itself; {_MEND_LINK}"
             return
         found.folders.add(path)
-        folders.append((item.path, path + "/", above | {identity}))
+        folders.append((path + "/", above | {identity}))
 
     def _add(self, path: str, status: os.stat_result, found: Tree) -> None:
         if not stat.S_ISREG(status.st_mode):

@@ -151,11 +151,12 @@ def test_one_that_was_finished_while_it_was_opened(target, monkeypatch):
     real = os.open
     opened = []
 
-    def slow(*args, **more):
-        descriptor = real(*args, **more)
-        if not opened:
-            path.rename(target)
-        opened.append(descriptor)
+    def slow(name, *args, **more):
+        descriptor = real(name, *args, **more)
+        if name == path.name:
+            if not opened:
+                path.rename(target)
+            opened.append(descriptor)
         return descriptor
 
     monkeypatch.setattr(os, "open", slow)

@@ -102,12 +102,12 @@ def test_what_is_there_is_not_looked_into_again(look, monkeypatch):
     files[f"{NEW}.roi"] = files[f"{NEW}.roi"][:100]
     there = [(path, len(body)) for path, body in files.items()]
     opened = []
-    monkeypatch.setattr(presets.ifcb, "_tail", lambda path, size: opened.append(path) or b"")
+    monkeypatch.setattr(presets.ifcb, "_tail", lambda root, path, size: opened.append(path) or b"")
     assert look(files, there=there).held == {}
     assert opened == []
     there.remove((f"{OLD}.hdr", len(files[f"{OLD}.hdr"])))
     look(files, there=there)
-    assert opened == [f"{look.folder}/{OLD}.adc"]
+    assert opened == [f"{OLD}.adc"]
     monkeypatch.undo()
     changed = [(path, size + (path == f"{NEW}.adc")) for path, size in there]
     assert look(files, there=changed).held.keys() == bin_files(NEW).keys()

@@ -150,8 +150,8 @@ def test_what_cannot_be_read_or_written(ships: Fleet, s3: S3Server) -> None:
 
 
 def test_destinations_that_are_none(ships: Fleet, s3: S3Server, tmp_path: Path) -> None:
-    """A file, a place below a file, and a Git work tree; links to folders, which are fine; and a
-    source that is none."""
+    """A file, a place below a file, and a Git work tree; a link to a folder, which is fine, and one
+    below it, which is not; and a source that is none."""
     occupied = add_download(ships, s3, "occupied", ONE)
     occupied.folder.rmdir()
     occupied.folder.write_bytes(b"mine")
@@ -185,10 +185,13 @@ def test_destinations_that_are_none(ships: Fleet, s3: S3Server, tmp_path: Path) 
     the_failure(run, "nowhere", nowhere, "'waybill-no-such-bucket' does not exist; Waybill never")
     assert files(tree / "in") == ONE
     assert not files(tree / "data")
-    assert (files(elsewhere), files(farther)) == ({"a": b"1"}, {"b": b"2"})
+    the_failure(run, "linked", "sub/b: the destination has a symbolic link where a folder must be")
+    (elsewhere / "sub").unlink()
+    assert (files(elsewhere), files(farther)) == ({"a": b"1"}, {})
     assert ships.run(code=2, config="transfers=refused").jobs == {}
     again = ships.run(config="transfers=linked,allowed")
-    assert again.jobs == Counter(inventory=2, all=1)
+    assert again.jobs["inventory"] == 2
+    assert (files(elsewhere), files(farther)) == ({"a": b"1", "sub/b": b"2"}, {})
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waybill.ifcb import bins
+from waybill.root import Root
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
@@ -49,8 +49,9 @@ def hold(transfer: Transfer, sides: Sides) -> None:
         reason = f"bin {name}: .{kinds[0]} {sides.held[f'{name}.{kinds[0]}']}"
         files = [f"{name}.{kind}" for kind in (*kinds, *grouped.pop(name, ()))]
         held.update(dict.fromkeys(files, reason))
+    root = Root(transfer.folder, transfer.symlinks)
     for name, kinds in grouped.items():
-        if why := _unfinished(transfer.folder, name, kinds, sides):
+        if why := _unfinished(root, name, kinds, sides):
             held.update({f"{name}.{kind}": f"bin {name}: {why}" for kind in kinds})
     sides.leave_out(held=held, skipped=skipped)
 
@@ -76,18 +77,18 @@ def _sort_out(
     return bins_, others
 
 
-def _unfinished(root: Path, name: str, kinds: list[str], sides: Sides) -> str:
+def _unfinished(root: Root, name: str, kinds: list[str], sides: Sides) -> str:
     local, there = sides.local, sides.remote
     sizes = {kind: local[f"{name}.{kind}"].size for kind in kinds}
     if all((e := there.get(f"{name}.{kind}")) and e.size == sizes[kind] for kind in kinds):
         return ""
-    return bins.unfinished(name, sizes, lambda: _tail(f"{root}/{name}.adc", sizes["adc"]))
+    return bins.unfinished(name, sizes, lambda: _tail(root, f"{name}.adc", sizes["adc"]))
 
 
-def _tail(path: str, size: int) -> bytes:
+def _tail(root: Root, path: str, size: int) -> bytes:
     """The end of a file; nothing of one that cannot be read, which fails by name later."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = root.open(path)
     except OSError:
         return b""
     try:
