@@ -14,7 +14,7 @@ from waybill.root import Folder
 
 GROUP = 64
 GROUP_SECONDS = 0.1  # that its first file waits for others
-OPEN_FILES = 256  # at one time; a process may have 1,024 open, connections included
+OPEN_FILES = 256  # at one time, each with its folder; a process may have 1,024 open
 
 Done = Callable[[BaseException | None], None]
 

@@ -1,5 +1,6 @@
 """The local side of an inventory, on real trees."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from waybill.errors import WaybillError
 from waybill.selection import Selection
-from waybill.walk import MAX_KEY_BYTES, Walk
+from waybill.walk import MAX_KEY_BYTES, Tree, Walk
 
 
 @pytest.fixture
@@ -112,3 +113,13 @@ def test_a_missing_source_is_a_mistake_of_the_configuration(tree):
             walk(wrong)
         assert caught.value.exit_code == 2
         assert str(wrong) in str(caught.value)
+
+
+def test_an_entry_that_the_file_system_tells_nothing_about_is_refused_by_name(tree):
+    class Entry:
+        def is_symlink(self):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    found = Tree()
+    Walk(tree, Selection())._visit(Entry(), "a", frozenset(), [], found)
+    assert found.refused == {"a": "cannot stat: Input/output error"}
