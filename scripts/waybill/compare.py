@@ -1,46 +1,35 @@
-"""Whether an object holds the bytes of a file, asked of S3 for the entries a listing left open.
-
-In this order, the first that the object has decides: its ``source-sha256`` metadata, its native
-full-object SHA-256, its ETag where that is an MD5 (one part, not encrypted by KMS; S3 API,
-"Checking object integrity"; costs reading the file once more). A composite checksum or ETag says
-nothing about the whole file.
-"""
+"""Asks S3 about single objects: whether they hold the bytes of a file (``same_bytes``), and when
+what they were made from was modified."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
 
-from waybill.engine import SOURCE_MTIME, SOURCE_SHA256
+from waybill.engine import SOURCE_MTIME
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.hashing import BLOCK_BYTES, opened, read_range
+from waybill.object_check import check_file
 from waybill.root import Root
 from waybill.s3 import common_arguments, make_client
-from waybill.s3_errors import explain, is_fatal, is_missing
+from waybill.s3_errors import DENIED, error_code, explain, is_fatal, is_missing
+from waybill.same_bytes import LISTING, Verdict
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
 
 _SECONDS = re.compile(r"(-?\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
+# Answers to a question for one part, of stores that do not tell, or have no such part.
+_UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
 
-def metadata_sha256(head: dict[str, Any]) -> str:
-    """The whole-file SHA-256 in an object's user metadata, in hex, or ``""``.
-
-    User metadata keys come back in any case, so they are compared without it.
-    """
-    for name, value in head.get("Metadata", {}).items():
-        if name.lower() == SOURCE_SHA256:
-            return str(value).lower()
-    return ""
+Head = Callable[..., dict[str, Any]]  # asks for one object
 
 
 def source_mtime(head: dict[str, Any], default: int) -> int:
@@ -53,12 +42,49 @@ def source_mtime(head: dict[str, Any], default: int) -> int:
     return default
 
 
-def native_sha256(head: dict[str, Any]) -> str:
-    """The object's own full-object SHA-256 in hex, or ``""`` when it has none."""
-    value = head.get("ChecksumSHA256", "")
-    if not value or "-" in value or head.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
-        return ""
-    return base64.b64decode(value).hex()
+def with_checksums(head: Head) -> dict[str, Any]:
+    """The answer to one HEAD, with the checksums that the store computed if they may be seen."""
+    try:
+        return head(ChecksumMode="ENABLED")
+    except be.ClientError as error:
+        if error_code(error) not in DENIED:
+            raise
+        return head()  # checksums need kms:Decrypt, the rest does not
+
+
+def part_sizes(head: Head, count: int) -> list[int] | None:
+    """The sizes in bytes of an object's parts, one HEAD each; None when the store does not tell."""
+    sizes = []
+    for number in range(1, count + 1):
+        try:
+            answer = head(PartNumber=number)
+        except be.ClientError as error:
+            if error_code(error) in _UNTOLD:
+                return None
+            raise
+        if answer.get("PartsCount", 0) != count:
+            return None
+        sizes.append(answer["ContentLength"])
+    return sizes
+
+
+def compare_file(
+    head: Head, answer: dict[str, Any], root: Root, entry: LocalEntry, sha256: str, **more: Any
+) -> Verdict:
+    """Whether a file with this SHA-256 (hex) and an object hold the same bytes; ``answer`` is that
+    of ``with_checksums``, ``more`` as for ``check_file``. Raises EntryError for a file that is no
+    longer what it was."""
+
+    def read(update: Callable[[bytes], None]) -> None:
+        with opened(root, entry) as descriptor:
+            for start in range(0, entry.size, BLOCK_BYTES):
+                length = min(BLOCK_BYTES, entry.size - start)
+                update(read_range(descriptor, entry.path, start, length))
+
+    if answer["ContentLength"] != entry.size:
+        return Verdict(False, LISTING)
+    sizes = lambda count: part_sizes(head, count)  # noqa: E731
+    return check_file(answer, entry.size, sha256, read, sizes, **more)
 
 
 Entry = LocalEntry | RemoteEntry
@@ -75,29 +101,42 @@ class Comparer:
         self._common = common_arguments(transfer)
 
     def same(
-        self, entries: list[LocalEntry], hashes: Mapping[str, str]
-    ) -> dict[str, bool | EntryError | None]:
-        """For each entry by path: the object holds the same bytes, other bytes, (None) nothing
-        to compare with, or the error of this one entry. Raises WaybillError for an error that
-        every entry would meet."""
-        with ThreadPoolExecutor(self._transfer.threads) as pool:
-            results = pool.map(
-                lambda e: self._try(e, lambda e: self._same(e, hashes[e.path])), entries
-            )
-            return {entry.path: result for entry, result in zip(entries, results, strict=True)}
+        self,
+        entries: list[LocalEntry],
+        hashes: Mapping[str, str],
+        listed: Mapping[str, RemoteEntry],
+    ) -> dict[str, Verdict | EntryError]:
+        """For each file by path: whether the object that was ``listed`` holds the same bytes, or
+        the error of this one entry. Raises WaybillError for an error that every entry would
+        meet."""
+
+        def same(entry: LocalEntry) -> Verdict:
+            return self._same(entry, hashes[entry.path], listed[entry.path])
+
+        return self._ask(entries, same)
 
     def made_ns(self, entries: list[RemoteEntry]) -> dict[str, int | EntryError]:
         """For each object by path: the modification time in ns of the file it was made from, where
         its metadata tells it, else its own; or the error of this one entry."""
 
         def made(entry: RemoteEntry) -> int:
-            return source_mtime(self._head(entry) or {}, entry.mtime_ns)
+            try:
+                return source_mtime(self._head(entry)(), entry.mtime_ns)
+            except be.ClientError as error:
+                if not is_missing(error):
+                    raise
+                return entry.mtime_ns
 
+        return self._ask(entries, made)
+
+    def _ask(
+        self, entries: list[Any], ask: Callable[[Any], Answer]
+    ) -> dict[str, Answer | EntryError]:
         with ThreadPoolExecutor(self._transfer.threads) as pool:
-            results = pool.map(lambda e: self._try(e, made), entries)
+            results = pool.map(lambda entry: self._try(entry, ask), entries)
             return {entry.path: result for entry, result in zip(entries, results, strict=True)}
 
-    def _try(self, entry: Entry, ask: Callable[[Entry], Answer]) -> Answer | EntryError:
+    def _try(self, entry: Entry, ask: Callable[[Any], Answer]) -> Answer | EntryError:
         try:
             return ask(entry)
         except EntryError as error:
@@ -108,35 +147,19 @@ class Comparer:
             url = f"s3://{self._transfer.bucket}/{self._transfer.prefix}{entry.path}"
             return EntryError(entry.path, str(explain(error, self._transfer, what=url)))
 
-    def _same(self, entry: LocalEntry, sha256: str) -> bool | None:
+    def _same(self, entry: LocalEntry, sha256: str, listed: RemoteEntry) -> Verdict:
         head = self._head(entry)
-        if head is None or head["ContentLength"] != entry.size:
-            return False
-        if there := metadata_sha256(head):
-            return there == sha256
-        encrypted_by_kms = str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
-        if encrypted_by_kms:  # its checksums need kms:Decrypt, its ETag is no MD5
-            return None
-        head = self._head(entry, ChecksumMode="ENABLED") or {}
-        if there := native_sha256(head):
-            return there == sha256
-        etag = head.get("ETag", "").strip('"')
-        return _md5(self._root, entry) == etag if _MD5.fullmatch(etag) else None
-
-    def _head(self, entry: Entry, **arguments: str) -> dict[str, Any] | None:
-        key = self._transfer.prefix + entry.path
         try:
-            return self._client.head_object(Key=key, **self._common, **arguments)
+            answer = with_checksums(head)
+            if listed.etag not in ("", answer["ETag"].strip('"')):
+                return Verdict(False, LISTING)
+            more = {"replaced": listed.replaced}
+            return compare_file(head, answer, self._root, entry, sha256, **more)
         except be.ClientError as error:
-            if is_missing(error):
-                return None
-            raise
+            if not is_missing(error):
+                raise
+            return Verdict(False, LISTING)
 
-
-def _md5(root: Root, entry: LocalEntry) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with opened(root, entry) as descriptor:
-        for start in range(0, entry.size, BLOCK_BYTES):
-            length = min(BLOCK_BYTES, entry.size - start)
-            digest.update(read_range(descriptor, entry.path, start, length))
-    return digest.hexdigest()
+    def _head(self, entry: Entry) -> Head:
+        key = self._transfer.prefix + entry.path
+        return partial(self._client.head_object, Key=key, **self._common)

@@ -10,7 +10,7 @@ The truth table, the same in both directions (``compare`` down, what the destina
 compare     absent  size       same size                         nothing to compare
                     differs                                      with
 ==========  ======  =========  ================================  ==================
-sha256      ``+``   ``*``      ``=`` same hash, ``*`` other      ``!``
+sha256      ``+``   ``*``      ``=`` same bytes, ``*`` others    ``!``
 mtime       ``+``   ``*``      ``=`` the destination is not      (cannot happen)
                                older than the source, ``*``
                                older
@@ -22,9 +22,10 @@ not to be
 looked at
 ==========  ======  =========  ================================  ==================
 
-The time of an object is that of the file it was made from where a download needs it
-(``source-mtime``), else its LastModified. A file that was downloaded from this very object and not
-touched since is ``=`` in every row. What follows from a status, by ``overwrite``:
+What bytes are held against, and when there is nothing, ``same_bytes`` says. The time of an object
+is that of the file it was made from where a download needs it (``source-mtime``), else its
+LastModified. A file that was downloaded from this very object and not touched since is ``=`` in
+every row. What follows from a status, by ``overwrite``:
 
 ============  ==========  ==========  ==============  ==========================
 overwrite     ``=``       ``+``       ``*``           ``!`` nothing to compare with
@@ -46,6 +47,7 @@ from typing import NamedTuple
 
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
+from waybill.same_bytes import Verdict, by_proof
 from waybill.tables import escape, render, rows, unescape
 
 COLUMNS = (
@@ -56,6 +58,7 @@ UNCHANGED, NEW, CHANGED, ONLY_THERE, FAILED = "=", "+", "*", "-", "!"
 KEEP, MOVE, REFUSE = "keep", "move", "refuse"
 
 NOTHING_TO_COMPARE = "the object has no checksum that can be compared"
+REPLACED = "the object was written again since it was proven"
 
 
 class Difference(NamedTuple):
@@ -83,12 +86,11 @@ def compare_entry(
     there: RemoteEntry | None,
     *,
     compare: str,
-    same: Callable[[], bool | None],
+    same: Callable[[], Verdict],
 ) -> tuple[str, str]:
     """The status of one entry and the reason for it: the first truth table of this module.
 
-    ``same`` is asked only when a hash decides and the listing could not: it tells whether the
-    object holds the same bytes, or None when there is nothing to compare with.
+    ``same`` is asked only when a hash decides and the listing could not.
     """
     if sha256 is None:
         return FAILED, "the file could not be hashed"
@@ -102,10 +104,13 @@ def compare_entry(
         if there.mtime_ns >= entry.mtime_ns:
             return UNCHANGED, "same size, not older"
         return CHANGED, "same size, older"
-    equal = same()
-    if equal is None:
+    return _judged(same())
+
+
+def _judged(verdict: Verdict) -> tuple[str, str]:
+    if verdict.same is None:
         return FAILED, NOTHING_TO_COMPARE
-    return (UNCHANGED, "same SHA-256") if equal else (CHANGED, "SHA-256 differs")
+    return UNCHANGED if verdict.same else CHANGED, verdict.reason
 
 
 def compare_object(
@@ -113,7 +118,7 @@ def compare_object(
     there: LocalEntry | None,
     *,
     compare: str,
-    same: Callable[[], bool | None],
+    same: Callable[[], Verdict],
     made_ns: Callable[[], int],
 ) -> tuple[str, str]:
     """The status of one object to download and the reason for it: the same truth table.
@@ -133,10 +138,7 @@ def compare_object(
         if there.mtime_ns >= entry.mtime_ns or there.mtime_ns >= made_ns():
             return UNCHANGED, "same size, not older"
         return CHANGED, "same size, older"
-    equal = same()
-    if equal is None:
-        return FAILED, NOTHING_TO_COMPARE
-    return (UNCHANGED, "same SHA-256") if equal else (CHANGED, "SHA-256 differs")
+    return _judged(same())
 
 
 def action_of(status: str, *, hashed: bool, overwrite: str) -> str:
@@ -157,7 +159,7 @@ def diff(
     *,
     compare: str,
     overwrite: str,
-    same_bytes: Callable[[LocalEntry], bool | EntryError | None],
+    same_bytes: Callable[[LocalEntry], Verdict | EntryError],
 ) -> Iterator[Difference]:
     """The differences of a batch, in the order of ``entries``.
 
@@ -169,9 +171,9 @@ def diff(
         sha256 = hashes.get(entry.path)
         there = remote.get(entry.path)
 
-        def same(entry=entry, sha256=sha256, there=there) -> bool | None:
+        def same(entry=entry, sha256=sha256, there=there) -> Verdict:
             if there.sha256:
-                return there.sha256 == sha256
+                return by_proof(there.sha256, sha256)
             answer = same_bytes(entry)
             if isinstance(answer, EntryError):
                 raise answer
@@ -184,15 +186,18 @@ def diff(
             status, action, reason = FAILED, REFUSE, f"cannot be compared: {error}"
             sha256 = None
         if sha256 is not None:
-            status, reason = _told(status, action, reason)
+            status, reason = _told(status, action, reason, there)
         yield Difference(
             status, action, entry.path, entry.size, entry.mtime_ns, entry.inode, sha256 or "",
             there.etag if there else "", str(there.mtime_ns) if there else "", reason,
         )  # fmt: skip
 
 
-def _told(status: str, action: str, reason: str) -> tuple[str, str]:
-    """Status and reason with what ``overwrite`` made of them."""
+def _told(status: str, action: str, reason: str, there: RemoteEntry | None) -> tuple[str, str]:
+    """Status and reason with what became of the object since it was proven, and with what
+    ``overwrite`` made of them."""
+    if status == CHANGED and there is not None and there.replaced:
+        reason = f"{reason}; {REPLACED}"
     if action == REFUSE:
         return FAILED, f'{reason}; not overwritten (overwrite = "never")'
     if action == MOVE and status == UNCHANGED:
@@ -208,7 +213,7 @@ def diff_download(
     overwrite: str,
     ours: Mapping[str, str],
     hashes: Mapping[str, str],
-    same_bytes: Callable[[LocalEntry], bool | EntryError | None],
+    same_bytes: Callable[[LocalEntry], Verdict | EntryError],
     made_ns: Callable[[RemoteEntry], int],
 ) -> Iterator[Difference]:
     """The differences of a batch to download, in the order of ``entries``.
@@ -221,11 +226,11 @@ def diff_download(
         there = local.get(entry.path)
         sha256 = ours.get(entry.path) or hashes.get(entry.path, "")
 
-        def same(entry=entry, sha256=sha256, there=there) -> bool | None:
+        def same(entry=entry, sha256=sha256, there=there) -> Verdict:
             if not sha256:
                 raise EntryError(entry.path, "the file at the destination could not be hashed")
             if entry.sha256:
-                return entry.sha256 == sha256
+                return by_proof(entry.sha256, sha256)
             answer = same_bytes(there)
             if isinstance(answer, EntryError):
                 raise answer
@@ -240,7 +245,7 @@ def diff_download(
                     made_ns=lambda entry=entry: made_ns(entry),
                 )  # fmt: skip
             action = action_of(status, hashed=True, overwrite=overwrite)
-            status, reason = _told(status, action, reason)
+            status, reason = _told(status, action, reason, entry)
         except EntryError as error:
             status, action, reason = FAILED, REFUSE, f"cannot be compared: {error}"
         yield Difference(

@@ -25,7 +25,7 @@ from waybill.errors import EntryError, WaybillError
 from waybill.fetch import Fetcher
 from waybill.marker import Proof
 from waybill.move import Mover, Outcome
-from waybill.object_checksum import ObjectCheck
+from waybill.object_check import ObjectCheck
 from waybill.partial import Partial
 from waybill.parts import MULTIPART_ABOVE_BYTES
 from waybill.root import Folder, LinkError, Root
@@ -86,7 +86,13 @@ class Downloader(Mover):
     @cached_property
     def _fetcher(self) -> Fetcher:
         return Fetcher(
-            self._engine, self._journal, self._record, self._pool, self._key, self._common
+            self._engine,
+            self._journal,
+            self._record,
+            self._pool,
+            self._key,
+            self._common,
+            self._replaced,
         )
 
     def _target(self, item: Difference) -> str:
@@ -269,9 +275,9 @@ class Downloader(Mover):
     def _fetch_checked(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
         for attempt in range(tried, DAMAGED_ATTEMPTS):
             if ranges:
-                answer, check = self._fetcher.ranges(file, item, resume=not attempt)
+                answer, check = self._fetcher.ranges(file, item, attempt)
             else:
-                answer, check = self._fetcher.whole(file, item)
+                answer, check = self._fetcher.whole(file, item, attempt)
             if check.agrees() is not False:
                 break
             log.info("%s: damaged, %s differs; attempt %d", item.path, check.name, attempt + 1)
@@ -297,6 +303,8 @@ class Downloader(Mover):
             text = "changed at the destination since the inventory; not touched; run again"
             raise EntryError(item.path, text)
         self._unchecked += check.agrees() is None
+        if check.verdict.against:
+            log.warning("%s: its %s is wrong", self._url(item), check.verdict.against)
         item = item._replace(sha256=check.sha256, mtime_ns=file.status.st_mtime_ns)
         return self._proof(item, stored(answer))
 

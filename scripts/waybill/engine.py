@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SOURCE_SHA256 = "source-sha256"  # user metadata: SHA-256 of the whole file, hex (seed: HCA)
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
 
 DAMAGED_ATTEMPTS = 3  # of a request whose body does not arrive whole

@@ -4,7 +4,8 @@ Local table, ``inventory/{dataset}/{batch}.local.tsv``
     ``path`` relative to the dataset, ``size`` bytes, ``mtime_ns`` ns since the epoch, ``inode``
 Remote table, ``inventory/{dataset}/{batch}.remote.tsv``
     ``path``, ``size`` bytes, ``mtime_ns`` (the object's LastModified), ``etag`` without quotes,
-    ``sha256`` hex, known without a request, or empty
+    ``sha256`` hex, known without a request, or empty; with ``-`` in front where another object
+    than this one was proven at its path
 """
 
 from __future__ import annotations
@@ -30,13 +31,18 @@ class LocalEntry(NamedTuple):
 
 class RemoteEntry(NamedTuple):
     """One object: path relative to the destination prefix, size in bytes, LastModified in ns,
-    etag without quotes, SHA-256 in hex when it is known, else ``""``."""
+    etag without quotes, SHA-256 in hex when it is known, else ``""``. ``replaced`` tells that its
+    ETag is another than the one that was proven at this path."""
 
     path: str
     size: int
     mtime_ns: int
     etag: str
     sha256: str = ""
+    replaced: bool = False
+
+
+_REPLACED = "-"  # in front of a SHA-256
 
 
 def render_local(entries: Iterable[LocalEntry]) -> bytes:
@@ -47,7 +53,11 @@ def render_local(entries: Iterable[LocalEntry]) -> bytes:
 def render_remote(entries: Iterable[RemoteEntry]) -> bytes:
     """The bytes of a remote table."""
     return render(
-        REMOTE_COLUMNS, (f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{e[4]}" for e in entries)
+        REMOTE_COLUMNS,
+        (
+            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{_REPLACED if e[5] else ''}{e[4]}"
+            for e in entries
+        ),
     )
 
 
@@ -62,6 +72,9 @@ def read_local(path: Path) -> list[LocalEntry]:
 def read_remote(path: Path) -> list[RemoteEntry]:
     """The entries of a remote table."""
     return [
-        RemoteEntry(unescape(r[0]), int(r[1]), int(r[2]), r[3], r[4])
+        RemoteEntry(
+            unescape(r[0]), int(r[1]), int(r[2]), r[3],
+            r[4].removeprefix(_REPLACED), r[4].startswith(_REPLACED),
+        )
         for r in rows(path, REMOTE_COLUMNS)
-    ]
+    ]  # fmt: skip

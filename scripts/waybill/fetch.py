@@ -7,28 +7,29 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import botocore.exceptions as be
 
+from waybill.compare import part_sizes
 from waybill.diff import Difference
 from waybill.engine import Engine, ReplacedError
 from waybill.journal import Journal, OpenDownload, Record
-from waybill.object_checksum import ObjectCheck
+from waybill.object_check import ObjectCheck
+from waybill.object_checksum import claimed
 from waybill.partial import Partial
 from waybill.parts import Part, part_size, parts
 from waybill.s3_errors import CONFLICT, error_code, is_missing
 
 log = logging.getLogger(__name__)
 
-# Answers to a question for one part, of stores that do not tell, or have no such part.
-_UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
-
 
 class Fetcher:
     """Fetches objects of one job; ``pool`` is for the ranges, ``key`` tells the key of an entry,
-    ``common`` holds the arguments of every request. Raises ReplacedError for an object that is no
-    longer the one that was listed."""
+    ``common`` holds the arguments of every request, ``replaced`` tells of a path whether another
+    object was proven there. Raises ReplacedError for an object that is no longer the one that was
+    listed; ``tried`` is how often it came already and did not agree with its checksum."""
 
     def __init__(
         self,
@@ -38,18 +39,22 @@ class Fetcher:
         pool: ThreadPoolExecutor,
         key: Callable[[Difference], str],
         common: dict[str, Any],
+        replaced: Callable[[str], bool],
     ) -> None:
         self._engine, self._journal, self._record = engine, journal, record
         self._pool, self._key, self._common = pool, key, common
+        self._replaced = replaced
 
-    def whole(self, file: Partial, item: Difference) -> tuple[dict[str, Any], ObjectCheck]:
+    def whole(
+        self, file: Partial, item: Difference, tried: int
+    ) -> tuple[dict[str, Any], ObjectCheck]:
         """The object in one request; the answer to it, and the check of its bytes."""
         seen: list[tuple[dict[str, Any], ObjectCheck]] = []
 
         def begin(answer: dict[str, Any]) -> None:
             if answer["ContentLength"] != item.size:
                 raise ReplacedError
-            seen.append((answer, self.check(item, answer)))
+            seen.append((answer, self.check(item, answer, tried)))
 
         def sink(start: int, block: bytes) -> None:
             file.write(start, block)
@@ -60,15 +65,15 @@ class Fetcher:
         return seen[0]
 
     def ranges(
-        self, file: Partial, item: Difference, *, resume: bool
+        self, file: Partial, item: Difference, tried: int
     ) -> tuple[dict[str, Any], ObjectCheck]:
         """The object in ranges side by side, those excepted that are in the file already. They
         are read once more in order, which checks what an earlier run wrote too."""
         head = self._head(item, ChecksumMode="ENABLED")
         if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
             raise ReplacedError
-        check = self.check(item, head)
-        download = self._open_download(file, item, resume=resume and check.is_sure)
+        check = self.check(item, head, tried)
+        download = self._open_download(file, item, resume=not tried and check.is_sure)
         key = self._key(item)
 
         def get(part: Part) -> None:
@@ -118,23 +123,20 @@ class Fetcher:
                 raise ReplacedError from None
             raise
 
-    def check(self, item: Difference, answer: dict[str, Any]) -> ObjectCheck:
-        """What the bytes of the object are held against."""
+    def check(self, item: Difference, answer: dict[str, Any], tried: int = 0) -> ObjectCheck:
+        """What the bytes of the object are held against. Checksums of its parts cost requests and
+        time, so they wait until it was tried already and did not agree with its metadata."""
 
-        def part_sizes(count: int) -> list[int] | None:
+        def head(**arguments: Any) -> dict[str, Any]:
             # Without If-Match, which some stores hold against the ETag of the part. Sizes of an
             # object that has come since do no harm: its bytes are asked for with If-Match.
-            sizes = []
-            for number in range(1, count + 1):
-                try:
-                    head = self._head(item, PartNumber=number)
-                except be.ClientError as error:
-                    if error_code(error) in _UNTOLD:
-                        return None
-                    raise
-                if head.get("PartsCount", 0) != count:
-                    return None  # a store that does not tell
-                sizes.append(head["ContentLength"])
-            return sizes
+            return self._head(item, **arguments)
 
-        return ObjectCheck(answer, item.size, part_sizes)
+        replaced = partial(self._replaced, item.path)
+        return ObjectCheck(
+            answer,
+            item.size,
+            partial(part_sizes, head),
+            replaced=replaced,
+            parts=bool(tried) or not any(claimed(answer)) or ("-" in item.etag and replaced()),
+        )

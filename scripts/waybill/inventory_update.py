@@ -62,9 +62,9 @@ class Update:
             ):
                 pending[name] = paths
         self._inherit(pending, old - set(new))
-        known = self._known_sha256(pending, set() if moved else old)
+        known, replaced = self._known_sha256(pending, set() if moved else old)
         for name, paths in pending.items():
-            self._refresh(name, paths, known)
+            self._refresh(name, paths, known, replaced)
         for name in old - set(new):
             self._forget(name)
         self._drop_history(keep=pending)
@@ -136,28 +136,34 @@ class Update:
             if sources := sources - {name}:
                 self.now.inherits[f"{self.dataset}/{name}"] = sorted(sources)
 
-    def _known_sha256(self, pending: dict[str, list[str]], old: set[str]) -> dict[str, str]:
+    def _known_sha256(
+        self, pending: dict[str, list[str]], old: set[str]
+    ) -> tuple[dict[str, str], set[str]]:
         """SHA-256 of objects by path, known without a request each: from markers, journals and
-        the manifest published last, wherever size and etag still agree with the listing."""
+        the manifest published last, wherever size and etag still agree with the listing. And the
+        paths at which these tell of other objects alone."""
         local, remote = self.sides.local, self.sides.remote
-        wanted = {
-            path for paths in pending.values() for path in paths
-            if path in local and path in remote and local[path].size == remote[path].size
-        }  # fmt: skip
+        there = {path for paths in pending.values() for path in paths if path in remote}
+        wanted = {p for p in there if p in local and local[p].size == remote[p].size}
         known: dict[str, str] = {}
-        if not wanted:
-            return known
-        for proof in self._proofs(old):
-            there = remote.get(proof.path)
-            if there and (there.size, there.etag) == (proof.size, proof.etag) and proof.sha256:
+        proven: dict[str, bool] = {}  # whether it is the object of now
+        for proof in self._proofs(old) if there else ():
+            if proof.path not in there:
+                continue
+            now = remote[proof.path]
+            same = (now.size, now.etag) == (proof.size, proof.etag)
+            proven[proof.path] = same or proven.get(proof.path, False)
+            if same and proof.sha256:
                 known[proof.path] = proof.sha256
         if self.transfer.compare == "sha256" and not wanted <= known.keys():
             published = known_sha256(self.transfer, self.control, self.sides.published)
-            for path in wanted - known.keys():
-                size, etag, sha256 = published.get(path, (-1, "", ""))
-                if remote[path].size == size and remote[path].etag == etag:
+            for path in published.keys() & (wanted - known.keys()):
+                size, etag, sha256 = published[path]
+                same = (remote[path].size, remote[path].etag) == (size, etag)
+                proven.setdefault(path, same)
+                if same:
                     known[path] = sha256
-        return known
+        return known, {path for path, same in proven.items() if not same}
 
     def _proofs(self, names: set[str]) -> Iterator[Proof]:
         """What markers and journals of the batches tell."""
@@ -168,7 +174,9 @@ class Update:
             finished = journal.read([self.layout.journal(self.dataset, name)]).done
             yield from (proof for _, proof in finished.values())
 
-    def _refresh(self, name: str, paths: list[str], known: dict[str, str]) -> None:
+    def _refresh(
+        self, name: str, paths: list[str], known: dict[str, str], replaced: set[str]
+    ) -> None:
         """Bring a batch's tables up to date, and remove what no longer follows from them.
 
         What is removed goes first, the marker before all: a kill in between leaves a batch that
@@ -177,7 +185,9 @@ class Update:
         layout, dataset = self.layout, self.dataset
         local = self._render_local(paths)
         there = (self.sides.remote[path] for path in paths if path in self.sides.remote)
-        remote = render_remote(e._replace(sha256=known.get(e.path, "")) for e in there)
+        remote = render_remote(
+            e._replace(sha256=known.get(e.path, ""), replaced=e.path in replaced) for e in there
+        )
         layout.marker(dataset, name).unlink(missing_ok=True)
         checksums, diff = layout.checksums(dataset, name), layout.diff(dataset, name)
         changed = _differs(layout.local(dataset, name), local)

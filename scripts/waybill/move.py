@@ -58,7 +58,8 @@ class Outcome:
 
 
 class Mover(ABC):
-    """One job that moves a batch. ``run`` names the inventory it follows (``State.run``).
+    """One job that moves a batch. ``run`` names the inventory it follows (``State.run``),
+    ``replaced`` tells of a path whether another object was proven there than the one listed.
 
     A direction says what it has finished (``_finished``), how it moves the small entries (those
     that go in one request, many at one time) and how one large entry (in parts). One thread does
@@ -66,12 +67,18 @@ class Mover(ABC):
     """
 
     def __init__(
-        self, transfer: Transfer, journal: Journal, record: Record, run: str, accelerate: bool
+        self,
+        transfer: Transfer,
+        journal: Journal,
+        record: Record,
+        run: str,
+        accelerate: bool,
+        replaced: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._transfer, self._journal = transfer, journal
         self._root = Root(transfer.folder, transfer.symlinks)
         self._record, self._run_token = record, run
-        self._accelerate = accelerate
+        self._accelerate, self._replaced = accelerate, replaced
         self._common = common_arguments(transfer)
         self._budget = Budget(IN_MEMORY_BYTES)
         self._landed: SimpleQueue[tuple[Difference, Callable[[], Proof | None]]] = SimpleQueue()

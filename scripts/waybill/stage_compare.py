@@ -12,6 +12,7 @@ from waybill.entries import LocalEntry, RemoteEntry, read_local, read_remote
 from waybill.errors import EntryError
 from waybill.failures import Failure
 from waybill.root import Root
+from waybill.same_bytes import Verdict
 from waybill.tables import write_atomic
 from waybill.task import Task
 
@@ -42,9 +43,9 @@ def compare_files(
     be compared is added to ``failed``."""
     layout, transfer = task.layout, task.transfer
     remote = {e.path: e for e in read_remote(layout.remote(task.dataset, task.batch))}
-    answers: dict[str, bool | EntryError | None] = {}
+    answers: dict[str, Verdict | EntryError] = {}
     if transfer.compare == "sha256" and (open_ := diff.undecided(entries, hashes, remote)):
-        answers = _ask(task, open_, hashes, failed)
+        answers = _ask(task, open_, hashes, remote, failed)
     return diff.diff(
         entries,
         hashes,
@@ -69,7 +70,7 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
         and not entry.path.endswith("/")
     ]
     hashes: dict[str, str] = {}
-    answers: dict[str, bool | EntryError | None] = {}
+    answers: dict[str, Verdict | EntryError] = {}
     made: dict[str, int | EntryError] = {}
     if transfer.compare == "sha256" and open_:
         hashes, unread = checksum.checksum(
@@ -81,7 +82,7 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
         )
         failed += unread
         asked = [e for entry, e in open_ if e.path in hashes and not entry.sha256]
-        answers = _ask(task, asked, hashes, failed)
+        answers = _ask(task, asked, hashes, {e.path: e for e, _ in open_}, failed)
     elif transfer.compare == "mtime":
         from waybill.compare import Comparer
 
@@ -130,14 +131,18 @@ def _ours(task: Task, entries: list[RemoteEntry], local: dict[str, LocalEntry]) 
 
 
 def _ask(
-    task: Task, entries: list[LocalEntry], hashes: Mapping[str, str], failed: list[Failure]
-) -> dict[str, bool | EntryError | None]:
+    task: Task,
+    entries: list[LocalEntry],
+    hashes: Mapping[str, str],
+    listed: Mapping[str, RemoteEntry],
+    failed: list[Failure],
+) -> dict[str, Verdict | EntryError]:
     """Whether the objects hold the bytes of the files, asked one by one."""
     from waybill.compare import Comparer
 
     if not entries:
         return {}
     log.info("asking S3 about %d objects", len(entries))
-    answers = Comparer(task.transfer).same(entries, hashes)
+    answers = Comparer(task.transfer).same(entries, hashes, listed)
     failed += [Failure.of(a) for a in answers.values() if isinstance(a, EntryError)]
     return answers

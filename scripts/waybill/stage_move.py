@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from waybill import checksum, diff, failures, journal, marker, sha256sum, state
@@ -147,11 +148,26 @@ def _turn(task: Task) -> Iterator[Turn]:
         yield Turn(now, open_journal, record)
 
 
+class _Replaced:
+    """Tells of a path whether another object was proven there than the one that was listed."""
+
+    def __init__(self, task: Task) -> None:
+        self._table = task.layout.remote(task.dataset, task.batch)
+
+    def __call__(self, path: str) -> bool:
+        return path in self._paths
+
+    @cached_property
+    def _paths(self) -> set[str]:
+        return {entry.path for entry in read_remote(self._table) if entry.replaced}
+
+
 def _move(task: Task, turn: Turn, mover: type[Mover], items: list[Difference]) -> list[Proof]:
     """The proofs of all entries of a batch. Raises ReportedError when one has none."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = turn.now
-    job = mover(task.transfer, turn.journal, turn.record, now.run, now.accelerate)
+    accelerate, replaced = now.accelerate, _Replaced(task)
+    job = mover(task.transfer, turn.journal, turn.record, now.run, accelerate, replaced)
     outcome = job.run(items)
     log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
     if outcome.stale_hash:

@@ -6,13 +6,14 @@ import hashlib
 import logging
 import time
 from concurrent.futures import Future
+from functools import partial
 
 import botocore.exceptions as be
 
 from waybill import diff
-from waybill.compare import metadata_sha256
+from waybill.compare import compare_file, with_checksums
 from waybill.diff import Difference
-from waybill.engine import SOURCE_MTIME, SOURCE_SHA256, Content, Stored, stored
+from waybill.engine import SOURCE_MTIME, Content, Stored, stored
 from waybill.errors import EntryError, StaleHashError
 from waybill.hashing import opened, read_small, sha256_of
 from waybill.marker import Proof
@@ -21,6 +22,7 @@ from waybill.multipart import MultipartUploader
 from waybill.parts import PartCrcs
 from waybill.s3 import write_arguments
 from waybill.s3_errors import CONFLICT, error_code, is_missing
+from waybill.same_bytes import SOURCE_SHA256
 
 log = logging.getLogger(__name__)
 
@@ -152,14 +154,14 @@ class Uploader(Mover):
 
     def _already_there(self, item: Difference) -> Proof:
         """The proof of an object that holds these bytes already; else EntryError."""
+        head = partial(self._engine.client.head_object, Key=self._key(item), **self._common)
         try:
-            head = self._engine.client.head_object(Key=self._key(item), **self._common)
+            answer = with_checksums(head)
+            if compare_file(head, answer, self._root, item.entry, item.sha256).same:
+                return self._proof(item, stored(answer))
         except be.ClientError as error:
             if not is_missing(error):
                 raise
-            head = {}
-        if metadata_sha256(head) == item.sha256 and head["ContentLength"] == item.size:
-            return self._proof(item, stored(head))
         raise EntryError(
             item.path,
             f"{self._url(item)} was written or removed by someone else since the listing;"

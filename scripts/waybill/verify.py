@@ -28,6 +28,7 @@ from typing import NamedTuple
 from waybill.diff import CHANGED, FAILED, NEW, ONLY_THERE, UNCHANGED
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
+from waybill.same_bytes import PROOF, PROVEN, REPLACED, SHA256, SOURCE_SHA256, Verdict
 
 SOURCE, DESTINATION, BOTH = "source", "destination", "both"
 LISTING, METADATA, CONTENT = "listing", "metadata", "content"
@@ -36,6 +37,8 @@ GONE = "gone, though proven"
 MODIFIED = "modified since it was proven"
 OTHER_ETAG = "the object was written again since it was proven: its ETag is another"
 OTHER_BYTES = "its bytes have another SHA-256"
+OTHER_CLAIM = "its source-sha256 is another than the proven one"
+WRONG_CLAIM = "its source-sha256 is not that of its bytes, which are as proven"
 NOTHING_STORED = "S3 tells no SHA-256 of it; size and ETag are as proven"
 NOTHING_PROVEN = "its SHA-256 was never proven; size and ETag are as they were"
 NEVER_MOVED = "never moved: in no marker"
@@ -89,6 +92,10 @@ class Look(NamedTuple):
     @property
     def entry(self) -> LocalEntry:
         return LocalEntry(self.path, self.size, self.mtime_ns or 0, self.inode)
+
+    def stands(self, etag: str) -> str:
+        """How this ETag stands to the proven one, as ``same_bytes`` has it."""
+        return PROVEN if self.proven_etag in ("", etag) else REPLACED
 
 
 def sides(direction: str) -> tuple[str, str]:
@@ -202,14 +209,11 @@ def hold_listed(expected: Expected, local: LocalEntry | EntryError | None, *, de
     return [], look
 
 
-def judge_metadata(
-    look: Look, etag: str, native: str, claimed: str, *, direction: str
-) -> list[Finding]:
-    """What the checksums that S3 stores tell about an object: its ``etag`` now, ``native`` the
-    SHA-256 that S3 computed itself, ``claimed`` the one its writer put into the metadata (hex, or
-    ``""``). A claim vouches for the object it was proven with, not for one written later."""
+def judge_metadata(look: Look, etag: str, verdict: Verdict, *, direction: str) -> list[Finding]:
+    """What the checksums that S3 stores tell about an object, with its ``etag`` now. An upload has
+    written ``source-sha256`` itself, so another one than proven counts, whatever else says."""
     _, bucket = sides(direction)
-    rewritten = look.proven_etag not in ("", etag)
+    rewritten = look.stands(etag) == REPLACED
 
     def differs(reason: str) -> list[Finding]:
         return [Finding(CHANGED, bucket, look.path, look.size, reason)]
@@ -219,13 +223,15 @@ def judge_metadata(
         return [Finding(FAILED, bucket, look.path, look.size, reason)]
     if not look.sha256:
         return differs(OTHER_ETAG) if rewritten else agrees(look, NOTHING_PROVEN)
-    if native and native != look.sha256:
+    if verdict.same is False and verdict.by == SHA256:
         return differs("the SHA-256 that S3 stores is another than the proven one")
-    if claimed and claimed != look.sha256:
-        return differs("its source-sha256 is another than the proven one")
-    if native or (claimed and not rewritten):
-        return agrees(look)
-    return differs(OTHER_ETAG) if rewritten else agrees(look, NOTHING_STORED)
+    if verdict.by == SOURCE_SHA256 and not verdict.same:
+        return differs(OTHER_CLAIM)
+    if verdict.same and verdict.against:
+        return differs(OTHER_CLAIM) if direction == "upload" else agrees(look, WRONG_CLAIM)
+    if verdict.same:
+        return agrees(look, NOTHING_STORED if verdict.by == PROOF else "")
+    return differs(OTHER_ETAG)
 
 
 def judge_content(

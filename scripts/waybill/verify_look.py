@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as be
 
-from waybill.compare import metadata_sha256, native_sha256
+from waybill.compare import with_checksums
 from waybill.diff import CHANGED, FAILED
 from waybill.engine import Engine, ReplacedError, make_engine
 from waybill.errors import EntryError
 from waybill.hashing import sha256_of
+from waybill.object_check import by_sha256
 from waybill.parts import Part
 from waybill.root import Root
 from waybill.s3 import common_arguments
-from waybill.s3_errors import DENIED, error_code, explain, is_fatal, is_missing
+from waybill.s3_errors import explain, is_fatal, is_missing
 from waybill.verify import (
     CONTENT,
     Finding,
@@ -71,17 +72,14 @@ class Looker:
         head = self._try(look, self._head)
         if isinstance(head, Finding):
             return [head]
-        etag, native, claimed = head["ETag"].strip('"'), native_sha256(head), metadata_sha256(head)
-        return judge_metadata(look, etag, native, claimed, direction=self._direction)
+        etag = head["ETag"].strip('"')
+        verdict = by_sha256(head, look.sha256, look.stands(etag))
+        return judge_metadata(look, etag, verdict, direction=self._direction)
 
     def _head(self, look: Look) -> dict[str, Any]:
-        head = self._engine.client.head_object
-        try:
-            return head(Key=look.key, ChecksumMode="ENABLED", **self._common)
-        except be.ClientError as error:
-            if error_code(error) not in DENIED:
-                raise
-            return head(Key=look.key, **self._common)  # checksums need kms:Decrypt, the rest not
+        return with_checksums(
+            partial(self._engine.client.head_object, Key=look.key, **self._common)
+        )
 
     def _submit(self, pool: ThreadPoolExecutor, look: Look) -> list[Future[Any] | None]:
         return [

@@ -5,6 +5,7 @@ import pytest
 from waybill.diff import action_of, compare_entry, diff, read_table, render_table, undecided
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
+from waybill.same_bytes import Verdict
 
 FILE = LocalEntry("f", 10, 1_000, 1)
 OBJECT = RemoteEntry("f", 10, 2_000, "etag")
@@ -35,7 +36,9 @@ def test_the_listing_decides(compare, there, status):
     ],
 )
 def test_same_size(compare, there, same, status):
-    assert compare_entry(FILE, "ab", there, compare=compare, same=lambda: same)[0] == status
+    assert (
+        compare_entry(FILE, "ab", there, compare=compare, same=lambda: Verdict(same))[0] == status
+    )
 
 
 @pytest.mark.parametrize("compare", ["sha256", "mtime", "size"])
@@ -60,6 +63,10 @@ def test_what_follows(overwrite, status, action):
     assert action_of(status, hashed=False, overwrite=overwrite) == "refuse"
 
 
+def as_verdict(answer):
+    return answer if isinstance(answer, EntryError) else Verdict(answer)
+
+
 def run(there, answer=never, hashes=None, **settings):
     chosen = {"compare": "sha256", "overwrite": "if-changed"} | settings
     found = {"f": there} if there else {}
@@ -67,7 +74,7 @@ def run(there, answer=never, hashes=None, **settings):
         [FILE],
         {"f": "ab"} if hashes is None else hashes,
         found,
-        same_bytes=lambda _: answer() if callable(answer) else answer,
+        same_bytes=lambda _: answer() if callable(answer) else as_verdict(answer),
         **chosen,
     )
     return item

@@ -12,6 +12,7 @@ from waybill.diff import (
 )
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
+from waybill.same_bytes import Verdict
 
 OBJECT = RemoteEntry("f", 10, 2_000, "etag")
 SAME = LocalEntry("f", 10, 2_000, 1)
@@ -28,15 +29,19 @@ def always(answer):
     return lambda *_args: answer
 
 
+def judged(answer):
+    return always(Verdict(answer))
+
+
 # compare, the file, whether the bytes are the same, when the object was made -> status
 TABLE = [
     ("sha256", None, nobody, nobody, "+"),
     ("sha256", LONGER, nobody, nobody, "*"),
-    ("sha256", SAME, always(True), nobody, "="),
-    ("sha256", SAME, always(False), nobody, "*"),
-    ("sha256", SAME, always(None), nobody, "!"),
-    ("sha256", OLDER, always(True), nobody, "="),
-    ("sha256", NEWER, always(False), nobody, "*"),
+    ("sha256", SAME, judged(True), nobody, "="),
+    ("sha256", SAME, judged(False), nobody, "*"),
+    ("sha256", SAME, judged(None), nobody, "!"),
+    ("sha256", OLDER, judged(True), nobody, "="),
+    ("sha256", NEWER, judged(False), nobody, "*"),
     ("mtime", None, nobody, nobody, "+"),
     ("mtime", LONGER, nobody, nobody, "*"),
     ("mtime", SAME, nobody, nobody, "="),
@@ -135,8 +140,8 @@ def test_what_cannot_be_looked_at_is_always_refused(overwrite):
 
 
 def test_nothing_to_compare_with_says_so():
-    assert item(same=always(None)).reason == NOTHING_TO_COMPARE
-    refused = item(same=always(None), overwrite="never")
+    assert item(same=judged(None)).reason == NOTHING_TO_COMPARE
+    refused = item(same=judged(None), overwrite="never")
     assert refused.reason.startswith(NOTHING_TO_COMPARE)
 
 

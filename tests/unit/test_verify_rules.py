@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from datetime import date, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
+from waybill.object_check import by_sha256
 from waybill.verify import (
     Expected,
     Finding,
@@ -175,12 +177,14 @@ UNPROVEN = LOOKED._replace(sha256="")
 def test_stored_checksums(
     look: Look, etag: str, native: str, claimed: str, expected: str, reason: str
 ) -> None:
-    found = judge_metadata(look, etag, native, claimed, direction="upload")
+    head = {"Metadata": {"Source-SHA256": claimed}} if claimed else {}
+    if native:
+        head["ChecksumSHA256"] = b64encode(bytes.fromhex(native)).decode()
+    verdict = by_sha256(head, look.sha256, look.stands(etag))
+    found = judge_metadata(look, etag, verdict, direction="upload")
     assert said(found) == expected
     assert (reason in found[0].reason) if reason else not found[0].reason
-    partly = judge_metadata(
-        look._replace(complete=False), etag, native, claimed, direction="upload"
-    )
+    partly = judge_metadata(look._replace(complete=False), etag, verdict, direction="upload")
     assert said(partly) == ("" if expected == EQUAL else expected)
 
 

@@ -78,6 +78,7 @@ def test_what_may_be_overwritten(ships: Fleet, s3: S3Server) -> None:
             str(way.folder / "7 in parts"),
             way.bucket,
             f"{policy}/7 in parts",
+            ExtraArgs={"ServerSideEncryption": "aws:kms"},  # whose ETag is no MD5
             Config=TransferConfig(multipart_threshold=1, multipart_chunksize=5 << 20),
         )
     absent, _, _, _, larger, other, other_md5, in_parts = files
@@ -142,7 +143,7 @@ def test_what_counts_as_equal(ships: Fleet, s3: S3Server) -> None:
     assert ships["size"].puts() == ["longer"]
     assert ships["mtime"].puts() == ["longer", "newer"]
     assert ships["sha256"].puts() == ["longer", "newer", "older"]
-    for name, heads in (("size", 0), ("mtime", 0), ("sha256", 4)):
+    for name, heads in (("size", 0), ("mtime", 0), ("sha256", 2)):
         assert ships[name].proxy.count(op="HeadObject") == heads
         assert ships[name].marked() == {"longer", "newer", "older"}
 
