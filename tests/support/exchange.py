@@ -27,6 +27,7 @@ from support.faults import (
     LoseResponse,
     Request,
     Reset,
+    SetHeaders,
     Stall,
     Truncate,
     response_faults,
@@ -247,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
         request.status = response.status
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         headers = [(k, v) for k, v in response.getheaders() if k.lower() not in _HOP_BY_HOP]
+        for action in actions:
+            headers = action.apply(headers) if isinstance(action, SetHeaders) else headers
         chunked = not bodiless and response.getheader("content-length") is None
         if chunked:
             headers.append(("Transfer-Encoding", "chunked"))

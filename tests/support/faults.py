@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -193,6 +193,18 @@ class DropHeader:
 
 
 @dataclass(frozen=True)
+class SetHeaders:
+    """The client gets these headers in the place of the server's, by name in lower case; None
+    stands for one that is left out."""
+
+    headers: Mapping[str, str | None]
+
+    def apply(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        kept = [(name, text) for name, text in headers if name.lower() not in self.headers]
+        return kept + [(name, text) for name, text in self.headers.items() if text is not None]
+
+
+@dataclass(frozen=True)
 class Call:
     """Call ``function(request)`` once the body has arrived, before forwarding."""
 
@@ -244,8 +256,8 @@ class CheckSha256:
 
 
 Action = (
-    Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | DropHeader | Call
-    | CheckSha256
+    Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | DropHeader | SetHeaders
+    | Call | CheckSha256
 )  # fmt: skip
 
 
