@@ -115,12 +115,14 @@ def load(
     transfers: Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     beneath: Mapping[str, Any] | None = None,
+    directory: Path | None = None,
 ) -> dict[str, Transfer]:
     """The transfers configured in the TOML file ``path``, by name and in the order of the file.
 
     ``transfers`` picks some of them (None or empty: all); the others are checked all the same.
     ``overrides`` are settings put over every picked transfer; those that are None do not count.
-    ``beneath`` are settings of a Snakemake profile, put under ``[defaults]``.
+    ``beneath`` are settings of a Snakemake profile, put under ``[defaults]``. ``directory`` is the
+    folder that the workflow runs in (None: the working folder of now).
     Raises ConfigError with every mistake found, also when the file cannot be read.
     """
     from waybill import presets
@@ -142,7 +144,7 @@ def load(
     if ("transfers",) not in document.removed:
         problems += _unknown_names(file, picked, [*sections, *broken])
 
-    found: dict[str, Transfer] = {}
+    built: list[Transfer] = []
     used_presets: set[str | None] = set()
     for name, settings in sections.items():
         layers = [Layer(f"{file}: defaults.", shared)]
@@ -156,15 +158,26 @@ def load(
         transfer = builder.build()
         problems += builder.problems
         used_presets.add(builder.preset)
-        if transfer is not None and name in picked:
-            found[name] = transfer
+        if transfer is not None:
+            built.append(transfer)
     for table in presets.DERIVED if sections and not broken else ():
         if table in shared and not used_presets & {table, None}:
             text = f'only with preset "{table}", which no transfer has'
             problems.append(f"{file}: defaults.{table}: {text}")
+    problems += _misplaced(built, file, directory or Path.cwd())
     if problems:
         raise ConfigError([one_line(problem) for problem in dict.fromkeys(problems)])
-    return found
+    return {transfer.name: transfer for transfer in built if transfer.name in picked}
+
+
+def _misplaced(transfers: Sequence[Transfer], file: str, directory: Path) -> list[str]:
+    """Destinations that no transfer may have, and those that two may not have at once."""
+    from waybill.destinations import collisions, exposed
+
+    wrong = [(t.name, exposed(t, directory, Path(file))) for t in transfers]
+    wrong = [(name, text) for name, text in wrong if text]
+    wrong += collisions(transfers)
+    return [f"{file}: transfers.{name}.destination: {text}" for name, text in wrong]
 
 
 def read_toml(file: str | Path) -> dict[str, Any]:

@@ -265,6 +265,8 @@ def check_endpoint_url(url: str) -> None:
         host = parts.hostname if parts.port != 0 else None
     except ValueError:
         parts, host = None, None
+    if any(character.isspace() for character in url):
+        raise ValueError("holds a blank, which no address does (value not shown)")
     if "@" in url:
         raise ValueError(
             "holds a user or password; credentials come only from the AWS chain (value not shown)"

@@ -10,6 +10,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|)", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_INVISIBLE = "\u200b\u2060\ufeff"  # what is copied along from a page, beside the usual blanks
 
 
 def is_s3(text: str) -> bool:
@@ -21,8 +22,8 @@ def parse_s3(text: str) -> tuple[str, str]:
     """Bucket and prefix of ``s3://bucket/prefix``; the prefix is ``""`` or ends in ``/``.
 
     Only a missing slash at the end is added: S3 takes every other slash literally, so a prefix
-    that starts with one is refused rather than moved. Raises ValueError; what could be a password
-    is not in its message.
+    that starts with one is refused rather than moved, and so is a blank at either end. Raises
+    ValueError; what could be a password is not in its message.
     """
     bucket, _, prefix = text.removeprefix("s3://").partition("/")
     if "@" in bucket or ":" in bucket:
@@ -30,6 +31,7 @@ def parse_s3(text: str) -> tuple[str, str]:
             "holds more than bucket and prefix; allowed: s3://bucket/prefix, and credentials come "
             "only from the AWS chain"
         )
+    check_blanks(text)
     check_bucket(bucket)
     if prefix.startswith("/"):
         raise ValueError('the prefix starts with "/"; write one slash after the bucket')
@@ -38,6 +40,15 @@ def parse_s3(text: str) -> tuple[str, str]:
     if {".", ".."} & set(prefix.split("/")):
         raise ValueError('the prefix has "." or ".." as a folder, which S3 does not resolve')
     return bucket, prefix + "/" if prefix and not prefix.endswith("/") else prefix
+
+
+def check_blanks(text: str) -> None:
+    """Raise ValueError, showing the blank, when ``text`` begins or ends with one: a place of that
+    name is hardly meant. One that is can be written with a slash after it."""
+    for end, character in (("begins", text[:1]), ("ends", text[-1:])):
+        if character and (character.isspace() or character in _INVISIBLE):
+            shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+            raise ValueError(f'"{shown}" {end} with a blank; take it away')
 
 
 def check_bucket(name: str) -> None:
@@ -53,9 +64,10 @@ def check_bucket(name: str) -> None:
 def local_path(text: str) -> Path:
     """The folder that ``text`` names, with ``~`` and variables expanded; relative stays relative.
 
-    ``$$`` is a plain ``$``. Raises ValueError for an address, for an unknown user, and for a
-    variable that is unset or empty: half a path would be another place.
+    ``$$`` is a plain ``$``. Raises ValueError for an address, for an unknown user, for a variable
+    that is unset or empty (half a path would be another place), and for a blank at either end.
     """
+    check_blanks(text)
     scheme = _SCHEME.match(text)
     if scheme is not None:
         raise ValueError(
@@ -66,7 +78,9 @@ def local_path(text: str) -> Path:
     text = os.path.expanduser(text)  # noqa: PTH111  Path would raise another error
     if text.startswith("~"):
         raise ValueError(f'no home folder for "{text.partition("/")[0]}"; "./~" is a plain "~"')
-    return Path(_VARIABLE.sub(_expanded, text))
+    text = _VARIABLE.sub(_expanded, text)
+    check_blanks(text)  # also one that a variable brings along
+    return Path(text)
 
 
 def _expanded(match: re.Match[str]) -> str:
@@ -92,6 +106,7 @@ def key_prefix(prefix: str, relative: str) -> str:
         raise ValueError('is absolute; write it relative to the destination, like "../manifests/"')
     if _CONTROL.search(relative):
         raise ValueError("holds a control character")
+    check_blanks(relative)
     folders = prefix.split("/")[:-1]
     for folder in relative.removesuffix("/").split("/"):
         if folder == "":

@@ -213,3 +213,54 @@ def _set_regex(segment: str, start: int) -> tuple[str, int]:
     if negated:
         return f"[^/{''.join(items)}]", end + 1
     return f"(?!/)[{''.join(items)}]", end + 1
+
+
+def never_both(outer: Selection, inner: Selection, below: Sequence[str] = ()) -> bool:
+    """Whether no file is taken by both, where ``inner`` is about the folder ``below`` of ``outer``.
+
+    True is certain, on file systems that fold case too; False only means that the patterns do not
+    tell. What they tell by: folders and names that differ, the text before the first and after the
+    last wildcard, and a pattern that the one includes and the other excludes.
+    """
+    if not below and (
+        set(outer.include) <= set(inner.exclude) or set(inner.include) <= set(outer.exclude)
+    ):
+        return True
+    if _EVERYTHING & {*outer.include, *inner.include} and not below:
+        return False
+    shifted = [_below(_parse(pattern), below) for pattern in inner.include]
+    ours = [_below(_parse(pattern), ()) for pattern in outer.include]
+    return all(_differ(one, other) for one in ours for other in shifted)
+
+
+def _below(pattern: _Pattern, folders: Sequence[str]) -> _Pattern:
+    """The pattern, case folded, as seen from above ``folders``."""
+    segments = tuple(segment.casefold() for segment in pattern.segments)
+    if not folders:
+        return _Pattern(segments, pattern.anchored, pattern.folder)
+    at = tuple(re.sub(r"[*?\[]", r"[\g<0>]", folder.casefold()) for folder in folders)
+    return _Pattern((*at, *(() if pattern.anchored else ("**",)), *segments), True, pattern.folder)
+
+
+def _differ(one: _Pattern, other: _Pattern) -> bool:
+    """Whether no path can match both patterns, each as an include."""
+    if one.anchored and other.anchored:
+        for left, right in zip(one.segments, other.segments, strict=False):
+            if "**" in left or "**" in right:
+                break
+            if _names_differ(left, right):
+                return True
+    if one.folder or other.folder or "**" in one.segments[-1] or "**" in other.segments[-1]:
+        return False
+    return _names_differ(one.segments[-1], other.segments[-1])
+
+
+def _names_differ(one: str, other: str) -> bool:
+    """Whether no name can match both segments. Of a set of characters nothing is concluded."""
+    for name, pattern in ((one, other), (other, one)):
+        if not re.search(r"[*?\[]", name) and "[" not in pattern:
+            return re.fullmatch(_segment_regex(pattern), name, re.DOTALL) is None
+    heads = [re.split(r"[*?\[]", name, maxsplit=1)[0] for name in (one, other)]
+    tails = [re.split(r"[*?\]]", name)[-1] for name in (one, other)]
+    heads_differ = not heads[0].startswith(heads[1]) and not heads[1].startswith(heads[0])
+    return heads_differ or not (tails[0].endswith(tails[1]) or tails[1].endswith(tails[0]))

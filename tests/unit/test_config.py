@@ -126,7 +126,7 @@ def test_each_layer_wins_over_those_below(load):
 
 
 def test_order_of_the_file_and_choice(load):
-    text = f"[transfers.b]\n{PLACE}[transfers.a]\n{PLACE}"
+    text = f"[transfers.b]\n{PLACE}[transfers.a]\n{PLACE.replace('prefix', 'other')}"
     assert list(load(text)) == list(load(text, transfers=[])) == ["b", "a"]
     assert list(load(text, transfers=["a", "b"])) == ["b", "a"]
     assert list(load(text, transfers=["a"])) == ["a"]

@@ -36,7 +36,7 @@ def configure(file: Path, text: str) -> dict[str, Transfer]:
     """
     write_atomic(file, text.encode())
     try:
-        return config.load(file)
+        return config.load(file, directory=file.parent)
     except ConfigError as error:
         place = re.compile(rf"{re.escape(str(file))}: (?:transfers\.[\w-]+|defaults)\.")
         problems = dict.fromkeys(place.sub("", problem, count=1) for problem in error.problems)
@@ -46,7 +46,7 @@ def configure(file: Path, text: str) -> dict[str, Transfer]:
 def configured(file: Path) -> dict[str, Transfer]:
     """The transfers of the last run; none when that cannot be told."""
     try:
-        return config.load(file)
+        return config.load(file, directory=file.parent)
     except ConfigError:
         return {}
 

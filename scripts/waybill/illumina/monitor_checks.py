@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill.config_check import KeyPath, kind, nearest, show
-from waybill.locations import check_bucket, local_path
+from waybill.locations import check_blanks, check_bucket, local_path
 from waybill.notify.settings import check_address, is_variable
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -116,6 +116,7 @@ def _expanded(text: str) -> Path:
 def _literal(text: str) -> Path:
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise ValueError("the path holds a control character")
+    check_blanks(text)
     return Path(text).absolute()
 
 
@@ -146,6 +147,7 @@ def prefix(checker: Checker, where: KeyPath, value: Any) -> str | None:
 def _prefix(text: str) -> str:
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise ValueError("the path holds a control character")
+    check_blanks(text)
     if text.startswith("s3://"):
         raise ValueError('is an address; write the bucket into "bucket" and its path here')
     path = text.strip("/")

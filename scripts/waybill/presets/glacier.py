@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from waybill.locations import check_bucket, is_s3
+from waybill.locations import check_blanks, check_bucket, is_s3
 from waybill.presets import PresetError
 from waybill.selection import Selection
 
@@ -72,6 +72,7 @@ def _numbered(region: str) -> list[str]:
 
 def check_base_path(text: str) -> None:
     """Raise ValueError when ``text`` cannot be the folder of the satellites."""
+    check_blanks(text)
     if {"", ".", ".."} & set(text.split("/")):
         raise ValueError(f'"{text}": allowed: folders with one "/" between, none "." or ".."')
 
@@ -86,7 +87,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     It is a download, unless the source is a folder or the destination an S3 address. The region is
     only known for the project's own bucket at Amazon. Raises PresetError when the satellite is
-    missing, or bucket, base path or a region cannot be.
+    missing, or bucket, base path, data folder or a region cannot be.
     """
     table = settings.get("glacier", {})
     if "satellite" not in table:
@@ -95,6 +96,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, check, value in (
         ("bucket", check_bucket, table.get("bucket", BUCKET)),
         ("base_path", check_base_path, table.get("base_path", BASE_PATH)),
+        ("data_folder", check_blanks, table.get("data_folder", "")),
     ):
         try:
             check(value)
