@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from waybill.config import Transfer
 
 
+# The path of an object whose key is the prefix itself, which would be no name at all.
+ITSELF = "./"
+
 # Lists the objects of the transfer; is told paths that are likely to be among them.
 Listing = Callable[[Collection[str]], Iterable[RemoteEntry]]
 
@@ -33,7 +36,9 @@ class Sides:
     ``paths`` are those of the entries at the source, sorted; ``sizes`` theirs in bytes. ``local``
     and ``remote`` hold the entries of these paths that each side has. ``only_there`` are (path,
     size) of what only the destination has. ``held`` and ``skipped`` map a path to a reason and are
-    no failures; ``refused`` are. ``published`` are keys of manifests.
+    no failures; ``refused`` are. ``overdue`` maps what is held back for too long, such as a bin of
+    an instrument, to what is wrong with it; that is a failure too. ``published`` are keys of
+    manifests.
     """
 
     paths: list[str]
@@ -44,6 +49,7 @@ class Sides:
     held: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    overdue: dict[str, str] = field(default_factory=dict)
     published: set[str] = field(default_factory=set)
 
     def hold(self, chosen: Callable[[str], bool], reason: str) -> None:
@@ -81,8 +87,8 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
             sides.remote[entry.path] = entry
         elif is_published(transfer, entry.path):
             sides.published.add(transfer.prefix + entry.path)
-        elif entry.path and not entry.path.endswith("/"):
-            sides.only_there.append((entry.path, entry.size))
+        elif entry.size or not (entry.path or ITSELF).endswith("/"):  # no folder of the console's
+            sides.only_there.append((entry.path or ITSELF, entry.size))
     presets.hold(transfer, sides)
     return sides
 
@@ -109,7 +115,11 @@ def of_download(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
     for entry in listing(found):
         if is_published(transfer, entry.path):
             sides.published.add(transfer.prefix + entry.path)
-        elif not entry.path or not _is_selected(selection, entry.path):
+        elif not entry.path:
+            if entry.size and _is_selected(selection, ITSELF):
+                text = "the key is the prefix itself, ends in a slash and holds bytes"
+                sides.refused[ITSELF] = f"{transfer.url}: {text}"
+        elif not _is_selected(selection, entry.path):
             continue
         elif entry.path.endswith("/") and entry.size:
             sides.refused[entry.path] = "the key ends in a slash but holds bytes"

@@ -225,7 +225,8 @@ class _Dataset:
             there = other.get(path)
             more = f"; the destination has {there.size} bytes of that name" if there else ""
             found.append(Finding(NEW, SOURCE, path, size, NEVER_MOVED + more))
-        found += [Finding(FAILED, SOURCE, path, None, why) for path, why in sides.refused.items()]
+        wrong = sides.refused | sides.overdue
+        found += [Finding(FAILED, SOURCE, path, None, why) for path, why in wrong.items()]
         found += [
             Finding(ONLY_THERE, DESTINATION, path, size, "only at the destination")
             for path, size in sides.only_there

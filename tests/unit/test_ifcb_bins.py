@@ -17,7 +17,7 @@ def reason(files: dict[str, bytes]) -> str:
     (name,) = {path.rpartition(".")[0] for path in files}
     kinds = {path.rpartition(".")[2]: body for path, body in files.items()}
     sizes = {kind: len(body) for kind, body in kinds.items()}
-    return bins.unfinished(name, sizes, lambda: kinds["adc"][-bins.TAIL_BYTES :])
+    return bins.unfinished(name, sizes, lambda count: kinds["adc"][-count:])
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_what_is_there_is_not_looked_into_again(look, monkeypatch):
     files[f"{NEW}.roi"] = files[f"{NEW}.roi"][:100]
     there = [(path, len(body)) for path, body in files.items()]
     opened = []
-    monkeypatch.setattr(presets.ifcb, "_tail", lambda root, path, size: opened.append(path) or b"")
+    monkeypatch.setattr(presets.ifcb, "_tail", lambda root, path, *_: opened.append(path) or b"")
     assert look(files, there=there).held == {}
     assert opened == []
     there.remove((f"{OLD}.hdr", len(files[f"{OLD}.hdr"])))

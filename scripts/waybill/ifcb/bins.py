@@ -5,9 +5,11 @@
 ``.roi``  the images one after the other, 8 bits a pixel, at the bytes that the rows tell
 
 The format is that of pyifcb (``ifcb.data.adc``, ``ifcb.data.identifiers``) and of its test data.
-There each row, also one without an image (0 x 0), tells the byte at which the next image begins:
-the last row ends where the ``.roi`` ends. Old instruments begin at byte 1 and leave one byte more
-at the end, so that their ``.roi`` without images has 2 bytes. A bin may lack its ``.roi``.
+A row tells the byte at which its image begins. That of a trigger without an image (0 x 0) tells
+nothing: older software has the byte of the next image there, software 2 a 0. So the ``.roi`` ends
+where the image of the last row that has one ends. Old instruments begin at byte 1 and leave one
+byte more at the end, so that their ``.roi`` without images has 2 bytes. A bin may lack its
+``.roi``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-TAIL_BYTES = 4096  # of an .adc; a row has less than 300
+TAIL_BYTES = 4096  # of an .adc, at first; a row has less than 300
 SPARE_BYTES = 2  # that a .roi may have more than its rows tell
 
 _KINDS = frozenset([".adc", ".hdr", ".roi"])
@@ -47,24 +49,30 @@ def split(path: str) -> tuple[str, str] | None:
     return None
 
 
-def unfinished(name: str, sizes: Mapping[str, int], tail: Callable[[], bytes]) -> str:
+def unfinished(name: str, sizes: Mapping[str, int], tail: Callable[[int], bytes]) -> str:
     """Why the bin ``name`` is half-written; ``""`` for one that is whole.
 
-    ``sizes`` are those of its files in bytes by kind; ``tail`` reads the last ``TAIL_BYTES`` of
-    the .adc and is asked only when it decides. An .adc that is not understood decides nothing.
+    ``sizes`` are those of its files in bytes by kind; ``tail`` reads so many bytes from the end of
+    the .adc and is asked only when they decide. An .adc that is not understood decides nothing.
     """
     for kind in ("hdr", "adc"):
         if kind not in sizes:
             return f"no .{kind} yet"
     if not sizes["hdr"]:
         return ".hdr is empty"
+    at = columns(name)
     end: int | None = 0
-    if sizes["adc"]:
-        *whole, rest = tail().split(b"\n")
+    count = min(TAIL_BYTES, sizes["adc"])
+    while count:
+        *whole, rest = tail(count).split(b"\n")
         rest = rest.strip()
-        if rest and _is_cut(rest, whole, columns(name)):
+        if rest and _is_cut(rest, whole, at):
             return ".adc ends within a row"
-        end = _end(rest or (whole or [b""])[-1], columns(name))
+        rows = [*whole, rest] if rest else whole
+        end = _last_end(rows, at, cut=count < sizes["adc"])
+        if end != 0 or count == sizes["adc"]:
+            break
+        count = min(count * 8, sizes["adc"])  # no image in all these rows: further back
     if "roi" not in sizes or end is None:
         return ""
     if sizes["roi"] < end:
@@ -72,6 +80,16 @@ def unfinished(name: str, sizes: Mapping[str, int], tail: Callable[[], bytes]) -
     if sizes["roi"] > end + SPARE_BYTES:
         return f".adc tells of {end} bytes of images, .roi has {sizes['roi']}"
     return ""
+
+
+def _last_end(rows: list[bytes], at: Columns, *, cut: bool) -> int | None:
+    """The byte after the last image of these rows; 0 when none has one, None where what stands
+    behind it is no row. With ``cut`` the first of them may lack its begin."""
+    for row in reversed(rows[1:] if cut and len(rows) > 1 else rows):
+        end = _end(row, at)
+        if end != 0:
+            return end
+    return 0 if rows else None
 
 
 def _is_cut(rest: bytes, whole: list[bytes], at: Columns) -> bool:
@@ -82,11 +100,11 @@ def _is_cut(rest: bytes, whole: list[bytes], at: Columns) -> bool:
 
 
 def _end(row: bytes, at: Columns) -> int | None:
-    """The byte after the last image that ``row`` knows of; None when it is no row."""
+    """The byte after the image of ``row``, 0 for one without an image; None when it is no row."""
     cells = row.split(b",")
     try:
         sides = int(cells[at.first_side]), int(cells[at.second_side])
         start = int(cells[at.start])
     except (IndexError, ValueError):
         return None
-    return start + sides[0] * sides[1]
+    return start + sides[0] * sides[1] if sides[0] and sides[1] else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 CONCURRENCY = 32
 
 NO_BIN = "not part of a bin"
+OVERDUE_SECONDS = 24 * 3600  # a sample takes 20 minutes; what waits longer was broken off
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +29,8 @@ def hold(transfer: Transfer, sides: Sides) -> None:
     """Hold back bins of which a file is, or seems to be, still being written; skip files that are
     part of no bin or in a folder not to be taken.
 
-    A bin whose files are all at the destination at their sizes is not looked into again.
+    A bin whose files are all at the destination at their sizes is not looked into again. One that
+    is half-written although nothing of it has changed for a day is a failure.
     """
     table = transfer.ifcb or {}
     if table.get("all_files"):
@@ -50,9 +53,17 @@ def hold(transfer: Transfer, sides: Sides) -> None:
         files = [f"{name}.{kind}" for kind in (*kinds, *grouped.pop(name, ()))]
         held.update(dict.fromkeys(files, reason))
     root = Root(transfer.folder, transfer.symlinks)
+    now = time.time()
     for name, kinds in grouped.items():
         if why := _unfinished(root, name, kinds, sides):
-            held.update({f"{name}.{kind}": f"bin {name}: {why}" for kind in kinds})
+            files = [f"{name}.{kind}" for kind in kinds]
+            held.update(dict.fromkeys(files, f"bin {name}: {why}"))
+            age = now - max(sides.local[file].mtime_ns for file in files) / 1e9
+            if age > OVERDUE_SECONDS:
+                sides.overdue[name] = (
+                    f"half-written, and unchanged for {age / 3600:.0f} hours: {why}; complete it,"
+                    ' put it into a folder "skip", or send it as it is (all_files)'
+                )
     sides.leave_out(held=held, skipped=skipped)
 
 
@@ -82,17 +93,18 @@ def _unfinished(root: Root, name: str, kinds: list[str], sides: Sides) -> str:
     sizes = {kind: local[f"{name}.{kind}"].size for kind in kinds}
     if all((e := there.get(f"{name}.{kind}")) and e.size == sizes[kind] for kind in kinds):
         return ""
-    return bins.unfinished(name, sizes, lambda: _tail(root, f"{name}.adc", sizes["adc"]))
+    return bins.unfinished(name, sizes, lambda n: _tail(root, f"{name}.adc", sizes["adc"], n))
 
 
-def _tail(root: Root, path: str, size: int) -> bytes:
-    """The end of a file; nothing of one that cannot be read, which fails by name later."""
+def _tail(root: Root, path: str, size: int, count: int) -> bytes:
+    """The last ``count`` bytes of a file; nothing of one that cannot be read, which fails by name
+    later."""
     try:
         descriptor = root.open(path)
     except OSError:
         return b""
     try:
-        return os.pread(descriptor, bins.TAIL_BYTES, max(0, size - bins.TAIL_BYTES))
+        return os.pread(descriptor, count, max(0, size - count))
     except OSError:
         return b""
     finally:
