@@ -57,12 +57,16 @@ class Control:
             raise self._explain(error, key) from None
         return True
 
-    def get(self, key: str) -> bytes:
-        """The bytes of a small object."""
+    def get(self, key: str, most: int = 1 << 30) -> bytes:
+        """The bytes of an object. Raises ValueError when it has more than ``most``."""
         try:
-            return self._client.get_object(Key=key, **self._common)["Body"].read()
+            with self._client.get_object(Key=key, **self._common)["Body"] as body:
+                data = body.read(most + 1)
         except (be.BotoCoreError, be.ClientError) as error:
             raise self._explain(error, key) from None
+        if len(data) > most:
+            raise ValueError(f"has more than {most >> 20} MiB")
+        return data
 
     def _explain(self, error: Exception, key: str):
         return explain(error, self._transfer, what=f"s3://{self._transfer.bucket}/{key}")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 import botocore.exceptions as be
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 4  # ranges at one time
 RANGE_NAMES = 5_000  # known names in a range, at least
+
+EMPTY_PAGES = 1_000  # in a row; many may be where a bucket is full of delete markers
+_MOST_BYTES = 1 << 50  # of an object; S3 takes 50 TB
 
 # The fields of an object that are taken from a page (S3 API, ListObjectsV2).
 _WANTED = frozenset(("Key", "LastModified", "ETag", "Size"))
@@ -82,7 +85,8 @@ def list_objects(
 
     ``request`` holds what every request of the transfer carries (``s3.common_arguments``),
     ``known`` are paths that are likely to be there. One request per 1,000 objects, and one for
-    each further range. Raises WaybillError: a listing is complete or it is none.
+    each further range. Raises WaybillError: a listing is complete or it is none. One that tells a
+    key twice, or a key of another place, is none.
     """
     starts = _starts(known)
 
@@ -100,7 +104,10 @@ def list_objects(
             ranges = list(pool.map(list_range, [None, *starts], [*starts, None]))
         # Whatever the order of the server: nothing is between two ranges when the second begins
         # with the very object that the first has ended before.
-        if all(here.behind == there.first for here, there in pairwise(ranges)):
+        once = {entry.path for each in ranges for entry in each.entries}
+        if len(once) == sum(len(each.entries) for each in ranges) and all(
+            here.behind == there.first for here, there in pairwise(ranges)
+        ):
             for each in ranges:
                 yield from each.entries
             return
@@ -130,6 +137,17 @@ def _list(
     if after is not None:
         arguments["StartAfter"] = prefix + after
     times: dict[str, int] = {}  # many objects share a second
+    seen: set[str] = set()
+    tokens: set[str] = set()
+    empty = 0
+
+    def broken(what: str) -> WaybillError:
+        store = transfer.endpoint_url or client.meta.endpoint_url
+        return WaybillError(
+            f"list {transfer.url}: {what}, so the listing is not complete; the store"
+            f" {_host(store)} does not list as S3 does"
+        )
+
     while True:
         try:
             answer = client.list_objects_v2(**arguments)
@@ -141,24 +159,52 @@ def _list(
             )
         contents, tail = answer["Waybill"]
         encoded = tail.get("EncodingType") == "url"
-        for item in contents:
-            stamp = item["LastModified"]
-            if stamp not in times:
-                times[stamp] = nanoseconds(datetime.fromisoformat(stamp))
-            key = item["Key"]
-            if encoded:
-                key = unquote(key.replace("+", "%20"))
-            yield RemoteEntry(
-                key[skip:],
-                int(item["Size"]),
-                times[stamp],
-                item.get("ETag", "").strip('"'),
-            )
-        if tail["IsTruncated"] != "true":
+        keys = [item.get("Key", "") for item in contents]
+        if encoded:
+            keys = [unquote(key.replace("+", "%20")) for key in keys]
+        if not seen.isdisjoint(keys) or len(set(keys)) != len(keys):
+            raise broken(f"it tells s3://{transfer.bucket}/{_repeated(keys, seen)} twice")
+        seen.update(keys)
+        for item, key in zip(contents, keys, strict=True):
+            if not key or not key.startswith(prefix):
+                raise broken(f"it tells a key that is not in it, {key!r:.200}")
+            try:
+                stamp = item["LastModified"]
+                if stamp not in times:
+                    times[stamp] = nanoseconds(datetime.fromisoformat(stamp))
+                size = int(item["Size"])
+            except (KeyError, ValueError, TypeError, OverflowError):
+                raise broken(f"s3://{transfer.bucket}/{key} has no size or time in it") from None
+            if not 0 <= size <= _MOST_BYTES:
+                raise broken(f"s3://{transfer.bucket}/{key} has no size in it")
+            yield RemoteEntry(key[skip:], size, times[stamp], item.get("ETag", "").strip('"'))
+        if (more := tail["IsTruncated"].strip().lower()) == "false":
             return
         token = tail.get("NextContinuationToken")
-        if not token:
+        empty = 0 if keys else empty + 1
+        if more != "true" or not token:
             raise WaybillError(
                 f"list {transfer.url}: the server said there is more but not where; try again"
             )
+        if token in tokens:
+            raise broken("the server gave one continuation token twice")
+        if empty > EMPTY_PAGES:
+            raise broken(f"{EMPTY_PAGES} pages in a row were empty, and there is no end")
+        tokens.add(token)
         arguments["ContinuationToken"] = token
+
+
+def _repeated(keys: list[str], before: set[str]) -> str:
+    """The first key of a page that stands ``before`` it, or twice in it."""
+    before = set(before)
+    for key in keys:
+        if key in before:
+            return key
+        before.add(key)
+    return ""
+
+
+def _host(url: str) -> str:
+    """The address of a store without a user and a password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -6,20 +6,24 @@ hca-smart-sync), so the newest is the last by name, and nothing is ever overwrit
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from waybill import foreign_json
 from waybill.errors import WaybillError
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
     from waybill.control import Control
 
+log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"manifest-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{3}\.json")
+MANIFEST_BYTES = 1 << 30  # one of a million files has half of it
 LOOK_BACK = 10  # manifests of other datasets may stand in the same folder of the bucket
 
 _T = TypeVar("_T")
@@ -42,10 +46,10 @@ def is_published(transfer: Transfer, path: str) -> bool:
 def published_key(record: Path) -> str:
     """The key a publication record names; ``""`` when there is no record."""
     try:
-        return str(json.loads(record.read_bytes())["key"])
+        return foreign_json.text(foreign_json.loads(record.read_bytes())["key"])
     except FileNotFoundError:
         return ""
-    except (ValueError, KeyError):
+    except (ValueError, LookupError, TypeError):
         raise WaybillError(f"{record}: damaged; remove it and run again") from None
 
 
@@ -54,7 +58,7 @@ def known_sha256(
 ) -> dict[str, tuple[int, str, str]]:
     """What the newest manifest of this destination says: path to (size, etag, sha256). See
     ``newest``."""
-    found = newest(transfer, control, listed, lambda data: _read(data, transfer.url))
+    found = newest(transfer, control, listed, lambda manifest: _read(manifest, transfer.url))
     return found[1] if found else {}
 
 
@@ -62,12 +66,14 @@ def newest(
     transfer: Transfer,
     control: Control,
     listed: Iterable[str],
-    read: Callable[[bytes], _T | None],
+    read: Callable[[Any], _T | None],
 ) -> tuple[str, _T] | None:
     """The key of the newest published manifest that ``read`` can use, and what it made of it.
 
-    ``listed`` are the keys of published manifests that the listing of the prefix held; a publish
-    folder outside the prefix is listed here. One GET a manifest that is looked at.
+    ``read`` gets the JSON, and may raise ValueError. A manifest that is damaged is passed by as if
+    it were not there, and that is said. ``listed`` are the keys of published manifests that the
+    listing of the prefix held; a publish folder outside the prefix is listed here. One GET a
+    manifest that is looked at.
     """
     folder = transfer.publish_prefix
     if folder is None:
@@ -77,27 +83,38 @@ def newest(
         names = (entry.path for entry in control.list_prefix(folder))
         keys = {folder + name for name in names if _NAME.fullmatch(name)}
     for key in sorted(keys, reverse=True)[:LOOK_BACK]:
-        known = read(control.get(key))
+        try:
+            known = read(foreign_json.loads(control.get(key, MANIFEST_BYTES)))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            why = str(error) if isinstance(error, ValueError) else "is no manifest"
+            log.warning("s3://%s/%s: %s; it is not used", transfer.bucket, key, why)
+            continue
         if known is not None:
             return key, known
     return None
 
 
-def _read(data: bytes, url: str) -> dict[str, tuple[int, str, str]] | None:
-    """The entries of a manifest for ``url``; None when it is another destination's, or no
-    manifest that tells etags (those of the seed tool do not)."""
-    try:
-        manifest = json.loads(data)
-        if manifest["metadata"]["upload_destination"] != url:
-            return None
-        return {
-            file["key"].removeprefix(url.split("/", 3)[3]): (
-                int(file["size_bytes"]),
-                file["etag"],
-                file["sha256"],
-            )
-            for file in manifest["files"]
-            if file["sha256"]
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
+def destination(manifest: Any) -> str:
+    """The S3 address a manifest says its files are at; ``""`` when it says none."""
+    metadata = manifest.get("metadata")
+    return str(metadata.get("upload_destination", "")) if isinstance(metadata, dict) else ""
+
+
+def _read(manifest: Any, url: str) -> dict[str, tuple[int, str, str]] | None:
+    """The entries of a manifest for ``url``; None when it is another destination's, or one that
+    tells no etags (those of the seed tool do not). Raises as ``newest`` expects it."""
+    if destination(manifest) != url:
         return None
+    files = manifest["files"]
+    if any("key" not in file or "etag" not in file for file in files):
+        return None
+    prefix = url.split("/", 3)[3]
+    return {
+        foreign_json.text(file["key"]).removeprefix(prefix): (
+            foreign_json.whole(file["size_bytes"]),
+            foreign_json.text(file["etag"]),
+            foreign_json.text(file["sha256"]),
+        )
+        for file in files
+        if file["sha256"]
+    }

@@ -10,6 +10,7 @@ import botocore.exceptions as be
 import botocore.session
 from botocore.config import Config
 
+from waybill.answers import guard
 from waybill.listing import parse_listing
 from waybill.s3_errors import DENIED, error_code, explain
 
@@ -56,6 +57,7 @@ def make_client(
     except (be.BotoCoreError, ValueError) as error:
         raise explain(error, transfer) from None
     client.meta.events.register("before-parse.s3.ListObjectsV2", parse_listing)
+    guard(client)
     return client
 
 

@@ -8,7 +8,6 @@ A manifest is Waybill's, or that of the seed hca-smart-sync: ``files`` with ``fi
 from __future__ import annotations
 
 import codecs
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -16,13 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from waybill import sha256sum
+from waybill import foreign_json, sha256sum
 from waybill.errors import EXIT_CONFIG, WaybillError
 from waybill.times import nanoseconds
 from waybill.verify import Expected
 
 MANIFEST_TICK_NS = 1_000_000  # the times in a manifest are in whole milliseconds
 
+_NO_MANIFEST = "no manifest; a manifest is JSON with `files`, each with a `filename`"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,35 +62,37 @@ def manifest(data: bytes, name: str) -> Iterator[Expected]:
     Raises WaybillError, naming it ``name``, for JSON that is no manifest.
     """
     try:
-        files = json.loads(data.decode("utf-8-sig"))["files"]
-        for number, file in enumerate(files):
-            yield _of_manifest(file, f"{name}: files[{number}]")
-    except (ValueError, KeyError, TypeError):
-        text = f"{name}: no manifest; a manifest is JSON with `files`, each with a `filename`"
-        raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+        document = foreign_json.loads(data.decode("utf-8-sig"))
+    except ValueError as error:
+        raise WaybillError(f"{name}: {_NO_MANIFEST} ({error})", exit_code=EXIT_CONFIG) from None
+    yield from entries(document, name)
 
 
-def destination(data: bytes) -> str:
-    """The S3 address a manifest says its files are at; ``""`` when it says none."""
+def entries(document: Any, name: str) -> Iterator[Expected]:
+    """``manifest`` of what its JSON holds."""
     try:
-        return str(json.loads(data)["metadata"]["upload_destination"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        for number, file in enumerate(document["files"]):
+            yield _of_manifest(file, f"{name}: files[{number}]")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise WaybillError(f"{name}: {_NO_MANIFEST}", exit_code=EXIT_CONFIG) from None
 
 
 def _of_manifest(file: dict[str, Any], where: str) -> Expected:
-    path, size, etag = file["filename"], file.get("size_bytes"), file.get("etag") or ""
-    if not isinstance(path, str) or not path:
+    path, size = foreign_json.text(file["filename"]), file.get("size_bytes")
+    etag, key = (foreign_json.text(file.get(name) or "") for name in ("etag", "key"))
+    if not path:
         raise ValueError
-    if size is not None and (not isinstance(size, int) or size < 0):
-        raise WaybillError(f"{where}: size_bytes is no size", exit_code=EXIT_CONFIG)
+    try:
+        size = None if size is None else foreign_json.whole(size)
+    except ValueError:
+        raise WaybillError(f"{where}: size_bytes is no size", exit_code=EXIT_CONFIG) from None
     sha256 = str(file.get("sha256") or "").lower()
     if sha256 and not _SHA256.fullmatch(sha256):
         raise WaybillError(f"{where}: sha256 is no SHA-256 in hex", exit_code=EXIT_CONFIG)
     mtime_ns = None
     if etag and file.get("modified_at"):
         mtime_ns = nanoseconds(datetime.fromisoformat(file["modified_at"]))
-    return Expected(path, file.get("key") or "", size, mtime_ns, sha256, etag)
+    return Expected(path, key, size, mtime_ns, sha256, etag)
 
 
 def _checksums(data: bytes, file: Path) -> Iterator[Expected]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waybill import marker, verify_lists
 from waybill.errors import WaybillError
 from waybill.layout import Layout
-from waybill.published import is_published, newest
+from waybill.published import destination, is_published, newest
 from waybill.verify import Expected
 
 if TYPE_CHECKING:
@@ -57,13 +57,15 @@ def published(transfer: Transfer, control: Control, dataset: str) -> Proven | No
     if folder is None:
         return None
 
-    def read(data: bytes) -> list[Expected] | None:
-        if verify_lists.destination(data) != transfer.url:
+    def read(manifest: Any) -> list[Expected] | None:
+        if destination(manifest) != transfer.url:
             return None
         try:
-            found = list(verify_lists.manifest(data, "manifest"))
-        except WaybillError:
-            return None
+            found = list(verify_lists.entries(manifest, "manifest"))
+        except WaybillError as error:
+            raise ValueError(str(error)) from None
+        if any(_leaves(entry.path) for entry in found):
+            raise ValueError("names files outside of its folder")
         return found if all(entry.etag and entry.key for entry in found) else None
 
     listed: set[str] = set()
@@ -79,6 +81,11 @@ def published(transfer: Transfer, control: Control, dataset: str) -> Proven | No
         entries = [entry for entry in entries if selection.matches(entry.path)]
     origin = f"s3://{transfer.bucket}/{key}"
     return Proven(dataset, "", entries, verify_lists.MANIFEST_TICK_NS, origin)
+
+
+def _leaves(path: str) -> bool:
+    """Whether a path would lead out of the folder it is relative to."""
+    return path.startswith("/") or ".." in path.split("/")
 
 
 def _of_marker(path: Path) -> Proven:

@@ -14,6 +14,7 @@ import os
 import secrets
 from pathlib import Path
 
+from waybill import foreign_json
 from waybill.tables import write_atomic
 
 FOLDER = "places"
@@ -41,7 +42,7 @@ def claim(uploads: Path, url: str, run: Path, *, take: bool = True) -> Path | No
 
 def _owner(file: Path) -> Path | None:
     try:
-        found = json.loads(file.read_bytes())
+        found = foreign_json.loads(file.read_bytes())
         return Path(found["run"])
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None

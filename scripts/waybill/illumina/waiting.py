@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from waybill import foreign_json
 from waybill.illumina.run_state import SUFFIX
 from waybill.illumina.runs import RUN_INFO
 from waybill.tables import write_atomic
@@ -52,7 +53,7 @@ def read(state_file: Path) -> Retry | None:
     """The failures in a row of a run; None when there are none, or when they cannot be told: the
     run is then tried. Raises OSError."""
     try:
-        found = json.loads(retry_file(state_file).read_bytes())
+        found = foreign_json.loads(retry_file(state_file).read_bytes())
         retry = Retry(**found)
         if any(datetime.fromisoformat(time).tzinfo is None for time in (retry.first, retry.last)):
             return None

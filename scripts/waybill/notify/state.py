@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from waybill import foreign_json
 from waybill.errors import EXIT_OK
 from waybill.notify.report import Failed, Report
 from waybill.tables import write_atomic
@@ -102,7 +103,7 @@ def read(folder: Path) -> State:
     except FileNotFoundError:
         return State()
     try:
-        found = json.loads(data)
+        found = foreign_json.loads(data)
         since = found["failing_since"]
         told = {c: Told(t["failures"], t["time"]) for c, t in found["told"].items()}
         for time in (since, *(t.time for t in told.values())):
