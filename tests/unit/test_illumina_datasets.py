@@ -41,7 +41,7 @@ class Core:
         run = self.folder / folder / name
         run.mkdir(parents=True)
         (run / "RunInfo.xml").write_text("<RunInfo/>")
-        (run / "RTAComplete.txt").write_text("")
+        (run / "CopyComplete.txt").write_text("")
         return run
 
     def know(self, run: Path, **counts: Any) -> Path:

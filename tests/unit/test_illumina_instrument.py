@@ -78,12 +78,12 @@ def test_the_instrument_is_told_by_either_file_or_the_name(tmp_path, look, name,
     [
         ("A00494", "NovaSeq 6000", True), ("LH00217", "NovaSeq X", True),
         ("VH00103", "NextSeq 1000/2000", True), ("VL00320", "NextSeq 1000/2000", True),
-        ("SH01038", "MiSeq i100", True), ("M02439", "MiSeq", False), ("MN00218", "MiniSeq", False),
+        ("SH01038", "MiSeq i100", True), ("M02439", "MiSeq", False), ("MN00218", "MiniSeq", None),
         ("NB501234", "NextSeq 500/550", False), ("NS500123", "NextSeq 500/550", False),
-        ("NDX550123", "NextSeq 500/550", False), ("FS10000123", "iSeq 100", False),
+        ("NDX550123", "NextSeq 500/550", False), ("FS10000123", "iSeq 100", None),
         ("K00311", "HiSeq", False), ("D00611", "HiSeq", False), ("E00123", "HiSeq", False),
-        ("ST-E00123", "HiSeq", False), ("SN7001250", "HiSeq", False), ("XYZ", "", False),
-        ("", "", False),
+        ("ST-E00123", "HiSeq", False), ("SN7001250", "HiSeq", False), ("XYZ", "", None),
+        ("", "", None), ("ADX00001", "NovaSeq 6000", True),
     ],
 )  # fmt: skip
 def test_serial_numbers(tmp_path, serial, name, copies):
@@ -108,8 +108,8 @@ def test_serial_numbers(tmp_path, serial, name, copies):
          "<ApplicationVersion>2.2.0.4</ApplicationVersion>", "NextSeq 500/550", False),
         ("<ApplicationName>NextSeq Control Software</ApplicationName>"
          "<ApplicationVersion>4.0.1.41</ApplicationVersion>", "NextSeq 500/550", True),
-        ("<ApplicationName>MiniSeq Control Software</ApplicationName>", "MiniSeq", False),
-        ("<ApplicationName>iSeq Control Software</ApplicationName>", "iSeq 100", False),
+        ("<ApplicationName>MiniSeq Control Software</ApplicationName>", "MiniSeq", None),
+        ("<ApplicationName>iSeq Control Software</ApplicationName>", "iSeq 100", None),
         ("<ApplicationName>HiSeq Control Software</ApplicationName>", "HiSeq", False),
     ],
 )  # fmt: skip
@@ -145,7 +145,9 @@ def test_a_copy_that_never_ends_is_told_apart(tmp_path):
 
 @pytest.mark.parametrize("file", RTA)
 def test_an_unknown_instrument_is_finished_with_any_of_the_files(tmp_path, file):
-    found = instrument.state(bare(tmp_path, "run_1", file))
+    run = bare(tmp_path, "run_1", file)
+    grow_old(run, 7 * 3600)
+    found = instrument.state(run)
     assert (found.phase, found.reason) == (Phase.FINISHED, f"{file} is there")
     assert found.notes == (f"{tmp_path}/run_1/RunInfo.xml: is empty",)
 

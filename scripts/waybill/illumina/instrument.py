@@ -9,8 +9,10 @@ when all of them have arrived; ``RTAComplete.txt`` is there up to hours earlier.
   "File paths for the MiSeq"; CISA, ICSMA-23-117-01)
 
 MiniSeq and iSeq 100 have the service too, but nothing that Illumina publishes says that they write
-the file, so it is not waited for. Instruments are told apart by the control software that
-RunParameters.xml names, and by serial numbers, which begin with letters of their own.
+the file, and sequencing cores have seen both. Their runs, and those of an instrument that is not
+known, are finished with CopyComplete.txt; without one they have to be quiet for ``QUIET_SECONDS``
+after RTAComplete. Instruments are told apart by the control software that RunParameters.xml names,
+and by serial numbers, which begin with letters of their own.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ RTA_COMPLETE = ("RTAComplete.txt", "RTAComplete.xml")
 # Base calling is over with any of these, whether the files have arrived or not.
 _CALLED = (*RTA_COMPLETE, "SequenceComplete.txt")
 
-_ALWAYS, _NEVER = 0, 1 << 30
+# How long a run has to be quiet whose instrument may or may not tell that all files have arrived:
+# what a core that runs such instruments waits; a copy that pauses for longer has ended.
+QUIET_SECONDS = 6 * 3600.0
+
+_ALWAYS, _NEVER, _PERHAPS = 0, 1 << 30, 1 << 31
 _OVERDUE = 24 * 3600.0
 
 
@@ -52,19 +58,20 @@ class _Model(NamedTuple):
 # In this order, as the name of one control software may hold that of another.
 _MODELS = (
     _Model("NovaSeq X", r"LH\d", r"NovaSeq ?X", _ALWAYS),
-    _Model("NovaSeq 6000", r"A\d{5}", r"NovaSeq", _ALWAYS),
+    _Model("NovaSeq 6000", r"A(?:DX)?\d{5}", r"NovaSeq", _ALWAYS),
     _Model("NextSeq 1000/2000", r"V[HL]\d", r"NextSeq ?(?:1000|2000|1k2k)", _ALWAYS),
     _Model("NextSeq 500/550", r"(?:NB|NS|NDX)\d", r"NextSeq", 4),
     _Model("MiSeq i100", r"SH\d", r"MiSeq ?i100", _ALWAYS),
     _Model("MiSeq", r"MD?\d{4}", r"MiSeq", 4),
-    _Model("MiniSeq", r"MN\d", r"MiniSeq", _NEVER),
-    _Model("iSeq 100", r"FS\d", r"\biSeq", _NEVER),
+    _Model("MiniSeq", r"MN\d", r"MiniSeq", _PERHAPS),
+    _Model("iSeq 100", r"FS\d", r"\biSeq", _PERHAPS),
     _Model("HiSeq", r"(?:ST-)?E\d{5}|[CDJK]\d{5}|SN\d", r"HiSeq", _NEVER),
 )
 
 
 class Instrument(NamedTuple):
-    """``model`` is ``""`` when it is not known, ``copies`` whether it writes CopyComplete.txt.
+    """``model`` is ``""`` when it is not known, ``copies`` whether it writes CopyComplete.txt, None
+    when it may.
 
     ``notes`` are oddities in words, each naming its file; none of them keeps a run from being
     uploaded.
@@ -72,7 +79,7 @@ class Instrument(NamedTuple):
 
     model: str
     serial: str
-    copies: bool
+    copies: bool | None
     notes: tuple[str, ...] = ()
 
     @property
@@ -119,15 +126,17 @@ def identify(run: Path) -> Instrument:
         notes.append(f"{run / 'RunInfo.xml'}: is of run {info.run_id}, not of {run.name}")
     serial = info.serial or _serial_of(run.name)
     model = _by_serial(serial)
-    if model is None or model.copies_since not in (_ALWAYS, _NEVER):
+    if model is None or model.copies_since not in (_ALWAYS, _NEVER, _PERHAPS):
         try:
             parameters = read_run_parameters(run)
         except XmlError as error:
             notes.append(str(error))
         model = _by_application(parameters.application) or model or _by_serial(parameters.serial)
-    name, copies = "", False
+    name, copies = "", None
     if model is not None:
-        name, copies = model.name, _major(parameters.version) >= model.copies_since
+        name = model.name
+        if model.copies_since != _PERHAPS:
+            copies = _major(parameters.version) >= model.copies_since
     return Instrument(name, serial or parameters.serial, copies, tuple(notes))
 
 
@@ -155,24 +164,31 @@ def state(
     """How far ``run`` is.
 
     ``complete`` are files, relative to the run, any of which tells that it is finished; without it
-    the instrument decides. A finished run has settled when neither its completion files nor
+    the instrument decides; where that may or may not tell, the run has to be quiet instead
+    (``QUIET_SECONDS``). A finished run has settled when neither its completion files nor
     anything at its top or in InterOp changed in the last ``settle`` seconds before ``now`` (seconds
     since the epoch; None: the clock). Raises OSError when the folder cannot be listed.
     """
     now = time.time() if now is None else now
     with os.scandir(run) as scan:
         names = {item.name for item in scan}
-    instrument = Instrument("", "", False) if complete else identify(run)
+    instrument = Instrument("", "", copies=False) if complete else identify(run)
     wanted = tuple(complete or instrument.complete)
     times = {name: status for name in wanted if (status := _file(run / name)) is not None}
     if not times:
         return _unfinished(run, instrument, wanted, names, now)
     first = next(iter(times))
     finished_at = max(_changed(status, now) for status in times.values())
+    guessed = instrument.copies is None and COPY_COMPLETE not in times
+    if guessed:
+        settle = max(settle, QUIET_SECONDS)
     if settle > 0:
         changed, path = max(_top_changes(run, times, names, now))
         if now - changed < settle:
             text = f"{path} changed {_ago(now - changed)} ago; a run settles for {_ago(settle)}"
+            if guessed:
+                whose = f"the {instrument.model}" if instrument.model else "an unknown instrument"
+                text += f", as {whose} may copy without {COPY_COMPLETE}; set complete if not so"
             return State(Phase.NOT_SETTLED, text, finished_at, instrument.notes)
     return State(Phase.FINISHED, f"{first} is there", finished_at, instrument.notes)
 
