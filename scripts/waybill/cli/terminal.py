@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
+from waybill import encoding
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, ConfigError, WaybillError
 from waybill.tables import escape
 
@@ -112,6 +113,7 @@ def asks() -> bool:
 
 def guarded(program: str, command: Callable[[Screen], int]) -> int:
     """The exit code of ``command``; what a user can mend ends in a line, not in a traceback."""
+    encoding.ensure()
     screen = Screen(program)
     try:
         return command(screen)
