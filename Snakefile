@@ -3,14 +3,13 @@
 # results/{transfer}/checksums/{dataset}/{batch}.sha256       for `sha256sum -c` in the folder
 # results/{transfer}/diff/{dataset}/{batch}.tsv               per entry: = + * ! and what to do
 # results/{transfer}/plan.tsv                                 all entries; target `plan` stops here
+# results/{transfer}/tried/{dataset}/{batch}                  each file of `first` was tried
 # results/{transfer}/markers/{dataset}/{batch}.tsv            proof that a batch has moved
 # results/{transfer}/manifests/{dataset}.json                 proven entries of a dataset
 # results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
 # results/{transfer}/summary.tsv, report/plan.html            for people; target `report` is the page
 # results/{transfer}/verify/report.tsv                        do both sides agree; target `verify`
-#
 # Never Snakemake outputs: data; journal/, cache/, failures/, resting/, state.json, notify.json.
-#
 #   snakemake                                        everything in config/config.toml
 #   snakemake plan, snakemake verify                 what would be done; does all of it still stand
 #   snakemake --config toml=PATH transfers=A,B       another configuration, some of its transfers
@@ -24,6 +23,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/inventory.smk"
 include: "workflow/rules/checksum.smk"
 include: "workflow/rules/diff.smk"
+include: "workflow/rules/first.smk"
 include: "workflow/rules/upload.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/manifest.smk"

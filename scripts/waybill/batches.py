@@ -9,7 +9,8 @@ A batch is named after the path it was cut in front of; an entry of at least ``m
 batch of its own, named after itself.
 
 Entries that are to move before or after all others are in batches apart. The first letter of a
-name tells: ``a`` first, ``b`` and ``f`` (a single large entry) in between, ``z`` last.
+name tells: ``a`` first, ``b`` and ``f`` (a single large entry) in between, ``z`` last. What is
+first has to be tried before the others are, what is last waits until all others are proven.
 """
 
 from __future__ import annotations
@@ -92,6 +93,11 @@ def assign_in_order(
     return batches
 
 
-def moves_before(batch: str, other: str) -> bool:
-    """Whether all of ``batch`` has to be moved before ``other`` may be."""
-    return batch[0] != other[0] and (batch[0] == "a" or other[0] == "z")
+def is_first(batch: str) -> bool:
+    """Whether the entries of a batch are tried before all others."""
+    return batch[0] == "a"
+
+
+def is_last(batch: str) -> bool:
+    """Whether the entries of a batch wait until all others are proven."""
+    return batch[0] == "z"

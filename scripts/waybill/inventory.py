@@ -75,7 +75,7 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     now.add_up()
     failures.write(failures.record_path(layout, "inventory"), failed)
     # what earlier runs failed at
-    for stage in ("upload", "download", "manifest", "publish", "summary"):
+    for stage in ("first", "upload", "download", "manifest", "publish", "summary"):
         for record in layout.failures.glob(f"{stage}.*"):
             record.unlink(missing_ok=True)
     state.write(layout, now)
@@ -107,8 +107,9 @@ def _look_at(
     aside = _render_aside(sides.held, sides.skipped, sides.refused, sides.only_there)
     write_if_changed(layout.aside(dataset.name), aside)
     within = f"{dataset.name}/" if several else ""
-    refused = sorted(sides.refused.items())
-    return [Failure(within + path, 1, f"refused: {why}") for path, why in refused]
+    refused = [(path, f"refused: {why}") for path, why in sorted(sides.refused.items())]
+    wrong = refused + sorted(sides.overdue.items())
+    return [Failure(within + path, 1, why) for path, why in wrong]
 
 
 def _move(tables: Path, to: Path) -> None:

@@ -189,6 +189,7 @@ class Update:
             e._replace(sha256=known.get(e.path, ""), replaced=e.path in replaced) for e in there
         )
         layout.marker(dataset, name).unlink(missing_ok=True)
+        layout.tried(dataset, name).unlink(missing_ok=True)
         checksums, diff = layout.checksums(dataset, name), layout.diff(dataset, name)
         changed = _differs(layout.local(dataset, name), local)
         # An upload hashes first, and its diff follows from that; a download hashes as it writes.
@@ -216,6 +217,7 @@ class Update:
             layout.checksums(dataset, name),
             layout.diff(dataset, name),
             layout.marker(dataset, name),
+            layout.tried(dataset, name),
             layout.kept_marker(dataset, name),
             failures.record_path(layout, "checksum", dataset, name),
             failures.record_path(layout, "diff", dataset, name),

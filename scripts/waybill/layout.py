@@ -48,6 +48,10 @@ class Layout:
     def marker(self, dataset: str, batch: str) -> Path:
         return self.root / "markers" / dataset / f"{batch}.tsv"
 
+    def tried(self, dataset: str, batch: str) -> Path:
+        """That each entry of a batch that moves first was tried once since the batch is open."""
+        return self.root / "tried" / dataset / batch
+
     def manifest(self, dataset: str) -> Path:
         return self.root / "manifests" / f"{dataset}.json"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from waybill import config as configuration
-from waybill import installed, notify, outcome, state
-from waybill.batches import moves_before
+from waybill import encoding, installed, notify, outcome, state
+from waybill.batches import is_first, is_last
 from waybill.collector import spare_imports
 from waybill.config import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError, WaybillError
@@ -66,6 +66,9 @@ class Run:
         and upload of a batch, and reads small files once.
         """
         spare_imports()
+        if problem := encoding.mistaken():
+            print(f"waybill: {problem}", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
         chosen = config.get("transfers") or []
         names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
         overrides = {k: v for k, v in config.items() if k not in _OWN_KEYS}
@@ -159,22 +162,30 @@ class Run:
         return [os.fspath(table(wildcards.dataset, wildcards.batch)) for table in tables]
 
     def to_move(self, wildcards: Any) -> list[str]:
-        """An input function: what the upload or download of a batch starts from, and the markers
-        of the batches that have to be moved before it."""
+        """An input function: what the upload or download of a batch starts from, and what of other
+        batches comes before it: that the first ones were tried, and for a last one the markers of
+        all others."""
         from snakemake.io import ancient
 
         transfer = self.transfers[wildcards.transfer]
         layout = Layout(transfer.results)
+        dataset, batch = wildcards.dataset, wildcards.batch
+        others = layout.batches_of(dataset) if transfer.first or transfer.last else ()
+        if is_first(batch):
+            tried = _tried(layout, dataset, batch)
+            before = [tried] if tried != layout.marker(dataset, batch) else []
+        elif is_last(batch):
+            before = [layout.marker(dataset, other) for other in others if not is_last(other)]
+        else:
+            before = [_tried(layout, dataset, other) for other in others if is_first(other)]
+        return self.to_try(wildcards) + [ancient(os.fspath(path)) for path in before]
+
+    def to_try(self, wildcards: Any) -> list[str]:
+        """An input function: what moving the entries of a batch starts from."""
+        layout = Layout(self.transfers[wildcards.transfer].results)
         batch = wildcards.dataset, wildcards.batch
         tables = [layout.local(*batch), layout.remote(*batch)]
-        others = layout.batches_of(wildcards.dataset) if transfer.first or transfer.last else ()
-        before = [
-            layout.marker(wildcards.dataset, other)
-            for other in others
-            if moves_before(other, wildcards.batch)
-        ]
-        needed = [os.fspath(p) for p in (tables if self._one_job else [layout.diff(*batch)])]
-        return needed + [ancient(os.fspath(marker)) for marker in before]
+        return [os.fspath(path) for path in (tables if self._one_job else [layout.diff(*batch)])]
 
     def markers(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: the markers of a dataset."""
@@ -366,6 +377,12 @@ def _drop_timers() -> None:
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
             thread.cancel()
+
+
+def _tried(layout: Layout, dataset: str, batch: str) -> Path:
+    """What tells that a first batch was tried: its marker alone in results of earlier versions."""
+    tried, marker = layout.tried(dataset, batch), layout.marker(dataset, batch)
+    return marker if marker.exists() and not tried.exists() else tried
 
 
 def _any_of(words: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from waybill import checksum, diff, failures, journal, marker, sha256sum, state
+from waybill.batches import is_last
 from waybill.diff import Difference
 from waybill.entries import LocalEntry, read_local, read_remote
-from waybill.errors import ReportedError
+from waybill.errors import ReportedError, WaybillError
 from waybill.failures import Failure
 from waybill.marker import Proof
 from waybill.root import Root
@@ -27,42 +28,56 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def upload(task: Task) -> None:
+def attempt(task: Task, *, one_job: bool) -> None:
+    """Try each entry of a batch that moves first. Those that fail keep no other batch waiting: the
+    job that proves this one tries them again, and fails for them. No marker is written here."""
+    stage = task.of_stage(task.transfer.direction)
+    run = move if one_job else upload if stage.stage == "upload" else download
+    try:
+        run(stage, prove=False)
+    except WaybillError as error:
+        log.info("to be tried again: %s", error)
+    write_atomic(task.layout.tried(task.dataset, task.batch), b"")
+
+
+def upload(task: Task, *, prove: bool = True) -> None:
     """Move one batch to S3; the marker is written only when every entry is proven."""
     from waybill.upload import Uploader
 
     with _turn(task) as turn:
-        _write_marker(task, _move(task, turn, Uploader, _planned(task)))
+        proofs = _move(task, turn, Uploader, _planned(task), prove=prove)
+        _write_marker(task, proofs, prove=prove)
 
 
-def download(task: Task) -> None:
+def download(task: Task, *, prove: bool = True) -> None:
     """Move one batch to the destination folder; its checksum table and its marker are written
     only when every entry is proven."""
     from waybill.download import Downloader
 
     with _turn(task) as turn:
-        proofs = _move(task, turn, Downloader, _planned(task))
+        proofs = _move(task, turn, Downloader, _planned(task), prove=prove)
         table = sha256sum.render(
             (proof.path, proof.sha256)
             for proof in proofs
             if proof.sha256 and not proof.path.endswith("/")
         )
-        write_atomic(task.layout.checksums(task.dataset, task.batch), table)
-        _write_marker(task, proofs)
+        if prove:
+            write_atomic(task.layout.checksums(task.dataset, task.batch), table)
+        _write_marker(task, proofs, prove=prove)
 
 
-def move(task: Task) -> None:
+def move(task: Task, *, prove: bool = True) -> None:
     """All of one batch in one job. The inventory removes a checksum table that no longer holds;
     a diff is cheap and follows the settings of now."""
     hashed = task.layout.checksums(task.dataset, task.batch).exists()
     if task.transfer.direction == "upload" and not hashed:
         with _turn(task) as turn:
-            return _hash_and_upload(task, turn)
+            return _hash_and_upload(task, turn, prove=prove)
     compare(task.of_stage("diff"))
-    (upload if task.transfer.direction == "upload" else download)(task)
+    (upload if task.transfer.direction == "upload" else download)(task, prove=prove)
 
 
-def _hash_and_upload(task: Task, turn: Turn) -> None:
+def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
     """Move a batch whose files are not hashed yet. Those that the listing alone sends on their way
     are hashed as they are sent: small files are read once, from the same bytes."""
     from waybill.upload import Uploader
@@ -75,7 +90,7 @@ def _hash_and_upload(task: Task, turn: Turn) -> None:
     items = list(compare_files(task, entries, hashes, failed))
     failures.write(task.of_stage("diff").failure_record, failed)
     try:
-        proofs = _move(task, turn, Uploader, items)
+        proofs = _move(task, turn, Uploader, items, prove=prove)
     except ReportedError:
         write_atomic(layout.diff(dataset, batch), diff.render_table(iter(items)))
         raise
@@ -88,7 +103,7 @@ def _hash_and_upload(task: Task, turn: Turn) -> None:
     write_atomic(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
     told = (item._replace(sha256=hashes[item.path]) for item in items)
     write_atomic(layout.diff(dataset, batch), diff.render_table(told))
-    _write_marker(task, proofs)
+    _write_marker(task, proofs, prove=prove)
 
 
 def _hash_what_must_be(
@@ -162,8 +177,11 @@ class _Replaced:
         return {entry.path for entry in read_remote(self._table) if entry.replaced}
 
 
-def _move(task: Task, turn: Turn, mover: type[Mover], items: list[Difference]) -> list[Proof]:
-    """The proofs of all entries of a batch. Raises ReportedError when one has none."""
+def _move(
+    task: Task, turn: Turn, mover: type[Mover], items: list[Difference], *, prove: bool
+) -> list[Proof]:
+    """The proofs of all entries of a batch. Raises ReportedError when one has none; that is told
+    by the job that is to prove them."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = turn.now
     accelerate, replaced = now.accelerate, _Replaced(task)
@@ -178,11 +196,25 @@ def _move(task: Task, turn: Turn, mover: type[Mover], items: list[Difference]) -
     failures.write(task.failure_record, outcome.failed)
     if outcome.failed:
         for failure in outcome.failed:
-            log.error("%s", failure)
+            log.log(logging.ERROR if prove else logging.INFO, "%s", failure)
+        if prove and (waiting := _waiting(task)):
+            log.warning("%d files of `last` wait until all others are proven", waiting)
         raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
     return [outcome.proofs[item.path] for item in items]
 
 
-def _write_marker(task: Task, proofs: list[Proof]) -> None:
+def _waiting(task: Task) -> int:
+    """How many entries of the dataset wait for this batch, as they are to move last."""
+    if not task.transfer.last or is_last(task.batch):
+        return 0
+    layout, dataset = task.layout, task.dataset
+    names = [name for name in layout.batches_of(dataset) if is_last(name)]
+    if task.transfer.direction == "upload":
+        return sum(1 for name in names for _ in read_local(layout.local(dataset, name)))
+    return sum(1 for name in names for _ in read_remote(layout.remote(dataset, name)))
+
+
+def _write_marker(task: Task, proofs: list[Proof], *, prove: bool) -> None:
     marker.write(task.layout.kept_marker(task.dataset, task.batch), proofs)
-    marker.write(task.layout.marker(task.dataset, task.batch), proofs)
+    if prove:
+        marker.write(task.layout.marker(task.dataset, task.batch), proofs)

@@ -30,7 +30,7 @@ COMPLETED = "completed before"  # how the reason begins for which such a run is 
 
 # The failures of a run that rests because of them, while an inventory forgets those of other runs.
 RESTING = "resting"
-_FORGOTTEN = ("upload", "manifest", "publish", RESTING)
+_FORGOTTEN = ("first", "upload", "manifest", "publish", RESTING)
 
 _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

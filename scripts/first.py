@@ -1,0 +1,7 @@
+"""Rule ``first``."""
+
+from functools import partial
+
+from waybill import stage, stage_move
+
+stage.run(snakemake, partial(stage_move.attempt, one_job=snakemake.config["one_job_per_batch"]))

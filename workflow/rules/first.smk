@@ -1,0 +1,21 @@
+"""Tries the files of a dataset that move first; the others wait for that, not for its success."""
+
+
+rule first:
+    input:
+        runner.to_try,
+    output:
+        "{results}/{transfer}/tried/{dataset}/{batch}",
+    log:
+        "{results}/{transfer}/logs/first/{dataset}/{batch}.log",
+    wildcard_constraints:
+        batch="a[0-9a-f]{16}",
+    priority: 3
+    conda:
+        "../../environment.yml"
+    resources:
+        s3_streams=1,
+    message:
+        "{wildcards.transfer}: moving the first files of {wildcards.dataset}"
+    script:
+        "../../scripts/first.py"
