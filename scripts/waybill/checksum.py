@@ -7,17 +7,21 @@ sha256``; it is never a Snakemake output, so a failed job keeps what it has hash
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from waybill import tables
 from waybill.entries import LocalEntry
-from waybill.errors import EntryError
+from waybill.errors import DamagedError, EntryError
 from waybill.failures import Failure
 from waybill.hashing import sha256_of
 from waybill.root import Root
-from waybill.tables import escape, render, rows, unescape, write_atomic
+from waybill.tables import escape, render, unescape, write_atomic
+
+log = logging.getLogger(__name__)
 
 CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256")
 
@@ -34,11 +38,13 @@ def checksum(
     *,
     threads: int,
     wanted: Callable[[LocalEntry], bool] = lambda _: True,
+    write: Callable[[Path, bytes], None] = write_atomic,
 ) -> tuple[dict[str, str], list[Failure]]:
     """The SHA-256 (hex) of ``entries`` by path, and what could not be hashed.
 
-    ``caches`` are read, ``cache`` is written. An entry that cannot be hashed is left out and named
-    in the failures; the others go on. What no cache knows is hashed only when it is ``wanted``.
+    ``caches`` are read, ``cache`` is written by ``write``. An entry that cannot be hashed is left
+    out and named in the failures; the others go on. What no cache knows is hashed only when it is
+    ``wanted``.
     """
     known = _read_caches([cache, *caches])
     missing = [entry for entry in entries if entry not in known and wanted(entry)]
@@ -58,7 +64,7 @@ def checksum(
                     failed.append(Failure.of(result))
                 else:
                     known[entry] = result
-        remember(cache, known, started)
+        write(cache, remember(known, started))
     return {e.path: known[e] for e in entries if e in known}, failed
 
 
@@ -66,18 +72,31 @@ def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
     known: dict[LocalEntry, str] = {}
     for path in paths:
         try:
-            for r in rows(path, CACHE_COLUMNS):
-                known[LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3]))] = r[4]
+            known.update(read_cache(path))
         except FileNotFoundError:
             continue
+        except DamagedError as error:
+            log.warning("%s: damaged: %s; its files are hashed again", path, error.why)
     return known
 
 
-def remember(cache: Path, known: Mapping[LocalEntry, str], started_ns: int) -> None:
-    """Write a cache of hashes that were made after ``started_ns`` (ns since the epoch)."""
-    lines = (
-        f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}"
-        for e, sha256 in known.items()
-        if e.mtime_ns < started_ns - RACY_NS
+def read_cache(path: Path) -> list[tuple[LocalEntry, str]]:
+    """The entries of a cache, each with its SHA-256. Raises DamagedError for one that is not as it
+    was written: none of it counts then."""
+
+    def entry(r: list[str]) -> tuple[LocalEntry, str]:
+        return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3])), r[4]
+
+    return list(tables.read(path, CACHE_COLUMNS, entry))
+
+
+def remember(known: Mapping[LocalEntry, str], started_ns: int) -> bytes:
+    """The bytes of a cache of hashes that were made after ``started_ns`` (ns since the epoch)."""
+    return render(
+        CACHE_COLUMNS,
+        (
+            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}"
+            for e, sha256 in known.items()
+            if e.mtime_ns < started_ns - RACY_NS
+        ),
     )
-    write_atomic(cache, render(CACHE_COLUMNS, lines))

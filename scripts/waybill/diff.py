@@ -48,7 +48,7 @@ from typing import NamedTuple
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.same_bytes import Verdict, by_proof
-from waybill.tables import escape, render, rows, unescape
+from waybill.tables import escape, read, render, unescape
 
 COLUMNS = (
     "status", "action", "path", "size", "mtime_ns", "inode", "sha256", "etag", "time", "reason",
@@ -274,15 +274,27 @@ def render_table(differences: Iterator[Difference]) -> bytes:
     return render(
         COLUMNS,
         (
-            "\t".join((d[0], d[1], escape(d[2]), str(d[3]), str(d[4]), str(d[5]), *d[6:]))
+            "\t".join(
+                (d[0], d[1], escape(d[2]), str(d[3]), str(d[4]), str(d[5]), d[6], escape(d[7]),
+                 d[8], escape(d[9]))
+            )
             for d in differences
         ),
-    )
+    )  # fmt: skip
 
 
 def read_table(path: Path) -> Iterator[Difference]:
-    """The differences of a diff table."""
-    for r in rows(path, COLUMNS):
-        yield Difference(
-            r[0], r[1], unescape(r[2]), int(r[3]), int(r[4]), int(r[5]), r[6], r[7], r[8], r[9]
-        )
+    """The differences of a diff table. Raises DamagedError for one that is not as it was
+    written."""
+    return read(path, COLUMNS, _difference)
+
+
+def _difference(r: list[str]) -> Difference:
+    if r[1] not in (KEEP, MOVE, REFUSE):
+        raise ValueError(f"no action: {r[1]!r}")
+    if r[8]:
+        int(r[8])
+    return Difference(
+        r[0], r[1], unescape(r[2]), int(r[3]), int(r[4]), int(r[5]), r[6], unescape(r[7]), r[8],
+        unescape(r[9]),
+    )  # fmt: skip

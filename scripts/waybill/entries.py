@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill.tables import escape, render, rows, unescape
+from waybill.tables import escape, read, render, unescape
 
 LOCAL_COLUMNS = ("path", "size", "mtime_ns", "inode")
 REMOTE_COLUMNS = ("path", "size", "mtime_ns", "etag", "sha256")
@@ -55,26 +55,28 @@ def render_remote(entries: Iterable[RemoteEntry]) -> bytes:
     return render(
         REMOTE_COLUMNS,
         (
-            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{_REPLACED if e[5] else ''}{e[4]}"
+            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{escape(e[3])}\t{_REPLACED if e[5] else ''}{e[4]}"
             for e in entries
         ),
     )
 
 
 def read_local(path: Path) -> list[LocalEntry]:
-    """The entries of a local table."""
-    return [
-        LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3]))
-        for r in rows(path, LOCAL_COLUMNS)
-    ]
+    """The entries of a local table. Raises DamagedError for one that is not as it was written."""
+
+    def entry(r: list[str]) -> LocalEntry:
+        return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3]))
+
+    return list(read(path, LOCAL_COLUMNS, entry))
 
 
 def read_remote(path: Path) -> list[RemoteEntry]:
-    """The entries of a remote table."""
-    return [
-        RemoteEntry(
-            unescape(r[0]), int(r[1]), int(r[2]), r[3],
+    """The entries of a remote table. Raises DamagedError for one that is not as it was written."""
+
+    def entry(r: list[str]) -> RemoteEntry:
+        return RemoteEntry(
+            unescape(r[0]), int(r[1]), int(r[2]), unescape(r[3]),
             r[4].removeprefix(_REPLACED), r[4].startswith(_REPLACED),
-        )
-        for r in rows(path, REMOTE_COLUMNS)
-    ]  # fmt: skip
+        )  # fmt: skip
+
+    return list(read(path, REMOTE_COLUMNS, entry))

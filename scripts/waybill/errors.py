@@ -15,6 +15,8 @@ code  meaning
 
 from __future__ import annotations
 
+from pathlib import Path
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
@@ -48,6 +50,15 @@ class ConfigError(WaybillError):
 
 class FolderError(WaybillError):
     """The folder of a dataset is not there or cannot be listed."""
+
+
+class DamagedError(WaybillError):
+    """A file of Waybill's own, at ``file``, is not as it was written."""
+
+    def __init__(self, file: Path, why: str, *, line: int = 0) -> None:
+        where = f"{file}:{line}" if line else f"{file}"
+        super().__init__(f"{where}: damaged: {why}; run again, and it is made anew")
+        self.file, self.why = file, why
 
 
 class EntryError(WaybillError):

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill.errors import EntryError, WaybillError, one_line
+from waybill import tables
+from waybill.errors import DamagedError, EntryError, WaybillError, one_line
 from waybill.layout import Layout
-from waybill.tables import escape, render, rows, unescape, write_atomic
+from waybill.tables import escape, render, unescape, write_atomic
 
 _BATCH = re.compile("[abfz][0-9a-f]{16}")
 COLUMNS = ("path", "exit_code", "message")
@@ -52,14 +53,23 @@ def write(record: Path, failures: list[Failure]) -> None:
 def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iterator[Failure]:
     """The failures of a transfer that still stand, by stage: what a checksum or a comparison met
     comes before what follows from it in an upload. With ``named`` a path begins with its
-    dataset, where a transfer has several."""
+    dataset, where a transfer has several. A damaged record is a failure itself."""
     for record in sorted(layout.failures.glob(records)):
         dataset = _dataset_of(record) if named else ""
-        for path, exit_code, message in rows(record, COLUMNS):
-            name = unescape(path)
-            if dataset:
-                name = f"{dataset}/{name}" if name else dataset
-            yield Failure(name, int(exit_code), unescape(message))
+        try:
+            for failure in tables.read(record, COLUMNS, _failure):
+                name = failure.path
+                if dataset:
+                    name = f"{dataset}/{name}" if name else dataset
+                yield failure._replace(path=name)
+        except FileNotFoundError:  # mended meanwhile
+            continue
+        except DamagedError as error:
+            yield Failure.of(error)
+
+
+def _failure(row: list[str]) -> Failure:
+    return Failure(unescape(row[0]), int(row[1]), unescape(row[2]))
 
 
 def _dataset_of(record: Path) -> str:

@@ -14,21 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill import datasets, failures, journal, state
+from waybill import audit, datasets, failures, journal, state
 from waybill.errors import FolderError
 from waybill.failures import Failure
 from waybill.inventory_update import Update
 from waybill.layout import Layout
+from waybill.seals import write_if_changed
 from waybill.selection import Selection
 from waybill.sides import of_download, of_upload
-from waybill.tables import escape, render, write_if_changed
+from waybill.tables import ASIDE_COLUMNS, escape, render
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
     from waybill.control import Control
 
 FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer
-ASIDE_COLUMNS = ("status", "path", "size", "reason")
 
 
 def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
@@ -38,6 +38,8 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     the last inventory then stand as they were. One dataset of several whose folder cannot be
     listed is a failure, and the others go on.
     """
+    audit.tidy(layout)
+    audit.rest(layout)
     before = state.read(layout)
     now = state.State(
         destination=transfer.destination,
@@ -70,7 +72,9 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     failed += _gone(layout, before, now) if found.several else ()
     _forget_datasets(layout, set(now.places))
     if found.held or found.skipped or layout.aside(FOUND).exists():
-        write_if_changed(layout.aside(FOUND), _render_aside(found.held, found.skipped, {}, ()))
+        write_if_changed(
+            layout, layout.aside(FOUND), _render_aside(found.held, found.skipped, {}, ())
+        )
     now.held, now.skipped = len(found.held), len(found.skipped)
     now.add_up()
     failures.write(failures.record_path(layout, "inventory"), failed)
@@ -105,7 +109,7 @@ def _look_at(
     place.held, place.skipped = len(sides.held), len(sides.skipped)
     place.refused, place.only_at_destination = len(sides.refused), len(sides.only_there)
     aside = _render_aside(sides.held, sides.skipped, sides.refused, sides.only_there)
-    write_if_changed(layout.aside(dataset.name), aside)
+    write_if_changed(layout, layout.aside(dataset.name), aside)
     within = f"{dataset.name}/" if several else ""
     refused = [(path, f"refused: {why}") for path, why in sorted(sides.refused.items())]
     wrong = refused + sorted(sides.overdue.items())

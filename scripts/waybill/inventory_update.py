@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill import audit, failures, journal, manifest, marker, seals, state
 from waybill import batches as batching
-from waybill import failures, journal, marker, state
 from waybill.entries import read_local, read_remote, render_local, render_remote
 from waybill.layout import Layout
 from waybill.marker import Proof
-from waybill.published import known_sha256, published_key
+from waybill.published import known_sha256, published_at, published_key, read_record
+from waybill.seals import holds, write_if_changed
 from waybill.selection import Selection
 from waybill.sides import Sides
-from waybill.tables import write_if_changed
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
     from waybill.control import Control
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class Update:
                 last=_chooser(self.transfer.last),
             )
         }
-        old = {batch for dataset, batch in self.layout.batches() if dataset == self.dataset}
+        old = self._audited()
         moved = self._moved()
         if self.before.settings != self.now.settings:
             for name in old:  # Snakemake does not know of those that a job made beside its marker
@@ -72,6 +76,14 @@ class Update:
         self.now.open += sorted(f"{self.dataset}/{name}" for name in pending)
         self._reopen(new, complete=not pending and old <= new.keys())
 
+    def _audited(self) -> set[str]:
+        """The batches of before, once each is known to be as it was written."""
+        layout, open_ = self.layout, set(self.before.open)
+        for name in layout.traces_of(self.dataset):
+            was_open = f"{self.dataset}/{name}" in open_
+            audit.batch(layout, self.dataset, name, was_open=was_open)
+        return layout.traces_of(self.dataset)
+
     def _moved(self) -> bool:
         """Whether the bucket or the prefix is another than it was."""
         side = self.before.destination if self._uploads else self.before.source
@@ -88,15 +100,16 @@ class Update:
         """Whether files to upload are others than those of the table, be it by their inode. The
         table of a download tells of the time before it."""
         table = self.layout.local(self.dataset, name)
-        return self._uploads and _differs(table, self._render_local(paths))
+        return self._uploads and not holds(table, self._render_local(paths))
 
     def _render_local(self, paths: list[str]) -> bytes:
         local = self.sides.local
         return render_local(local[path] for path in paths if path in local)
 
     def _has_tables(self, name: str) -> bool:
-        layout, dataset = self.layout, self.dataset
-        return layout.checksums(dataset, name).exists() and layout.diff(dataset, name).exists()
+        layout = self.layout
+        tables = (layout.checksums, layout.diff, layout.local, layout.remote)
+        return all(table(self.dataset, name).exists() for table in tables)
 
     def _proven(self, name: str, paths: list[str]) -> bool:
         """Whether the marker holds every entry as it is now on both sides."""
@@ -171,8 +184,8 @@ class Update:
             proven = self.layout.marker(self.dataset, name)
             kept = self.layout.kept_marker(self.dataset, name)
             yield from marker.read_if_any(proven if proven.exists() else kept)
-            finished = journal.read([self.layout.journal(self.dataset, name)]).done
-            yield from (proof for _, proof in finished.values())
+            record = journal.read([self.layout.journal(self.dataset, name)])
+            yield from (proof for _, proof in record.done.values())
 
     def _refresh(
         self, name: str, paths: list[str], known: dict[str, str], replaced: set[str]
@@ -191,19 +204,19 @@ class Update:
         layout.marker(dataset, name).unlink(missing_ok=True)
         layout.tried(dataset, name).unlink(missing_ok=True)
         checksums, diff = layout.checksums(dataset, name), layout.diff(dataset, name)
-        changed = _differs(layout.local(dataset, name), local)
+        changed = not holds(layout.local(dataset, name), local)
         # An upload hashes first, and its diff follows from that; a download hashes as it writes.
         if changed or not self._uploads or self._failed("checksum", name):
             checksums.unlink(missing_ok=True)
         if (
             changed
-            or _differs(layout.remote(dataset, name), remote)
+            or not holds(layout.remote(dataset, name), remote)
             or (self._uploads and not checksums.exists())
             or self._failed("diff", name)
         ):
             diff.unlink(missing_ok=True)
-        write_if_changed(layout.local(dataset, name), local)
-        write_if_changed(layout.remote(dataset, name), remote)
+        write_if_changed(layout, layout.local(dataset, name), local)
+        write_if_changed(layout, layout.remote(dataset, name), remote)
 
     def _failed(self, stage: str, name: str) -> bool:
         return failures.record_path(self.layout, stage, self.dataset, name).exists()
@@ -238,6 +251,7 @@ class Update:
                 and not self.layout.local(self.dataset, path.stem).exists()
             ):
                 path.unlink(missing_ok=True)
+                self.layout.seals(self.dataset, path.stem).unlink(missing_ok=True)
 
     def _reopen(self, names: Iterable[str], *, complete: bool) -> None:
         """Remove what stands for the whole dataset and holds no longer, down to the summary;
@@ -248,10 +262,12 @@ class Update:
         manifest that is gone from the bucket is published again.
         """
         layout, dataset = self.layout, self.dataset
-        manifest, publication = layout.manifest(dataset), layout.publication(dataset)
+        proven, publication = layout.manifest(dataset), layout.publication(dataset)
         if not complete:
-            manifest.unlink(missing_ok=True)
-        if not manifest.exists():
+            proven.unlink(missing_ok=True)
+        elif not proven.exists() and publication.exists():
+            self._restore_manifest(names)
+        if not proven.exists():
             publication.unlink(missing_ok=True)
         elif self.transfer.publishes:
             key = published_key(publication)
@@ -259,9 +275,28 @@ class Update:
                 publication.unlink()
         if not all(layout.diff(dataset, name).exists() for name in names):
             layout.plan.unlink(missing_ok=True)
-        last = publication if self.transfer.publishes else manifest
+        last = publication if self.transfer.publishes else proven
         if not (layout.plan.exists() and last.exists()):
             layout.summary.unlink(missing_ok=True)
+
+    def _restore_manifest(self, names: Iterable[str]) -> None:
+        """Make a manifest that is lost anew, of the time of its publication: when it is the very
+        one that was published, there is nothing to publish."""
+        layout, dataset = self.layout, self.dataset
+        record = read_record(layout.publication(dataset))
+        when = published_at(record["key"])
+        if when is None:
+            return
+        markers = [layout.marker(dataset, name) for name in sorted(names)]
+        proofs = [proof for path in markers for proof in marker.read(path)]
+        data = b"".join(manifest.manifest(self.transfer, dataset, proofs, when))
+        if hashlib.sha256(data).hexdigest() == record["sha256"]:
+            path = layout.manifest(dataset)
+            seals.write(layout, path, data, sync=True)
+            # As old as the record that follows from it, so that Snakemake finds nothing to do.
+            ns = layout.publication(dataset).stat().st_mtime_ns
+            os.utime(path, ns=(ns, ns))
+            log.warning("%s: made anew from the markers, as it was published", path)
 
     def _is_published(self, key: str) -> bool:
         """Whether this manifest is in the bucket; asked only where the listing does not tell."""
@@ -272,10 +307,3 @@ class Update:
 
 def _chooser(patterns: tuple[str, ...]) -> Callable[[str], bool] | None:
     return Selection(patterns).matches if patterns else None
-
-
-def _differs(path: Path, data: bytes) -> bool:
-    try:
-        return path.read_bytes() != data
-    except FileNotFoundError:
-        return True

@@ -2,7 +2,8 @@
 
 ``journal/{dataset}/{batch}.jsonl`` is append-only and never a Snakemake output. A line is one
 ``write`` to a file opened with O_APPEND, so a killed job leaves at most one torn last line, which
-is ignored. Two copies of one job take turns, by a lock on the file. Records:
+is ignored. Each line ends in ``crc``, the CRC-32 of it without that member; a damaged line is
+ignored too, and named. Two copies of one job take turns, by a lock on the file. Records:
 
 ``{"done": path, "run", "size", "mtime_ns", "sha256", "key", "etag", "version_id", "time"}``
 ``{"upload": path, "id", "size", "sha256", "part_size", "key"}``   a multipart upload was opened
@@ -20,7 +21,9 @@ import fcntl
 import json
 import logging
 import os
+import re
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 SILENT_SECONDS = 600
 POLL_SECONDS = 0.5
 
+_CRC = re.compile(r',"crc":"([0-9a-f]{8})"}$')
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 _holding: list[Journal] = []  # those with records that are to be written together
@@ -68,11 +72,22 @@ class OpenDownload:
 @dataclass(slots=True)
 class Record:
     """What the journals of a batch tell: ``done`` maps a path to (run, proof), where ``run`` names
-    the last inventory whose listing is older than the proof."""
+    the last inventory whose listing is older than the proof. ``damaged`` names the lines that are
+    not as they were written, ``file:line`` each."""
 
     done: dict[str, tuple[str, Proof]] = field(default_factory=dict)
     uploads: dict[str, OpenUpload] = field(default_factory=dict)
     downloads: dict[str, OpenDownload] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Name damaged lines, if there are any."""
+        if self.damaged:
+            count = len(self.damaged)
+            log.warning(
+                "%s: damaged, %d lines of the journal; what they told is looked at again",
+                self.damaged[0], count,
+            )  # fmt: skip
 
     def open_uploads(self, path: str) -> list[OpenUpload]:
         """The uploads of one entry that were neither completed nor given up, oldest first."""
@@ -93,26 +108,40 @@ def read(paths: Iterable[Path], run: str = "") -> Record:
     record = Record()
     for path in paths:
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = path.read_bytes().split(b"\n")
         except FileNotFoundError:
             continue
         listing = run
-        items = [item for item in map(_parsed, lines) if item]
-        if any("listing" in item for item in items):
+        items = [(number, _parsed(line)) for number, line in enumerate(lines, 1)]
+        if any(item and "listing" in item for _, item in items):
             listing = ""
-        for item in items:
-            listing = item.get("listing", listing)
-            _apply(record, item, listing)
+        for number, item in items:
+            try:
+                if item is None:
+                    raise ValueError
+                listing = item.get("listing", listing)
+                _apply(record, item, listing)
+            except (ValueError, LookupError, TypeError):
+                record.damaged.append(f"{path}:{number}")
     return record
 
 
-def _parsed(line: str) -> dict[str, Any]:
-    """The record in a line; nothing for one torn by a kill, and for the empty one at the end."""
-    try:
-        item = json.loads(line)
-    except ValueError:
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The record in a line: an empty one for an empty line and for one torn by a kill, None for
+    a damaged one. A line of a version that wrote no CRC is taken as it is."""
+    if not line:
         return {}
-    return item if isinstance(item, dict) else {}
+    try:
+        text = line.decode()
+        if found := _CRC.search(text):
+            body = text[: found.start()] + "}"
+            if zlib.crc32(body.encode()) != int(found[1], 16):
+                return None
+        item = json.loads(text)
+    except ValueError:
+        is_torn = line.startswith(b'{"'[: len(line)]) and line.isascii() and line[-1:] != b"}"
+        return {} if is_torn else None
+    return item if isinstance(item, dict) else None
 
 
 def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
@@ -123,23 +152,30 @@ def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
     elif "upload" in item:
         names = ("id", "size", "sha256", "part_size", "key")
         record.uploads[item["id"]] = OpenUpload(item["upload"], *(item[name] for name in names))
-    elif "part" in item and item["id"] in record.uploads:
-        record.uploads[item["id"]].parts[item["part"]] = (item["etag"], item["sha256"])
+    elif "part" in item:
+        if item["id"] in record.uploads:
+            record.uploads[item["id"]].parts[item["part"]] = (item["etag"], item["sha256"])
     elif "download" in item:
         names = ("id", "etag", "size", "part_size")
         record.downloads[item["id"]] = OpenDownload(item["download"], *(item[n] for n in names))
-    elif "range" in item and item["id"] in record.downloads:
-        record.downloads[item["id"]].ranges.add(item["range"])
+    elif "range" in item:
+        if item["id"] in record.downloads:
+            record.downloads[item["id"]].ranges.add(item["range"])
     elif "closed" in item:
         record.uploads.pop(item["closed"], None)
         record.downloads.pop(item["closed"], None)
 
 
+def _line(item: dict[str, Any]) -> bytes:
+    """A record as a line of its own."""
+    text = _json(item)
+    return f'{text[:-1]},"crc":"{zlib.crc32(text.encode()):08x}"}}\n'.encode()
+
+
 def mark_listing(path: Path, run: str) -> None:
     """Note that what follows is later than the listing of the inventory ``run``."""
-    line = _json({"listing": run}).encode()
     with path.open("ab") as file:
-        file.write(b"\n" + line + b"\n")
+        file.write(b"\n" + _line({"listing": run}))
 
 
 def flush() -> None:
@@ -210,7 +246,7 @@ class Journal:
                 self._write(b"".join(held))
 
     def _append(self, **item: Any) -> None:
-        self._write(_json(item).encode() + b"\n")
+        self._write(_line(item))
 
     def _write(self, lines: bytes) -> None:
         if os.write(self._file, lines) != len(lines):
@@ -219,11 +255,11 @@ class Journal:
     def done(self, proof: Proof) -> None:
         """The entry is in the bucket and proven."""
         fields = proof._asdict()
-        line = _json({"done": fields.pop("path"), "run": self._run, **fields})
+        line = _line({"done": fields.pop("path"), "run": self._run, **fields})
         if self._held is None:
-            self._write(line.encode() + b"\n")
+            self._write(line)
         else:
-            self._held.append(line.encode() + b"\n")
+            self._held.append(line)
 
     def upload(self, upload: OpenUpload) -> None:
         """A multipart upload was opened."""

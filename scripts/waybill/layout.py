@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,10 @@ class Layout:
     def summary(self) -> Path:
         return self.root / "summary.tsv"
 
+    @property
+    def page(self) -> Path:
+        return self.root / "report" / "plan.html"
+
     # Never Snakemake outputs: they outlive failed jobs.
     def journal(self, dataset: str, batch: str) -> Path:
         return self.root / "journal" / dataset / f"{batch}.jsonl"
@@ -88,6 +93,34 @@ class Layout:
     def lock(self) -> Path:
         return self.root / ".lock"
 
+    def seals(self, dataset: str, batch: str) -> Path:
+        """The SHA-256 of the tables of a batch (``seals.py``)."""
+        return self.root / "seals" / dataset / f"{batch}.sha256"
+
+    @property
+    def seals_of_all(self) -> Path:
+        """The SHA-256 of what is there once, or once for each dataset."""
+        return self.root / "seals" / "results.sha256"
+
+    def name_of(self, path: Path) -> str:
+        """The name of a file below ``results/{transfer}``."""
+        return path.relative_to(self.root).as_posix()
+
+    def seals_of(self, path: Path) -> Path:
+        """Where the SHA-256 of a file stands."""
+        parts = path.relative_to(self.root).parts
+        if len(parts) != 3:  # kind, dataset, batch
+            return self.seals_of_all
+        return self.seals(parts[1], _batch_in(parts[2]))
+
+    def tables_of(self, dataset: str, batch: str) -> list[Path]:
+        """Every sealed file of a batch, there or not; the marker is the first."""
+        kinds = (
+            self.marker, self.kept_marker, self.local, self.remote,
+            self.checksums, self.diff, self.cache,
+        )  # fmt: skip
+        return [kind(dataset, batch) for kind in kinds]
+
     def batches(self) -> Iterator[tuple[str, str]]:
         """Every (dataset, batch) the last inventory left, sorted; reads folders only."""
         for folder in sorted(self.inventory.iterdir()) if self.inventory.is_dir() else ():
@@ -99,3 +132,23 @@ class Layout:
         """The batches of one dataset, sorted."""
         names = (p.name for p in (self.inventory / dataset).iterdir())
         return sorted(n.removesuffix(LOCAL_SUFFIX) for n in names if n.endswith(LOCAL_SUFFIX))
+
+    def traces_of(self, dataset: str) -> set[str]:
+        """The batches of one dataset of which any table or proof is there; a cache may outlive
+        its batch."""
+        folders = {path.parent for path in self.tables_of(dataset, "-")}
+        found: set[str] = set()
+        for folder in folders - {self.cache(dataset, "-").parent}:
+            with suppress(FileNotFoundError):
+                names = (path.name for path in folder.iterdir())
+                names = (n for n in names if not n.startswith(".") and not n.endswith(".jsonl"))
+                found.update(_batch_in(name) for name in names)
+        return found
+
+
+def _batch_in(name: str) -> str:
+    """The batch in the name of one of its files."""
+    for suffix in (LOCAL_SUFFIX, REMOTE_SUFFIX, ".tsv", ".sha256", ".jsonl"):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill.tables import escape, render, rows, unescape, write_atomic
+from waybill import tables
+from waybill.tables import escape, unescape, write_atomic
 
 COLUMNS = ("path", "key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
 
@@ -30,19 +31,35 @@ class Proof(NamedTuple):
     time: str
 
 
+def render(proofs: list[Proof]) -> bytes:
+    """The bytes of a marker."""
+    return tables.render(
+        COLUMNS,
+        (
+            "\t".join(
+                (escape(p.path), escape(p.key), str(p.size), str(p.mtime_ns), p.sha256,
+                 escape(p.etag), escape(p.version_id), p.time)
+            )
+            for p in proofs
+        ),
+    )  # fmt: skip
+
+
 def write(path: Path, proofs: list[Proof]) -> None:
     """Write a marker; its bytes are on disk before its name is."""
-    lines = (
-        "\t".join((escape(p.path), escape(p.key), str(p.size), str(p.mtime_ns), *p[4:]))
-        for p in proofs
-    )
-    write_atomic(path, render(COLUMNS, lines), sync=True)
+    write_atomic(path, render(proofs), sync=True)
+
+
+def _proof(r: list[str]) -> Proof:
+    return Proof(
+        unescape(r[0]), unescape(r[1]), int(r[2]), int(r[3]), r[4], unescape(r[5]), unescape(r[6]),
+        r[7],
+    )  # fmt: skip
 
 
 def read(path: Path) -> Iterator[Proof]:
-    """The proofs of a marker."""
-    for r in rows(path, COLUMNS):
-        yield Proof(unescape(r[0]), unescape(r[1]), int(r[2]), int(r[3]), *r[4:])
+    """The proofs of a marker. Raises DamagedError for one that is not as it was written."""
+    return tables.read(path, COLUMNS, _proof)
 
 
 def read_if_any(path: Path) -> Iterator[Proof]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from waybill import failures, journal, state
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.failures import Failure
-from waybill.inventory import ASIDE_COLUMNS, FOUND
+from waybill.inventory import FOUND
 from waybill.layout import LOCAL_SUFFIX, Layout
 from waybill.stages import PLAN_COLUMNS
-from waybill.tables import rows
+from waybill.tables import ASIDE_COLUMNS, rows
 from waybill.units import format_size
 
 if TYPE_CHECKING:

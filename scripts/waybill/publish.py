@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import botocore.exceptions as be
 
 from waybill.boto_engine import intact
-from waybill.engine import BLOCK_BYTES, base64_sha256, stored
+from waybill.engine import BLOCK_BYTES, Stored, base64_sha256, stored
 from waybill.manifest import generated_at
 from waybill.published import manifest_name
-from waybill.s3 import make_client, write_arguments
-from waybill.s3_errors import explain
+from waybill.s3 import common_arguments, make_client, write_arguments
+from waybill.s3_errors import CONFLICT, DENIED, UNSUPPORTED, error_code, explain, is_missing
+from waybill.seals import sha256_of
 from waybill.tables import write_atomic
 from waybill.times import utc
 
@@ -25,42 +27,97 @@ if TYPE_CHECKING:
 def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[str]]:
     """Put the manifest under the transfer's publish prefix.
 
-    Its name comes from the time it was assembled, so a repeated publication writes the same
-    object. Returns the record of it (key, etag, size, sha256, time) and notes for the user.
-    Raises WaybillError when S3 does not take it.
+    Its name comes from the time it was assembled, so a manifest that is there already is not
+    written again. Nothing is overwritten: where that name holds other bytes, the manifest gets the
+    name of a later time. Returns the record of it (key, etag, size, sha256, time) and notes for the
+    user. Raises WaybillError when S3 does not take it.
     """
     client = make_client(transfer)
-    with manifest.open("rb") as file:
-        name = manifest_name(generated_at(file))
-        key = f"{transfer.publish_prefix}{name}"
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-
-        def put(**arguments: Any) -> dict[str, Any]:
-            file.seek(0)
-            return client.put_object(Body=file, **arguments)
-
-        try:
-            answer = stored(
-                intact(
-                    put,
-                    Key=key,
-                    ContentType="application/json",
-                    ChecksumSHA256=base64_sha256(sha256),
-                    **write_arguments(transfer),
-                )
-            )
-        except (be.ClientError, be.BotoCoreError) as error:
-            raise explain(error, transfer, what=f"s3://{transfer.bucket}/{key}") from None
-    record = {
-        "key": key, "etag": answer.etag, "size": size, "sha256": sha256, "time": utc(),
-    }  # fmt: skip
     notes = []
+    with manifest.open("rb") as file:
+        when = generated_at(file)
+        shelf = _Shelf(transfer, client, file, hashlib.file_digest(file, "sha256").hexdigest())
+        while True:
+            key = f"{transfer.publish_prefix}{manifest_name(when)}"
+            try:
+                if answer := shelf.put(key):
+                    break
+            except (be.ClientError, be.BotoCoreError) as error:
+                raise explain(error, transfer, what=f"s3://{transfer.bucket}/{key}") from None
+            notes.append(f"s3://{transfer.bucket}/{key}: holds another manifest; not touched")
+            when = max(when + timedelta(milliseconds=1), datetime.now(UTC))
+    record = {
+        "key": key, "etag": answer.etag, "size": shelf.size, "sha256": shelf.sha256, "time": utc(),
+    }  # fmt: skip
     if transfer.preset == "hca":
-        copy = transfer.folder / name
+        copy = transfer.folder / manifest_name(when)
         try:
-            with manifest.open("rb") as file:
-                write_atomic(copy, iter(partial(file.read, BLOCK_BYTES), b""))
+            if copy.exists() and sha256_of(copy) != shelf.sha256:
+                notes.append(f"{copy}: is another manifest; not touched")
+            else:
+                with manifest.open("rb") as file:
+                    write_atomic(copy, iter(partial(file.read, BLOCK_BYTES), b""))
         except OSError as error:
             notes.append(f"{copy}: no copy of the manifest: {error.strerror}")
     return record, notes
+
+
+class _Shelf:
+    """The place of manifests in the bucket, for one of them in an open file."""
+
+    def __init__(self, transfer: Transfer, client: Any, file: BinaryIO, sha256: str) -> None:
+        self._transfer, self._client, self._file = transfer, client, file
+        self.sha256, self.size = sha256, file.tell()
+
+    def put(self, key: str) -> Stored | None:
+        """Have the manifest at ``key``; None when something else is there. A store that does not
+        heed conditions is at least asked before."""
+        there = self._there(key)
+        if there is not None:
+            return self._same(key, there)
+        try:
+            return self._send(key, IfNoneMatch="*")
+        except be.ClientError as error:
+            if error_code(error) in UNSUPPORTED:
+                return self._send(key)
+            if error_code(error) not in CONFLICT:
+                raise
+        there = self._there(key)
+        return self._same(key, there) if there is not None else None
+
+    def _send(self, key: str, **condition: str) -> Stored:
+        def put(**arguments: Any) -> dict[str, Any]:
+            self._file.seek(0)
+            return self._client.put_object(Body=self._file, **arguments)
+
+        return stored(
+            intact(
+                put,
+                Key=key,
+                ContentType="application/json",
+                ChecksumSHA256=base64_sha256(self.sha256),
+                **write_arguments(self._transfer),
+                **condition,
+            )
+        )
+
+    def _there(self, key: str) -> dict[str, Any] | None:
+        """What S3 tells of the object at ``key``; None where there is none, or none that this user
+        may look at: the condition has to do then."""
+        try:
+            return self._client.head_object(Key=key, **common_arguments(self._transfer))
+        except be.ClientError as error:
+            if is_missing(error) or error_code(error) in DENIED:
+                return None
+            raise
+
+    def _same(self, key: str, there: dict[str, Any]) -> Stored | None:
+        """What is known of an object that holds this very manifest."""
+        if there["ContentLength"] != self.size:
+            return None
+        arguments = common_arguments(self._transfer)
+        answer = self._client.get_object(Key=key, **arguments)
+        digest = hashlib.sha256()
+        for block in answer["Body"].iter_chunks(BLOCK_BYTES):
+            digest.update(block)
+        return stored(answer) if digest.hexdigest() == self.sha256 else None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from waybill import foreign_json
-from waybill.errors import WaybillError
+from waybill.errors import DamagedError
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
@@ -34,6 +34,18 @@ def manifest_name(when: datetime) -> str:
     return f"manifest-{when:%Y-%m-%d-%H-%M-%S}-{when.microsecond // 1000:03d}.json"
 
 
+def published_at(key: str) -> datetime | None:
+    """When the manifest of this key was published, as its name tells (UTC)."""
+    name = key.rpartition("/")[2]
+    if not _NAME.fullmatch(name):
+        return None
+    numbers = [int(number) for number in name.removesuffix(".json").split("-")[1:]]
+    try:
+        return datetime(*numbers[:6], numbers[6] * 1000, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def is_published(transfer: Transfer, path: str) -> bool:
     """Whether ``path``, relative to the destination, is where a manifest is published."""
     if transfer.publish_prefix is None:
@@ -43,14 +55,24 @@ def is_published(transfer: Transfer, path: str) -> bool:
     return folder == transfer.publish_prefix and bool(_NAME.fullmatch(name))
 
 
+def read_record(record: Path) -> dict[str, Any]:
+    """A record of a publication: ``key``, ``etag``, ``size`` in bytes, ``sha256`` hex, ``time``.
+    Raises DamagedError, FileNotFoundError."""
+    try:
+        found = foreign_json.loads(record.read_bytes())
+        if all(isinstance(found[name], str) for name in ("key", "etag", "sha256", "time")):
+            return found
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise DamagedError(record, "no record of a publication")
+
+
 def published_key(record: Path) -> str:
     """The key a publication record names; ``""`` when there is no record."""
     try:
-        return foreign_json.text(foreign_json.loads(record.read_bytes())["key"])
+        return read_record(record)["key"]
     except FileNotFoundError:
         return ""
-    except (ValueError, LookupError, TypeError):
-        raise WaybillError(f"{record}: damaged; remove it and run again") from None
 
 
 def known_sha256(

@@ -32,6 +32,7 @@ DAMAGED = {
 }
 THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "429", "TooManyRequests"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+UNSUPPORTED = {"NotImplemented", "501"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from waybill.errors import WaybillError
+from waybill.errors import DamagedError
 
 _UNSAFE = re.compile("[\\\\\n\r]")
 _ESCAPE = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
@@ -53,11 +53,15 @@ def parse(text: str) -> tuple[str, str] | None:
 def read(path: Path) -> Iterator[tuple[str, str]]:
     """The (path, sha256 hex) pairs of a checksum table.
 
-    Raises WaybillError for a line in another format.
+    Raises DamagedError for a line in another format, or without an end.
     """
+    number = 0
     with path.open(encoding="utf-8", newline="\n") as file:
-        for number, text in enumerate(file, 1):
-            found = parse(text.rstrip("\n"))
-            if found is None:
-                raise WaybillError(f"{path}:{number}: not a line of a sha256sum file")
-            yield found
+        try:
+            for number, text in enumerate(file, 1):
+                found = parse(text.rstrip("\n")) if text[-1] == "\n" else None
+                if found is None:
+                    raise DamagedError(path, "not a line of a sha256sum file", line=number)
+                yield found
+        except UnicodeDecodeError:
+            raise DamagedError(path, "its bytes are not UTF-8", line=number + 1) from None

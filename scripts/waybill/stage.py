@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from waybill import datasets, failures, installed, journal, state
+from waybill import datasets, failures, installed, journal, seals, state
 from waybill.collector import spare_imports
 from waybill.config import Transfer
 from waybill.errors import (
@@ -38,6 +38,7 @@ from waybill.task import Task
 log = logging.getLogger("waybill")
 
 LATENCY_SECONDS = 60.0  # how late a shared file system may show what another node wrote
+PATIENCE_SECONDS = 5.0  # how late it may show the seal of a file that it shows
 _POLL_SECONDS = 0.5
 OPEN_FILES = 1_024
 
@@ -67,6 +68,7 @@ def run(
         failures.write(task.failure_record, [])
         if dataset and layout is Layout:
             task = replace(task, transfer=_view(task))
+        seals.check(task.layout, map(Path, snakemake.input), patience=PATIENCE_SECONDS)
         stage(task)
         _log_cost()
     except WaybillError as error:

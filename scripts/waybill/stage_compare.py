@@ -13,7 +13,6 @@ from waybill.errors import EntryError
 from waybill.failures import Failure
 from waybill.root import Root
 from waybill.same_bytes import Verdict
-from waybill.tables import write_atomic
 from waybill.task import Task
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ def compare(task: Task) -> None:
     failed: list[Failure] = []
     uploads = task.transfer.direction == "upload"
     differences = (_upload if uploads else _download)(task, failed)
-    write_atomic(task.layout.diff(task.dataset, task.batch), diff.render_table(differences))
+    task.write(task.layout.diff(task.dataset, task.batch), diff.render_table(differences))
     failures.write(task.failure_record, failed)
 
 
@@ -79,6 +78,7 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
             [layout.cache(task.dataset, name) for name in task.inherited()],
             layout.cache(task.dataset, task.batch),
             threads=transfer.threads,
+            write=task.write,
         )
         failed += unread
         asked = [e for entry, e in open_ if e.path in hashes and not entry.sha256]

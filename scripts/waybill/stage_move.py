@@ -62,7 +62,7 @@ def download(task: Task, *, prove: bool = True) -> None:
             if proof.sha256 and not proof.path.endswith("/")
         )
         if prove:
-            write_atomic(task.layout.checksums(task.dataset, task.batch), table)
+            task.write(task.layout.checksums(task.dataset, task.batch), table)
         _write_marker(task, proofs, prove=prove)
 
 
@@ -92,17 +92,16 @@ def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
     try:
         proofs = _move(task, turn, Uploader, items, prove=prove)
     except ReportedError:
-        write_atomic(layout.diff(dataset, batch), diff.render_table(iter(items)))
+        task.write(layout.diff(dataset, batch), diff.render_table(iter(items)))
         raise
     hashes = {
         item.path: item.sha256 or proof.sha256 for item, proof in zip(items, proofs, strict=True)
     }
-    checksum.remember(
-        layout.cache(dataset, batch), {item.entry: hashes[item.path] for item in items}, started
-    )
-    write_atomic(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
+    cache = checksum.remember({item.entry: hashes[item.path] for item in items}, started)
+    task.write(layout.cache(dataset, batch), cache)
+    task.write(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
     told = (item._replace(sha256=hashes[item.path]) for item in items)
-    write_atomic(layout.diff(dataset, batch), diff.render_table(told))
+    task.write(layout.diff(dataset, batch), diff.render_table(told))
     _write_marker(task, proofs, prove=prove)
 
 
@@ -127,6 +126,7 @@ def _hash_what_must_be(
         layout.cache(dataset, task.batch),
         threads=task.transfer.threads,
         wanted=undecided,
+        write=task.write,
     )
     failures.write(task.of_stage("checksum").failure_record, failed)
     unread = {failure.path for failure in failed}
@@ -155,6 +155,7 @@ def _turn(task: Task) -> Iterator[Turn]:
     journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
     with journal.Journal(journals[-1], now.run) as open_journal:
         record = journal.read(journals, now.run)
+        record.tell()
         if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
             # A job that Snakemake repeats for a reason of its own: the inventory found the marker
             # right, and the diff may be older than the marker.
@@ -215,6 +216,7 @@ def _waiting(task: Task) -> int:
 
 
 def _write_marker(task: Task, proofs: list[Proof], *, prove: bool) -> None:
-    marker.write(task.layout.kept_marker(task.dataset, task.batch), proofs)
-    if prove:
-        marker.write(task.layout.marker(task.dataset, task.batch), proofs)
+    """Write what was proven; without ``prove`` only the copy that the next job goes by."""
+    layout, data = task.layout, marker.render(proofs)
+    for path in (layout.kept_marker, *([layout.marker] if prove else [])):
+        task.write(path(task.dataset, task.batch), data, sync=True)

@@ -14,9 +14,8 @@ from pathlib import Path
 from waybill import diff, failures, marker, sha256sum, state
 from waybill.config import Transfer
 from waybill.entries import read_local
-from waybill.inventory import ASIDE_COLUMNS
 from waybill.root import Root
-from waybill.tables import escape, render, rows, write_atomic
+from waybill.tables import ASIDE_COLUMNS, escape, read, render, rows
 from waybill.task import Task
 
 log = logging.getLogger(__name__)
@@ -54,10 +53,11 @@ def checksum(task: Task) -> None:
         [layout.cache(task.dataset, name) for name in task.inherited()],
         layout.cache(task.dataset, task.batch),
         threads=transfer.threads,
+        write=task.write,
     )
     failures.write(task.failure_record, failed)
     table = sha256sum.render(hashes.items())
-    write_atomic(layout.checksums(task.dataset, task.batch), table)
+    task.write(layout.checksums(task.dataset, task.batch), table)
 
 
 def plan(task: Task) -> None:
@@ -81,14 +81,14 @@ def plan(task: Task) -> None:
                         d = d._replace(status=diff.UNCHANGED, action=diff.KEEP, reason=PROVEN)
                     yield "\t".join(
                         (dataset, d.status, d.action, escape(d.path), str(d.size),
-                         str(d.mtime_ns), d.sha256, d.reason)
+                         str(d.mtime_ns), d.sha256, escape(d.reason))
                     )  # fmt: skip
         for aside in sorted(layout.inventory.glob("*.aside.tsv")):
             dataset = aside.name.removesuffix(".aside.tsv")
             for status, path, size, reason in rows(aside, ASIDE_COLUMNS):
                 yield "\t".join((dataset, status, "", path, size, "", "", reason))
 
-    write_atomic(layout.plan, render(PLAN_COLUMNS, lines()))
+    task.write(layout.plan, render(PLAN_COLUMNS, lines()))
 
 
 def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
@@ -113,7 +113,7 @@ def manifest(task: Task) -> None:
         proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))
     ]
     data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
-    write_atomic(layout.manifest(task.dataset), data, sync=True)
+    task.write(layout.manifest(task.dataset), data, sync=True)
     log.info("%d files proven", len(proofs))
 
 
@@ -124,18 +124,22 @@ def publish(task: Task) -> None:
     record, notes = put(task.transfer, task.layout.manifest(task.dataset))
     for note in notes:
         log.warning("%s", note)
-    write_atomic(task.layout.publication(task.dataset), json.dumps(record, indent=1).encode())
+    task.write(task.layout.publication(task.dataset), json.dumps(record, indent=1).encode())
 
 
 def summary(task: Task) -> None:
     """How many entries and bytes have which status, over the whole transfer."""
     counts: dict[tuple[str, str], list[int]] = {}
-    for row in rows(task.layout.plan, PLAN_COLUMNS):
-        count = counts.setdefault((row[0], row[1]), [0, 0])
+
+    def entry(row: list[str]) -> tuple[str, str, int]:
+        return row[0], row[1], int(row[4] or 0)
+
+    for dataset, status, size in read(task.layout.plan, PLAN_COLUMNS, entry):
+        count = counts.setdefault((dataset, status), [0, 0])
         count[0] += 1
-        count[1] += int(row[4] or 0)
+        count[1] += size
     lines = (f"{d}\t{s}\t{n}\t{size}" for (d, s), (n, size) in sorted(counts.items()))
-    write_atomic(task.layout.summary, render(("dataset", "status", "files", "bytes"), lines))
+    task.write(task.layout.summary, render(("dataset", "status", "files", "bytes"), lines))
 
 
 def plan_page(task: Task) -> None:
@@ -143,4 +147,4 @@ def plan_page(task: Task) -> None:
     from waybill.plan_page import page, read_plan
 
     text = page(read_plan(task.layout.plan), f"Plan of {task.transfer.name}")
-    write_atomic(task.layout.root / "report" / "plan.html", text.encode())
+    task.write(task.layout.page, text.encode())

@@ -10,8 +10,9 @@ import secrets
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from waybill import seals
+from waybill.errors import DamagedError
 from waybill.layout import Layout
-from waybill.tables import write_atomic
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,17 +74,47 @@ class State(Counts):
 
 
 def read(layout: Layout) -> State:
-    """The state the last inventory left; a fresh one when there was none."""
+    """The state the last inventory left; a fresh one when there was none, or when it is damaged:
+    the next inventory names it and makes it anew."""
     try:
-        known: dict[str, Any] = json.loads(layout.state.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        return parsed(layout)
+    except (FileNotFoundError, DamagedError):
         return State(run="")
-    names = {f.name for f in fields(State)}
-    found = State(**{name: value for name, value in known.items() if name in names})
-    found.places = {name: Place(**place) for name, place in found.places.items()}
+
+
+def parsed(layout: Layout) -> State:
+    """The state the last inventory left. Raises FileNotFoundError, DamagedError."""
+    data = layout.state.read_bytes()
+    try:
+        known: dict[str, Any] = json.loads(data)
+        names = {f.name for f in fields(State)}
+        found = State(**{"run": "", **{n: v for n, v in known.items() if n in names}})
+        found.places = {name: Place(**place) for name, place in found.places.items()}
+        _check(found)
+    except (ValueError, TypeError, AttributeError):
+        raise DamagedError(layout.state, "no state of this version") from None
     return found
+
+
+def _check(found: State) -> None:
+    """Raise TypeError where a value is none of what its field is for."""
+    for thing in (found, *found.places.values()):
+        for item in fields(thing):
+            value, default = getattr(thing, item.name), _KINDS[item.type]
+            if not isinstance(value, default) or (isinstance(value, bool) and default is not bool):
+                raise TypeError(item.name)
+    if not all(isinstance(name, str) for name in (*found.datasets, *found.open)):
+        raise TypeError("datasets, open")
+    if not all(isinstance(names, list) for names in found.inherits.values()):
+        raise TypeError("inherits")
+
+
+_KINDS: dict[Any, Any] = {
+    "int": int, "float": (int, float), "bool": bool, "str": str, "list[str]": list,
+    "dict[str, list[str]]": dict, "dict[str, Place]": dict,
+}  # fmt: skip
 
 
 def write(layout: Layout, state: State) -> None:
     """Write the state whole."""
-    write_atomic(layout.state, json.dumps(asdict(state), indent=1).encode() + b"\n")
+    seals.write(layout, layout.state, json.dumps(asdict(state), indent=1).encode() + b"\n")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from waybill import failures, state
+from waybill import failures, seals, state
 from waybill.config import Transfer
 from waybill.layout import Layout
 
@@ -23,6 +24,10 @@ class Task:
     @property
     def failure_record(self) -> Path:
         return failures.record_path(self.layout, self.stage, self.dataset, self.batch)
+
+    def write(self, path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
+        """Write a file of the results, sealed (``seals.py``)."""
+        seals.write(self.layout, path, data, sync=sync)
 
     def inherited(self) -> list[str]:
         """The batches that entries of this one stood in before."""

@@ -21,7 +21,7 @@ from waybill.move import Mover
 from waybill.multipart import MultipartUploader
 from waybill.parts import PartCrcs
 from waybill.s3 import write_arguments
-from waybill.s3_errors import CONFLICT, error_code, is_missing
+from waybill.s3_errors import CONFLICT, UNSUPPORTED, error_code, is_missing
 from waybill.same_bytes import SOURCE_SHA256
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 QUICK_BYTES = 256 << 10  # a file up to this size is read and hashed in less time than threads cost
 SLOW_SECONDS = 0.002  # to read such a file: then waiting, not work, is what takes the time
 READS = 32  # over which that time is averaged
-
-_UNSUPPORTED = {"NotImplemented", "501"}
 
 
 class Uploader(Mover):
@@ -111,7 +109,7 @@ class Uploader(Mover):
 
     def _without_conditions(self, error: be.ClientError, condition: dict[str, str]) -> bool:
         """Whether the store does not know conditional writes; it is then asked for none."""
-        if error_code(error) not in _UNSUPPORTED or not condition:
+        if error_code(error) not in UNSUPPORTED or not condition:
             return False
         self._conditions = False
         log.info("%s does not support conditional writes", self._transfer.url)

@@ -19,8 +19,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from waybill import tables
+from waybill.errors import DamagedError
 from waybill.layout import Layout
-from waybill.tables import escape, render, rows, unescape, write_atomic
+from waybill.tables import escape, render, unescape, write_atomic
 from waybill.verify import Finding, Look
 
 REPORT_COLUMNS = ("dataset", "status", "side", "path", "size", "reason")
@@ -100,8 +102,12 @@ class Verified:
 
 
 def read_state(layout: VerifyLayout) -> Verified:
-    """What the verification is about. Raises FileNotFoundError before that is known."""
-    return Verified(**json.loads(layout.verified.read_text(encoding="utf-8")))
+    """What the verification is about. Raises FileNotFoundError before that is known, DamagedError
+    when the file is not as it was written."""
+    try:
+        return Verified(**json.loads(layout.verified.read_bytes()))
+    except (ValueError, TypeError):
+        raise DamagedError(layout.verified, "no state of this version") from None
 
 
 def write_state(layout: VerifyLayout, state: Verified) -> None:
@@ -123,17 +129,22 @@ def write_findings(path: Path, findings: Iterable[tuple[str, Finding]]) -> None:
 
 def read_findings(path: Path) -> Iterator[tuple[str, Finding]]:
     """The findings of a table, each with its dataset."""
-    for dataset, status, side, name, size, reason in rows(path, REPORT_COLUMNS):
-        number = int(size) if size else None
-        yield dataset, Finding(status, side, unescape(name), number, unescape(reason))
+    return tables.read(path, REPORT_COLUMNS, _finding)
+
+
+def _finding(row: list[str]) -> tuple[str, Finding]:
+    dataset, status, side, name, size, reason = row
+    number = int(size) if size else None
+    return dataset, Finding(status, side, unescape(name), number, unescape(reason))
 
 
 def write_looks(path: Path, looks: Iterable[Look]) -> None:
     """Write the entries of a batch that are to be looked at."""
     lines = (
         "\t".join(
-            (escape(k.path), escape(k.key), str(k.size), k.sha256, k.proven_etag, k.etag,
-             "" if k.mtime_ns is None else str(k.mtime_ns), str(k.inode), str(int(k.complete)))
+            (escape(k.path), escape(k.key), str(k.size), k.sha256, escape(k.proven_etag),
+             escape(k.etag), "" if k.mtime_ns is None else str(k.mtime_ns), str(k.inode),
+             str(int(k.complete)))
         )
         for k in looks
     )  # fmt: skip
@@ -142,9 +153,12 @@ def write_looks(path: Path, looks: Iterable[Look]) -> None:
 
 def read_looks(path: Path) -> Iterator[Look]:
     """The entries of a batch that are to be looked at."""
-    for r in rows(path, LOOK_COLUMNS):
-        mtime_ns = int(r[6]) if r[6] else None
-        yield Look(
-            unescape(r[0]), unescape(r[1]), int(r[2]), r[3], r[4], r[5], mtime_ns, int(r[7]),
-            r[8] == "1",
-        )  # fmt: skip
+    return tables.read(path, LOOK_COLUMNS, _look)
+
+
+def _look(r: list[str]) -> Look:
+    mtime_ns = int(r[6]) if r[6] else None
+    return Look(
+        unescape(r[0]), unescape(r[1]), int(r[2]), r[3], unescape(r[4]), unescape(r[5]), mtime_ns,
+        int(r[7]), r[8] == "1",
+    )  # fmt: skip

@@ -7,12 +7,13 @@ where all of that is lost, the manifest published last.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from waybill import marker, verify_lists
-from waybill.errors import WaybillError
+from waybill import marker, seals, verify_lists
+from waybill.errors import DamagedError, WaybillError
 from waybill.layout import Layout
 from waybill.published import destination, is_published, newest
 from waybill.verify import Expected
@@ -20,6 +21,8 @@ from waybill.verify import Expected
 if TYPE_CHECKING:
     from waybill.config import Transfer
     from waybill.control import Control
+
+log = logging.getLogger(__name__)
 
 
 class Proven(NamedTuple):
@@ -34,20 +37,44 @@ class Proven(NamedTuple):
 
 
 def in_results(layout: Layout) -> Iterator[Proven]:
-    """What the results prove; a path may come twice, the first time counts."""
-    markers = sorted((layout.root / "markers").glob("*/*.tsv"))
-    for path in markers:
-        yield _of_marker(path)
-    known = {(path.parent.name, path.stem) for path in markers}
-    kept = [p for p in _kept_markers(layout) if (p.parent.name, p.stem) not in known]
-    for path in kept:
-        yield _of_marker(path)
-    known |= {(path.parent.name, path.stem) for path in kept}
-    if known and known.issuperset(layout.batches()):
-        return
-    for path in sorted((layout.root / "manifests").glob("*.json")):
-        entries = list(verify_lists.manifest(path.read_bytes(), str(path)))
-        yield Proven(path.stem, "", entries, verify_lists.MANIFEST_TICK_NS, str(path))
+    """What the results prove; a path may come twice, the first time counts. A damaged file proves
+    nothing: it is named, and what stands for it is asked. Raises DamagedError when nothing does."""
+    damaged: list[DamagedError] = []
+    known: set[tuple[str, str]] = set()
+    markers = sorted((layout.root / "markers").glob("*/[!.]*.tsv"))
+    for path in (*markers, *_kept_markers(layout)):
+        batch = path.parent.name, path.stem
+        if batch not in known:
+            try:
+                yield Proven(*batch, _entries(layout, path))
+                known.add(batch)
+            except DamagedError as error:
+                damaged.append(_named(error))
+    if not known or not known.issuperset(layout.batches()):
+        for path in sorted((layout.root / "manifests").glob("[!.]*.json")):
+            try:
+                seals.check(layout, [path])
+            except DamagedError as error:
+                damaged.append(_named(error))
+                continue
+            entries = list(verify_lists.manifest(path.read_bytes(), str(path)))
+            yield Proven(path.stem, "", entries, verify_lists.MANIFEST_TICK_NS, str(path))
+            known |= {batch for batch in layout.batches() if batch[0] == path.stem}
+    unproven = [e for e in damaged if (e.file.parent.name, e.file.stem) not in known]
+    unproven = [e for e in unproven if e.file.parent.name != "manifests"]
+    if unproven:
+        raise unproven[0]
+
+
+def _named(error: DamagedError) -> DamagedError:
+    log.warning("%s: damaged: %s; run the transfer, and it is made anew", error.file, error.why)
+    return error
+
+
+def _entries(layout: Layout, path: Path) -> list[Expected]:
+    """The entries of a marker. Raises DamagedError."""
+    seals.check(layout, [path])
+    return [Expected(*proof[:6]) for proof in marker.read(path)]
 
 
 def published(transfer: Transfer, control: Control, dataset: str) -> Proven | None:
@@ -88,12 +115,7 @@ def _leaves(path: str) -> bool:
     return path.startswith("/") or ".." in path.split("/")
 
 
-def _of_marker(path: Path) -> Proven:
-    entries = [Expected(*proof[:6]) for proof in marker.read(path)]
-    return Proven(path.parent.name, path.stem, entries)
-
-
 def _kept_markers(layout: Layout) -> list[Path]:
     """Those of the latest runs first: a path may have changed its batch since an earlier one."""
-    paths = (layout.root / "journal").glob("*/*.tsv")
+    paths = (layout.root / "journal").glob("*/[!.]*.tsv")
     return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, path))

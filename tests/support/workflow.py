@@ -28,7 +28,7 @@ SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 RUN_TIMEOUT_SECONDS = 300
 
 _FINISHED = re.compile(r"^Finished jobid: \d+ \(Rule: (\w+)\)", re.MULTILINE)
-_ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|.)", re.DOTALL)
+_ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|.)", re.DOTALL)
 _ESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 
 
@@ -212,7 +212,10 @@ def unescape(text: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         code = match.group(1)
-        return _ESCAPES.get(code) or chr(0xDC00 + int(code[1:], 16))
+        if code in _ESCAPES:
+            return _ESCAPES[code]
+        number = int(code[1:], 16)
+        return chr(0xDC00 + number if code[0] == "x" and number >= 0x80 else number)
 
     return _ESCAPED.sub(one, text)
 

@@ -59,16 +59,6 @@ def test_pandas_reads_a_table_as_documented(tmp_path):
     assert [proof.path for proof in marker.read(tmp_path / "m.tsv")] == names
 
 
-def test_an_equal_table_keeps_its_mtime(tmp_path):
-    path = tmp_path / "a" / "t.tsv"
-    assert tables.write_if_changed(path, b"x\n")
-    os.utime(path, ns=(5, 5))
-    assert not tables.write_if_changed(path, b"x\n")
-    assert path.stat().st_mtime_ns == 5
-    assert tables.write_if_changed(path, b"y\n")
-    assert path.stat().st_mtime_ns != 5
-
-
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_bytes(b"old")

@@ -16,10 +16,9 @@ from waybill import diff, failures, journal, marker, state
 from waybill.cli.progress import in_parts
 from waybill.entries import read_local, read_remote
 from waybill.failures import record_path
-from waybill.inventory import ASIDE_COLUMNS
 from waybill.layout import LOCAL_SUFFIX, Layout
 from waybill.state import Place, State
-from waybill.tables import rows, unescape
+from waybill.tables import ASIDE_COLUMNS, rows, unescape
 
 _STAGES = ("checksum", "diff", "upload")
 _LAST_STAGES = ("manifest", "publish")

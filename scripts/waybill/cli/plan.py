@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill import diff
+from waybill import diff, tables
 from waybill.manifest import natural_key
 from waybill.stages import PLAN_COLUMNS
-from waybill.tables import rows, unescape
+from waybill.tables import unescape
 
 NEW, CHANGED, FORCED, UNKNOWN = "new", "changed", "forced", "cannot be compared"
 
@@ -65,12 +65,14 @@ class Plan:
 def read(table: Path, *, forced: bool = False) -> Plan:
     """The plan in a plan.tsv. ``forced`` shows what it would be if everything were sent again."""
     plan = Plan()
-    for dataset, status, action, path, size, _mtime, sha256, reason in rows(table, PLAN_COLUMNS):
+    for dataset, status, action, path, size, _mtime, sha256, reason in tables.read(
+        table, PLAN_COLUMNS, _entry
+    ):
         name = unescape(path)
         if action == diff.KEEP and not forced:
             plan.same.append(name)
         elif action in (diff.KEEP, diff.MOVE):
-            plan.moves.append(Move(dataset, name, int(size), sha256, _WHAT[status]))
+            plan.moves.append(Move(dataset, name, size, sha256, _WHAT[status]))
         elif action == diff.REFUSE:
             plan.refused.append((name, reason))
         elif status == diff.ONLY_THERE:
@@ -83,3 +85,10 @@ def read(table: Path, *, forced: bool = False) -> Plan:
     plan.same.sort(key=natural_key)
     plan.refused.sort(key=lambda item: natural_key(item[0]))
     return plan
+
+
+def _entry(row: list[str]) -> tuple[str, str, str, str, int, str, str, str]:
+    dataset, status, action, path, size, mtime_ns, sha256, reason = row
+    if status not in _WHAT and status != diff.ONLY_THERE:
+        raise ValueError(f"no status: {status!r}")
+    return dataset, status, action, path, int(size or 0), mtime_ns, sha256, reason

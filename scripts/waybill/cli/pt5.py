@@ -26,12 +26,11 @@ from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, guarded, printable
 from waybill.config import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
-from waybill.inventory import ASIDE_COLUMNS
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.presets.ifcb import NO_BIN
 from waybill.published import published_key
-from waybill.tables import rows, unescape
+from waybill.tables import ASIDE_COLUMNS, rows, unescape
 
 
 def main(argv: list[str] | None = None) -> int:

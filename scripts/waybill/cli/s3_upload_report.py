@@ -13,9 +13,9 @@ from waybill.config import Transfer
 from waybill.illumina import routing
 from waybill.illumina.datasets import COMPLETED
 from waybill.illumina.routing import Decision, Outcome, Routed
-from waybill.inventory import ASIDE_COLUMNS, FOUND
+from waybill.inventory import FOUND
 from waybill.layout import Layout
-from waybill.tables import rows, unescape
+from waybill.tables import ASIDE_COLUMNS, rows, unescape
 
 MOST_NAMED = 20
 

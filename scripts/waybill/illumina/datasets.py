@@ -135,7 +135,8 @@ class _Search:
         the reason that ``found`` gets."""
         settings = self.settings
         if place is not None and is_proven(name, place, self.transfer):
-            return self.now - place.looked >= settings.get("recheck", 24) * 3600
+            # One that was looked at in the future was so before the clock was set back.
+            return not 0 <= self.now - place.looked < settings.get("recheck", 24) * 3600
         told = self._told(run)
         if told and place is None and told.standing is run_state.Standing.COMPLETED:
             self.found.skipped[str(run)] = f"{COMPLETED}, says {told.file}"
