@@ -42,12 +42,10 @@ def batch(layout: Layout, dataset: str, name: str, *, was_open: bool) -> None:
         audit.look(path, read)
     proof, copy = tables[:2]
     audit.hold_together(proof, copy)
-    had_all = proof in audit.there or proof in audit.damaged or not was_open
+    if proof in audit.there or proof in audit.damaged or not was_open:
+        audit.name_lost(tables)
     if not audit.restore(proof, copy) and proof in audit.there and copy not in audit.there:
         audit.copy(copy, proof)
-    for path in tables if had_all else ():
-        if audit.is_lost(path):
-            log.warning("%s: lost; it is made anew", path)
     audit.end()
 
 
@@ -150,8 +148,16 @@ class _Audit:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         self.there[path] = self.there[whole]
 
-    def is_lost(self, path: Path) -> bool:
-        return path not in self.there and path not in self.damaged and bool(self._known(path))
+    def name_lost(self, paths: Collection[Path]) -> None:
+        """Name those of the files that were there."""
+        for path in paths:
+            if path not in self.there and path not in self.damaged and self._known(path):
+                log.warning("%s: lost; it is made anew", path)
+        names = {self._layout.name_of(path) for path in paths}
+        whole = {self._layout.name_of(path) for path in self.there}
+        if not whole <= self._seals.keys() <= names and self._layout.seals_of_all.exists():
+            what = "damaged" if self._ledger.exists() else "lost"
+            log.warning("%s: %s; what it is about is taken as it is", self._ledger, what)
 
     def end(self) -> None:
         """Have the ledger say of each file that is there what it is, and nothing else."""

@@ -33,7 +33,7 @@ class Wildcards(dict):
 
 snakemake = SimpleNamespace(
     config={"waybill": {"t": settings}}, rule="upload", log=[root / "job.log"],
-    wildcards=Wildcards(dataset="run_1", batch="b0123456789abcdef"),
+    wildcards=Wildcards(dataset="run_1", batch="b0123456789abcdef"), input=[],
 )
 
 def work(task):
