@@ -33,9 +33,10 @@ LEFT_SECONDS = 3_600  # after which nobody can still be writing a file, where lo
 _NO_RESULTS = ("logs",)
 
 
-def batch(layout: Layout, dataset: str, name: str, *, was_open: bool) -> None:
-    """Look at all that stands for one batch. ``was_open`` tells that it was not proven at the last
-    inventory, so that it may never have had all of its tables."""
+def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
+    """Look at all that stands for one batch. One that ``before``, the last inventory, found to be
+    open may never have had all of its tables."""
+    was_open = f"{dataset}/{name}" in before.open
     tables = layout.tables_of(dataset, name)
     audit = _Audit(layout, layout.seals(dataset, name))
     for path, read in zip(tables, _READERS, strict=True):
@@ -43,7 +44,7 @@ def batch(layout: Layout, dataset: str, name: str, *, was_open: bool) -> None:
     proof, copy = tables[:2]
     audit.hold_together(proof, copy)
     if proof in audit.there or proof in audit.damaged or not was_open:
-        audit.name_lost(tables)
+        audit.name_lost(tables, sealed=before.seals)
     if not audit.restore(proof, copy) and proof in audit.there and copy not in audit.there:
         audit.copy(copy, proof)
     audit.end()
@@ -148,14 +149,15 @@ class _Audit:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         self.there[path] = self.there[whole]
 
-    def name_lost(self, paths: Collection[Path]) -> None:
-        """Name those of the files that were there."""
+    def name_lost(self, paths: Collection[Path], *, sealed: bool) -> None:
+        """Name those of the files that were there, and the ledger when it does not tell of all
+        that is there, though everything was ``sealed`` once."""
         for path in paths:
             if path not in self.there and path not in self.damaged and self._known(path):
                 log.warning("%s: lost; it is made anew", path)
         names = {self._layout.name_of(path) for path in paths}
         whole = {self._layout.name_of(path) for path in self.there}
-        if not whole <= self._seals.keys() <= names and self._layout.seals_of_all.exists():
+        if sealed and not whole <= self._seals.keys() <= names:
             what = "damaged" if self._ledger.exists() else "lost"
             log.warning("%s: %s; what it is about is taken as it is", self._ledger, what)
 

@@ -45,6 +45,7 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
         destination=transfer.destination,
         source=transfer.source,
         settings=f"{transfer.compare} {transfer.overwrite}",
+        seals=True,
     )
     found = datasets.find(transfer, before)
     failed = found.failed

@@ -78,10 +78,9 @@ class Update:
 
     def _audited(self) -> set[str]:
         """The batches of before, once each is known to be as it was written."""
-        layout, open_ = self.layout, set(self.before.open)
+        layout = self.layout
         for name in layout.traces_of(self.dataset):
-            was_open = f"{self.dataset}/{name}" in open_
-            audit.batch(layout, self.dataset, name, was_open=was_open)
+            audit.batch(layout, self.dataset, name, self.before)
         return layout.traces_of(self.dataset)
 
     def _moved(self) -> bool:
