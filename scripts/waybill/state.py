@@ -50,7 +50,7 @@ class State(Counts):
     ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
     ``settings`` are those that decide what a diff says. The counts are those of all datasets, but
     ``batches`` only those of datasets that do not rest; ``open`` names the batches without a proof
-    (``dataset/batch``). ``seals`` tells that all files were sealed when it was taken (``seals.py``).
+    (``dataset/batch``). ``seals`` tells that all files had one (``seals.py``) when it was taken.
     """
 
     destination: str = ""
