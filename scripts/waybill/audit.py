@@ -29,6 +29,7 @@ from waybill.tables import ASIDE_COLUMNS, drop_leftover, rows, write_atomic
 
 log = logging.getLogger(__name__)
 
+COARSE_NS = 2_000_000_000  # how coarse the times of a file system may be
 LEFT_SECONDS = 3_600  # after which nobody can still be writing a file, where locks do not tell
 _NO_RESULTS = ("logs",)
 
@@ -39,12 +40,12 @@ def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
     was_open = f"{dataset}/{name}" in before.open
     tables = layout.tables_of(dataset, name)
     audit = _Audit(layout, layout.seals(dataset, name))
-    for path, read in zip(tables, _READERS, strict=True):
-        audit.look(path, read)
     proof, copy = tables[:2]
+    for path, read in zip(tables, _READERS, strict=True):
+        audit.look(path, read, since_ns=0 if path == proof else before.audited_ns)
     audit.hold_together(proof, copy)
     if proof in audit.there or proof in audit.damaged or not was_open:
-        audit.name_lost(tables, sealed=before.seals)
+        audit.name_lost(tables, sealed=before.audited_ns > 0)
     if not audit.restore(proof, copy) and proof in audit.there and copy not in audit.there:
         audit.copy(copy, proof)
     audit.end()
@@ -101,11 +102,16 @@ class _Audit:
         self.there: dict[Path, str] = {}  # the SHA-256 of what is there and whole
         self.damaged: set[Path] = set()
 
-    def look(self, path: Path, read: Callable[[Path], Any]) -> None:
+    def look(self, path: Path, read: Callable[[Path], Any], since_ns: int = 0) -> None:
         """Look at one file, and remove it when it is damaged; one without a seal is taken over
-        when ``read`` can read it."""
+        when ``read`` can read it. Nobody has written to a file whose status has not changed since
+        ``since_ns``, when it was looked at last; it is not read again."""
         known = self._seals.get(self._layout.name_of(path))
         try:
+            untouched = path.stat().st_ctime_ns < since_ns - COARSE_NS
+            if untouched and known and len(known) == 1:
+                (self.there[path],) = known
+                return
             sha256 = seals.sha256_of(path)
             if known and sha256 not in known:
                 raise DamagedError(path, seals.OTHER_BYTES)
@@ -173,8 +179,9 @@ class _Audit:
             self._ledger.unlink(missing_ok=True)
 
 
-def tidy(layout: Layout) -> None:
-    """Remove what killed runs left under temporary names, and take dates out of the future."""
+def tidy(layout: Layout) -> int:
+    """Remove what killed runs left under temporary names, and take dates out of the future.
+    Returns the time of the file system (ns since the epoch)."""
     ahead: list[tuple[int, str]] = []
     now_ns = _now_ns(layout)
     for entry in _files(os.fspath(layout.root), _NO_RESULTS):
@@ -184,7 +191,7 @@ def tidy(layout: Layout) -> None:
         elif (mtime_ns := entry.stat(follow_symlinks=False).st_mtime_ns) > now_ns:
             ahead.append((mtime_ns, entry.path))
     if not ahead:
-        return
+        return now_ns
     log.warning(
         "%s: %d files are dated in the future, up to %s; the clock was set back, and they are"
         " dated now", layout.root, len(ahead), time.strftime(
@@ -194,6 +201,7 @@ def tidy(layout: Layout) -> None:
     for number, (_, path) in enumerate(sorted(ahead)):  # in their order, all in the past
         date = now_ns - len(ahead) + number
         os.utime(path, ns=(date, date), follow_symlinks=False)
+    return now_ns
 
 
 def _now_ns(layout: Layout) -> int:

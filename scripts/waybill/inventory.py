@@ -38,14 +38,14 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     the last inventory then stand as they were. One dataset of several whose folder cannot be
     listed is a failure, and the others go on.
     """
-    audit.tidy(layout)
+    audited_ns = audit.tidy(layout)
     audit.rest(layout)
     before = state.read(layout)
     now = state.State(
         destination=transfer.destination,
         source=transfer.source,
         settings=f"{transfer.compare} {transfer.overwrite}",
-        seals=True,
+        audited_ns=audited_ns,
     )
     found = datasets.find(transfer, before)
     failed = found.failed

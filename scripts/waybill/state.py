@@ -50,7 +50,8 @@ class State(Counts):
     ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
     ``settings`` are those that decide what a diff says. The counts are those of all datasets, but
     ``batches`` only those of datasets that do not rest; ``open`` names the batches without a proof
-    (``dataset/batch``). ``seals`` tells that all files had one (``seals.py``) when it was taken.
+    (``dataset/batch``). ``audited_ns`` is when (ns since the epoch, 0: never) the results
+    themselves were looked at last and all had their seals (``audit.py``).
     """
 
     destination: str = ""
@@ -62,7 +63,7 @@ class State(Counts):
     open: list[str] = field(default_factory=list)
     inherits: dict[str, list[str]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
-    seals: bool = False
+    audited_ns: int = 0
 
     def add_up(self) -> None:
         """The counts of the whole transfer, out of those of its datasets."""

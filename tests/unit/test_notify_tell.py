@@ -289,15 +289,14 @@ def test_a_state_that_cannot_be_read_or_written(fleet, sink):
     assert len(sink.posted) == 1
 
 
-def test_results_that_cannot_be_read_hide_no_other_transfer(fleet, sink):
+def test_a_record_that_is_damaged_is_a_failure_itself(fleet, sink):
     for name in "ab":
         fleet.add(name, wish(webhook=sink.url("/j"))).batch(name, moved=1)
     fleet.fail("a", ("x", "no"))
     (record,) = fleet.layout("a").failures.iterdir()
     record.write_text("something else")
-    (line,) = fleet.tell(lost=True)
-    assert line.startswith(f"a: notification failed: {record}: not a table")
-    assert [e["transfer"] for e in sink.posted[0].json["transfers"]] == ["b"]
+    assert fleet.tell(lost=True) == []
+    assert f"{record}: damaged: not a table" in str(sink.posted[0].json)
 
 
 def test_a_job_that_left_no_record(fleet, sink):

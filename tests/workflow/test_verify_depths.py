@@ -136,12 +136,13 @@ def test_markers_that_are_gone(verifying: Verifying, s3: S3Server) -> None:
     (marked,) = verifying.results.glob("markers/t/*.tsv")
     (kept,) = verifying.results.glob("journal/t/*.tsv")
     proofs = list(marker.read(kept))
-    marker.write(kept, [proof._replace(etag="old") for proof in proofs])
+    layout = Layout(verifying.results)
+    seals.write(layout, kept, marker.render([proof._replace(etag="old") for proof in proofs]))
     assert verifying.signs("listing") == agree  # the marker of now goes first
     marked.unlink()
     assert verifying.signs("listing") == dict.fromkeys(FILES, "* destination")
     later = kept.with_name("b1111111111111111.tsv")
-    marker.write(later, proofs)
+    seals.write(layout, later, marker.render(proofs))
     assert verifying.signs("listing") == agree  # of two, the later one
     kept.unlink()
     later.unlink()
