@@ -13,8 +13,9 @@ import pytest
 from support.proxy import Proxy
 from support.server import S3Server
 from support.verifying import Verifying, tree
-from waybill import marker, verify_stages
+from waybill import marker, seals, verify_stages
 from waybill.errors import WaybillError
+from waybill.layout import Layout
 from waybill.verify import in_sample
 
 HARMED = ("flipped-here", "flipped-there", "touched", "gone-here", "gone-there")
