@@ -106,14 +106,22 @@ def newest(
         keys = {folder + name for name in names if _NAME.fullmatch(name)}
     for key in sorted(keys, reverse=True)[:LOOK_BACK]:
         try:
-            known = read(foreign_json.loads(control.get(key, MANIFEST_BYTES)))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            why = str(error) if isinstance(error, ValueError) else "is no manifest"
-            log.warning("s3://%s/%s: %s; it is not used", transfer.bucket, key, why)
+            manifest = foreign_json.loads(control.get(key, MANIFEST_BYTES))
+            known = _usable(read, manifest)
+        except ValueError as error:
+            log.warning("s3://%s/%s: %s; it is not used", transfer.bucket, key, error)
             continue
         if known is not None:
             return key, known
     return None
+
+
+def _usable(read: Callable[[Any], _T | None], manifest: Any) -> _T | None:
+    """What ``read`` makes of a manifest. Raises ValueError for one that is none."""
+    try:
+        return read(manifest)
+    except (LookupError, TypeError, AttributeError):
+        raise ValueError("is no manifest") from None
 
 
 def destination(manifest: Any) -> str:
