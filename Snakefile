@@ -8,8 +8,11 @@
 # results/{transfer}/manifests/{dataset}.json                 proven entries of a dataset
 # results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
 # results/{transfer}/summary.tsv, report/plan.html            for people; target `report` is the page
-# results/{transfer}/verify/report.tsv                        do both sides agree; target `verify`
-# Never Snakemake outputs: data; journal, cache, failures, resting, seals, state.json, notify.json.
+# results/{transfer}/verify/{run}/verdict                     both sides agree; target `verify`
+#
+# Never Snakemake outputs: data; journal, cache, failures, resting, seals, state.json, notify.json,
+# verify/report.tsv.
+#
 #   snakemake                                        everything in config/config.toml
 #   snakemake plan, snakemake verify                 what would be done; does all of it still stand
 #   snakemake --config toml=PATH transfers=A,B       another configuration, some of its transfers
@@ -46,7 +49,7 @@ onerror:
 rule all:
     default_target: True
     input:
-        runner.per_transfer("summary.tsv"),
+        runner.last(checkpoints),
 
 
 rule plan:

@@ -6,4 +6,4 @@ sys.path.insert(0, snakemake.config["waybill_tree"])
 
 from waybill import stage, stage_compare
 
-stage.run(snakemake, stage_compare.compare)
+stage.run(snakemake, stage_compare.compare, name="diff")

@@ -4,4 +4,5 @@ from functools import partial
 
 from waybill import stage, stage_move
 
-stage.run(snakemake, partial(stage_move.attempt, one_job=snakemake.config["one_job_per_batch"]))
+attempt = partial(stage_move.attempt, one_job=snakemake.config["one_job_per_batch"])
+stage.run(snakemake, attempt, name="first")

@@ -6,4 +6,4 @@ sys.path.insert(0, snakemake.config["waybill_tree"])
 
 from waybill import stage, stages
 
-stage.run(snakemake, stages.manifest)
+stage.run(snakemake, stages.manifest, name="manifest")

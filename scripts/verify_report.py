@@ -8,4 +8,5 @@ sys.path.insert(0, snakemake.config["waybill_tree"])
 from waybill import stage, verify_stages
 from waybill.verify_layout import VerifyLayout
 
-stage.run(snakemake, verify_stages.report, partial(VerifyLayout, run=snakemake.wildcards.run))
+layout = partial(VerifyLayout, run=snakemake.wildcards.run)
+stage.run(snakemake, verify_stages.report, layout, name="verify_report")

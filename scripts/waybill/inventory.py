@@ -83,6 +83,8 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     for stage in ("first", "upload", "download", "manifest", "publish", "summary"):
         for record in layout.failures.glob(f"{stage}.*"):
             record.unlink(missing_ok=True)
+    if next(failures.read(layout), None):  # the summary is of a transfer without failures
+        layout.summary.unlink(missing_ok=True)
     state.write(layout, now)
     return now
 

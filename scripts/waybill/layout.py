@@ -78,6 +78,14 @@ class Layout:
         """The last marker once more: Snakemake removes the other before it runs a job again."""
         return self.root / "journal" / dataset / f"{batch}.tsv"
 
+    def kept_manifest(self, dataset: str) -> Path:
+        """The last manifest once more, as it was assembled."""
+        return self.root / "journal" / f"{dataset}.manifest.json"
+
+    def kept_publication(self, dataset: str) -> Path:
+        """The record of the last publication once more."""
+        return self.root / "journal" / f"{dataset}.published.json"
+
     def cache(self, dataset: str, batch: str) -> Path:
         return self.root / "cache" / dataset / f"{batch}.tsv"
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from waybill.config import Transfer
 
 _FILES = b'  "files": ['  # the line after which each file has one of its own
+_COMPARED = ("filename", "path", "size_bytes", "sha256", "key", "etag")
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -58,18 +59,52 @@ def manifest(
     yield b"  ]\n}\n"
 
 
-def generated_at(file: BinaryIO) -> datetime:
-    """The time of the manifest in an open file, which is at its begin afterwards; nothing
-    behind its head is read into memory."""
+def holds_the_same(file: BinaryIO, transfer: Transfer, dataset: str, proofs: list[Proof]) -> bool:
+    """Whether the manifest in an open file lists these entries of ``dataset``: the same files with
+    the same bytes as the same objects. When they were modified does not count, nor a version that
+    is told on one side alone."""
+    ordered = iter(sorted(proofs, key=lambda proof: natural_key(proof.path)))
+    try:
+        about = _head(file)["metadata"]
+        ours = {**_sides(transfer, ""), "transfer": transfer.name, "dataset": dataset}
+        if any(about.get(key) != value for key, value in ours.items() if value):
+            return False
+        for line in file:
+            if line == b"  ]\n":
+                return next(ordered, None) is None
+            proof = next(ordered, None)
+            if proof is None:
+                return False
+            text = line.strip().removesuffix(b",")
+            entry = _file(transfer, proof)
+            if json.dumps(entry, ensure_ascii=False).encode() != text:
+                known = json.loads(text)
+                version = known["version_id"]
+                if version and entry["version_id"] and version != entry["version_id"]:
+                    return False
+                if any(known[name] != entry[name] for name in _COMPARED):
+                    return False
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False  # no manifest of this version
+    return False
+
+
+def _head(file: BinaryIO) -> dict[str, Any]:
+    """What a manifest says before its files; the file is at the first of them afterwards."""
     head = b""
     for line in file:
         if line.rstrip() == _FILES:
             break
         head += line
+    return json.loads(head.rstrip().removesuffix(b",") + b"}")
+
+
+def generated_at(file: BinaryIO) -> datetime:
+    """The time of the manifest in an open file, which is at its begin afterwards; nothing
+    behind its head is read into memory."""
+    head = _head(file)
     file.seek(0)
-    return datetime.fromisoformat(
-        json.loads(head.rstrip().removesuffix(b",") + b"}")["generated_at"]
-    )
+    return datetime.fromisoformat(head["generated_at"])
 
 
 def _sides(transfer: Transfer, last: str) -> dict[str, str]:

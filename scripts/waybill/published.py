@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from waybill import foreign_json
+from waybill import foreign_json, seals
 from waybill.errors import DamagedError
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
     from waybill.control import Control
+    from waybill.layout import Layout
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,21 @@ def published_key(record: Path) -> str:
         return read_record(record)["key"]
     except FileNotFoundError:
         return ""
+
+
+def last_published(layout: Layout, dataset: str) -> str:
+    """The key of the manifest of a dataset that was published last, also where an inventory has
+    removed the record since; ``""`` when none was."""
+    records = (layout.publication(dataset), layout.kept_publication(dataset))
+    return next(filter(None, map(published_key, records)), "")
+
+
+def tells_of(record: Path, manifest: Path) -> bool:
+    """Whether a publication record is that of just these bytes; a damaged or lost one is not."""
+    try:
+        return read_record(record)["sha256"] == seals.sha256_of(manifest)
+    except (FileNotFoundError, DamagedError):
+        return False
 
 
 def known_sha256(

@@ -7,8 +7,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from waybill import config as configuration
@@ -16,12 +17,14 @@ from waybill import encoding, installed, notify, outcome, state
 from waybill.batches import is_first, is_last
 from waybill.collector import spare_imports
 from waybill.config import Transfer
-from waybill.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError, WaybillError
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
 from waybill.interrupt import Interrupts
 from waybill.layout import Layout
 from waybill.lock import lock, lock_folder
+from waybill.outcome import Asked
 from waybill.resources import project_root
 from waybill.sides import work_tree
+from waybill.stages import summarise
 from waybill.verify_outcome import conclude as conclude_verification
 from waybill.verify_run import VerifyRun
 
@@ -32,8 +35,13 @@ _OWN_KEYS = {
     "toml", "transfers", "start", "waybill", "waybill_tree", "defaults", "one_job_per_batch"
 }  # fmt: skip
 
-# Targets that look and do not move.
-_LOOKING = ("plan", "report", "/inventory", "/plan.tsv", "/report/plan.html")
+# Targets that look and do not move: rules, and how their files end.
+_LOOKING_TARGETS = ("plan", "report")
+_LOOKING_FILES = ("/inventory", "/plan.tsv", "/report/plan.html")
+# Rules that look and do not move, as `--until` names them.
+_LOOKING_RULES = {"inventory", "checksum", "diff", "gather_plan", "plan_page", *_LOOKING_TARGETS}
+# Rules with jobs that are known, or whole, after the inventory only.
+_CHAIN = {"checksum", "diff", "gather_plan", "upload", "download", "manifest", "publish", "summary"}
 
 
 class Run:
@@ -42,8 +50,14 @@ class Run:
     def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
         self.transfers = transfers
         self.start = str(config.get("start", time.time_ns()))
-        self.verification = VerifyRun(transfers, workflow)
         self._workflow = workflow
+        # A host that uses the Snakefile as a module may give its rules other names, and calls none
+        # of its handlers.
+        self._named: Callable[[str], str] = workflow.modifier.modify_rulename
+        self._in_host = not workflow.modifier.is_main_snakefile()
+        self.verification = VerifyRun(
+            transfers, workflow, target=self._named("verify"), in_host=self._in_host
+        )
         self._taken = "start" in config  # the inventory is taken for granted
         self._fused = config["one_job_per_batch"]
         self._locks: list[int | None] = []
@@ -53,6 +67,7 @@ class Run:
         self._busy: dict[str, str] = {}  # transfers that another run holds, and what to say
         # The inventory before that of this run, for each transfer whose new one is awaited.
         self._before: dict[str, str | None] = {}
+        self._last: dict[str, str] = {}  # the same, for the verdict
         self._interrupts: Interrupts | None = None
 
     @classmethod
@@ -130,10 +145,52 @@ class Run:
             self._check_triggers()
             self._force_look()
             self._hold()
-            transfers = (t for t in self.transfers.values() if t.name not in self._busy)
-            return [os.fspath(t.results / name) for t in transfers]
+            self._hold_in_host()
+            return [os.fspath(self.transfers[free].results / name) for free in self._free()]
 
         return files
+
+    def last(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: all that is to be made of every transfer. Before the inventory there
+        are no jobs of a rule that ``--until`` names, and Snakemake would do nothing at all: their
+        files are asked for instead."""
+        summaries = self.per_transfer("summary.tsv")
+
+        def files(wildcards: Any) -> list[str]:
+            found, rules = summaries(wildcards), self._until
+            if not rules:
+                return found
+            return [
+                path for name in self._free() for path in self._made_by(rules, name, checkpoints)
+            ]
+
+        return files
+
+    def _made_by(self, rules: set[str], name: str, checkpoints: Any) -> Iterator[str]:
+        """The files that these rules make for a transfer."""
+        transfer = self.transfers[name]
+        of_transfer = SimpleNamespace(results=os.fspath(transfer.results.parent), transfer=name)
+        layout = self._after_inventory(checkpoints, of_transfer)
+        tables = {
+            "checksum": layout.checksums,
+            "diff": layout.diff,
+            transfer.direction: layout.marker,
+        }
+        last = {"manifest": layout.manifest}
+        if transfer.publishes:
+            last["publish"] = layout.publication
+        whole = {"gather_plan": layout.plan, "summary": layout.summary}
+        yield from (os.fspath(whole[rule]) for rule in rules & whole.keys())
+        for dataset, batch in layout.batches():
+            for rule in rules & tables.keys():
+                if rule != "checksum" or transfer.direction == "upload":
+                    yield os.fspath(tables[rule](dataset, batch))
+        for dataset in {dataset for dataset, _ in layout.batches()}:
+            yield from (os.fspath(last[rule](dataset)) for rule in rules & last.keys())
+
+    def _free(self) -> list[str]:
+        """The transfers that no other run holds."""
+        return [name for name in self.transfers if name not in self._busy]
 
     def setting(self, name: str) -> Callable[[Any], Any]:
         """A params function: one setting of the job's transfer."""
@@ -151,24 +208,47 @@ class Run:
 
         return files
 
-    def to_compare(self, wildcards: Any) -> list[str]:
+    def to_hash(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: the files of a batch to be hashed."""
+
+        def files(wildcards: Any) -> list[str]:
+            layout = self._of_batch(checkpoints, wildcards)
+            return [os.fspath(layout.local(wildcards.dataset, wildcards.batch))]
+
+        return files
+
+    def to_compare(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: what the diff of a batch starts from. Files to upload are hashed
         before; files to download over are hashed only when their size leaves it open."""
-        transfer = self.transfers[wildcards.transfer]
-        layout = Layout(transfer.results)
-        tables = [layout.local, layout.remote]
-        if transfer.direction == "upload":
-            tables.append(layout.checksums)
-        return [os.fspath(table(wildcards.dataset, wildcards.batch)) for table in tables]
 
-    def to_move(self, wildcards: Any) -> list[str]:
+        def files(wildcards: Any) -> list[str]:
+            layout = self._of_batch(checkpoints, wildcards)
+            tables = [layout.local, layout.remote]
+            if self.transfers[wildcards.transfer].direction == "upload":
+                tables.append(layout.checksums)
+            return [os.fspath(table(wildcards.dataset, wildcards.batch)) for table in tables]
+
+        return files
+
+    def to_move(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: what the upload or download of a batch starts from, and what of other
         batches comes before it: that the first ones were tried, and for a last one the markers of
         all others."""
+
+        def files(wildcards: Any) -> list[str]:
+            layout = self._of_batch(checkpoints, wildcards)
+            return self._to_try(layout, wildcards) + self._moved_before(layout, wildcards)
+
+        return files
+
+    def to_try(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: what moving the entries of a batch starts from."""
+        return lambda wildcards: self._to_try(self._of_batch(checkpoints, wildcards), wildcards)
+
+    def _moved_before(self, layout: Layout, wildcards: Any) -> list[str]:
         from snakemake.io import ancient
 
         transfer = self.transfers[wildcards.transfer]
-        layout = Layout(transfer.results)
         dataset, batch = wildcards.dataset, wildcards.batch
         others = layout.batches_of(dataset) if transfer.first or transfer.last else ()
         if is_first(batch):
@@ -178,11 +258,9 @@ class Run:
             before = [layout.marker(dataset, other) for other in others if not is_last(other)]
         else:
             before = [_tried(layout, dataset, other) for other in others if is_first(other)]
-        return self.to_try(wildcards) + [ancient(os.fspath(path)) for path in before]
+        return [ancient(os.fspath(path)) for path in before]
 
-    def to_try(self, wildcards: Any) -> list[str]:
-        """An input function: what moving the entries of a batch starts from."""
-        layout = Layout(self.transfers[wildcards.transfer].results)
+    def _to_try(self, layout: Layout, wildcards: Any) -> list[str]:
         batch = wildcards.dataset, wildcards.batch
         tables = [layout.local(*batch), layout.remote(*batch)]
         return [os.fspath(path) for path in (tables if self._one_job else [layout.diff(*batch)])]
@@ -216,16 +294,69 @@ class Run:
 
     @property
     def _only_looks(self) -> bool:
-        targets = set(self._workflow.dag_settings.targets)
-        return bool(targets) and all(target.endswith(_LOOKING) for target in targets)
+        settings = self._workflow.dag_settings
+        if settings.until and settings.until <= set(map(self._named, _LOOKING_RULES)):
+            return True
+        rules = set(map(self._named, _LOOKING_TARGETS))
+        return bool(settings.targets) and all(
+            target in rules or target.endswith(_LOOKING_FILES) for target in settings.targets
+        )
+
+    @property
+    def _until(self) -> set[str]:
+        """The rules of this Snakefile that ``--until`` names, where the whole of it is the target
+        and the jobs of all of them are known after the inventory only."""
+        settings = self._workflow.dag_settings
+        names = {self._named(rule): rule for rule in _CHAIN}
+        if set(settings.targets) - {self._named("all")} or not settings.until <= names.keys():
+            return set()
+        return {names[rule] for rule in settings.until}
+
+    def _concerned(self) -> dict[str, Transfer]:
+        """The transfers that this run is about: where all targets are files, those they are of."""
+        targets = self._workflow.dag_settings.targets
+        if not targets or any("/" not in target for target in targets):
+            return self.transfers
+        files = [Path(target).absolute() for target in targets]
+        return {
+            name: transfer
+            for name, transfer in self.transfers.items()
+            if any(file.is_relative_to(transfer.results.absolute()) for file in files)
+        }
+
+    def _asked(self, transfer: Transfer) -> Asked:
+        """Whether this run was to do all of a transfer, or a part of it."""
+        targets = self._workflow.dag_settings.targets
+        last = Layout(transfer.results).summary.absolute()
+        whole = {self._named("all"), os.fspath(last), os.path.relpath(last)}
+        chosen = self._workflow.dag_settings.until
+        if self._only_looks or chosen or (targets and whole.isdisjoint(targets)):
+            return Asked.PART
+        return Asked.ALL
 
     @property
     def _moves(self) -> bool:
         return not self._only_looks and not self.verification.wanted
 
+    def _of_batch(self, checkpoints: Any, wildcards: Any) -> Layout:
+        """The layout of a batch's transfer. A batch that was asked for by name is looked at before
+        anything is made for it, as it is in a run that does all; a job need not look again."""
+        if not self._workflow.is_main_process:
+            return Layout(self.transfers[wildcards.transfer].results)
+        layout = self._after_inventory(checkpoints, wildcards)
+        if not layout.local(wildcards.dataset, wildcards.batch).exists():
+            print(
+                f"waybill: {wildcards.transfer}: FAILED there is no batch {wildcards.batch} of"
+                f" {wildcards.dataset} any more; see {layout.inventory}",
+                file=sys.stderr,
+            )
+            sys.exit(EXIT_FAILED)
+        return layout
+
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
         self._check_triggers()
         self._force_look()
+        self._hold_in_host()
         checkpoints.inventory.get(results=wildcards.results, transfer=wildcards.transfer)
         layout = Layout(self.transfers[wildcards.transfer].results)
         if self._before.get(wildcards.transfer) is not None:
@@ -254,6 +385,9 @@ class Run:
 
     def _check_triggers(self) -> None:
         """Refuse a run that would not look: the inventory follows a param that always differs."""
+        if self._named("inventory") in self._workflow.dag_settings.omit_from:
+            print("waybill: --omit-from inventory: nothing would be looked at", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
         triggers = {str(trigger).lower() for trigger in self._workflow.rerun_triggers}
         if self._workflow.is_main_process and "params" not in triggers:
             print(
@@ -264,17 +398,21 @@ class Run:
             sys.exit(EXIT_CONFIG)
 
     def _force_look(self) -> None:
-        """Have the inventory taken also where Snakemake's own records of it are lost: without them
-        it knows of no param that differs."""
+        """Have the inventory taken whatever Snakemake knows of the last one. One that is taken for
+        granted is taken all the same where it is gone, or Snakemake's record of it."""
         if self._looks_anyway or not self._workflow.is_main_process:
             return
         self._looks_anyway = True
         from snakemake.io import IOFile
 
-        inventories = [Layout(t.results).inventory for t in self.transfers.values()]
+        if self._until:
+            self._workflow.dag.untilrules.clear()
+
         known = self._workflow.persistence.metadata
-        if any(path.exists() and known(IOFile(os.fspath(path))) is None for path in inventories):
-            self._workflow.dag.forcerules.add(self._workflow.get_rule("inventory"))
+        for transfer in self.transfers.values():
+            path = os.fspath(Layout(transfer.results).inventory)
+            if not self._taken or not Path(path).exists() or known(IOFile(path)) is None:
+                self._workflow.dag.forcefiles.add(path)
 
     # Handlers
 
@@ -297,6 +435,15 @@ class Run:
             except OSError as error:
                 where = error.filename or transfer.results
                 self._busy[transfer.name] = f"{where}: {error.strerror}"
+
+    def _hold_in_host(self) -> None:
+        """The same in a host workflow, which knows nothing of transfers that are left out."""
+        if not self._in_host:
+            return
+        self._hold()
+        if self._busy:
+            self._tell_busy()
+            sys.exit(EXIT_FAILED)
 
     def _hold_folder(self, transfer: Transfer) -> None:
         """Keep other runs from a destination folder; one that is refused later is not made."""
@@ -324,7 +471,8 @@ class Run:
                 self.verification.begin(transfer.name)
                 continue
             if not self._taken:
-                self._before[transfer.name] = state.read(layout).run
+                self._last[transfer.name] = state.read(layout).run
+                self._before[transfer.name] = self._last[transfer.name]
             # Snakemake copies an output marked `update` before its job and stumbles over the copy
             # that a killed run left; the folder itself is whole at every moment.
             self._workflow.persistence.cleanup_backup(layout.inventory)
@@ -334,19 +482,17 @@ class Run:
     def end(self, *, success: bool) -> None:
         """Print what became of each transfer; end the process unless all of it went well."""
         _drop_timers()
-        codes = []
-        transfers = {n: t for n, t in self.transfers.items() if n not in self._busy}
+        codes, explained = [], False
+        transfers = {n: t for n, t in self._concerned().items() if n not in self._busy}
         for transfer in transfers.values():
-            if self.verification.wanted:
-                layout = self.verification.layout(transfer.name)
-                lines, code = conclude_verification(transfer, layout)
-            else:
-                lines, code = outcome.conclude(transfer, Layout(transfer.results))
+            lines, code = self._conclude(transfer)
             codes.append(code)
+            explained |= any(line.startswith("FAILED ") for line in lines)
+            explained |= self.verification.wanted and code != EXIT_OK
             for line in lines:
                 print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
         code = outcome.worst(codes)
-        if not code and not success:
+        if not explained and not success:
             print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
             code = EXIT_FAILED
         if self._moves:
@@ -360,6 +506,21 @@ class Run:
         self._settle(code)
         if code:
             sys.exit(code)
+
+    def _conclude(self, transfer: Transfer) -> tuple[list[str], int]:
+        """The last lines about a transfer and its exit code; no verdict where nobody looked."""
+        if self.verification.wanted:
+            return conclude_verification(transfer, self.verification.layout(transfer.name))
+        layout = Layout(transfer.results)
+        found, asked = outcome.read(transfer, layout), self._asked(transfer)
+        if not (self._taken or found.blind) and found.run == self._last.get(transfer.name):
+            text = "nothing was looked at, so there is no verdict; run again, for all of it"
+            return [text], EXIT_FAILED
+        if found.failures and found.is_whole and not found.blind and layout.plan.exists():
+            # The job failed with the verdict, and its table with it; people want it all the same.
+            # The next inventory removes it.
+            summarise(layout)
+        return outcome.lines(found, transfer, layout, asked), found.code(asked)
 
     def _settle(self, code: int, line: str = "") -> None:
         """From here on a signal ends the process with ``code``, and with a line if there is one."""

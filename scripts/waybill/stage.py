@@ -49,15 +49,18 @@ def run(
     snakemake: Any,
     stage: Callable[[Task], None],
     layout: Callable[[Path], Layout] = Layout,
+    *,
+    name: str = "",
 ) -> None:
-    """Run ``stage`` for the job of a rule script, and end the process as it went.
+    """Run ``stage`` for the job of a rule script, and end the process as it went. ``name`` is that
+    of the rule, which a host workflow may call otherwise.
 
     A job about a dataset gets the transfer as that dataset sees it; one with a ``layout`` of its
     own, as a verification has, sees to that itself.
     """
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
     dataset, batch = (snakemake.wildcards.get(name, "") for name in ("dataset", "batch"))
-    task = Task(transfer, layout(transfer.results), snakemake.rule, dataset, batch)
+    task = Task(transfer, layout(transfer.results), name or snakemake.rule, dataset, batch)
     names = (transfer.name, task.stage, task.batch)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from waybill import diff, failures, marker, sha256sum, state
+from waybill import diff, failures, marker, published, seals, sha256sum, state
 from waybill.config import Transfer
 from waybill.entries import read_local
+from waybill.errors import ReportedError
+from waybill.layout import Layout
+from waybill.marker import Proof
 from waybill.root import Root
-from waybill.tables import ASIDE_COLUMNS, escape, read, render, rows
+from waybill.tables import ASIDE_COLUMNS, escape, read, render, rows, write_atomic
 from waybill.task import Task
 
 log = logging.getLogger(__name__)
@@ -112,34 +116,84 @@ def manifest(task: Task) -> None:
     proofs = [
         proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))
     ]
-    data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
+    data = _published_before(task, proofs)
+    if data is None:
+        data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
     task.write(layout.manifest(task.dataset), data, sync=True)
     log.info("%d files proven", len(proofs))
 
 
+def _published_before(task: Task, proofs: list[Proof]) -> Iterator[bytes] | None:
+    """The manifest that was published last, where it lists just these entries: an equal one is not
+    published again."""
+    from waybill.manifest import holds_the_same
+
+    kept = task.layout.kept_manifest(task.dataset)
+    if not task.transfer.publishes or not kept.exists():
+        return None
+    if not published.tells_of(task.layout.kept_publication(task.dataset), kept):
+        return None  # nothing that vouches for it; a new manifest is right all the same
+    with kept.open("rb") as file:
+        if not holds_the_same(file, task.transfer, task.dataset, proofs):
+            return None
+    return _blocks(kept)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Have what stands at ``path`` at ``kept`` too, without a second copy where that can be."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    try:
+        os.link(path, kept)
+    except OSError:  # a file system without hard links
+        write_atomic(kept, _blocks(path))
+
+
 def publish(task: Task) -> None:
-    """Put the manifest into the bucket, after the data it lists."""
+    """Put the manifest into the bucket, after the data it lists, unless it stands there."""
     from waybill.publish import publish as put
 
-    record, notes = put(task.transfer, task.layout.manifest(task.dataset))
+    layout, dataset = task.layout, task.dataset
+    path = layout.manifest(dataset)
+    record, notes = put(task.transfer, path)
     for note in notes:
         log.warning("%s", note)
-    task.write(task.layout.publication(task.dataset), json.dumps(record, indent=1).encode())
+    text = json.dumps(record, indent=1).encode()
+    _keep(path, layout.kept_manifest(dataset))
+    write_atomic(layout.kept_publication(dataset), text)
+    task.write(layout.publication(dataset), text)
 
 
 def summary(task: Task) -> None:
-    """How many entries and bytes have which status, over the whole transfer."""
+    """How many entries and bytes have which status, over the whole transfer. Raises ReportedError
+    while a failure stands, as of an entry that no batch holds: whoever waits for the table of a
+    transfer, be it another workflow, waits for all of it."""
+    if standing := list(failures.read(task.layout)):
+        for failure in standing:
+            log.info("FAILED %s", failure)
+        raise ReportedError(f"{len(standing)} failures stand")
+    summarise(task.layout)
+
+
+def summarise(layout: Layout) -> None:
+    """Write how many entries and bytes of the plan have which status."""
     counts: dict[tuple[str, str], list[int]] = {}
 
     def entry(row: list[str]) -> tuple[str, str, int]:
         return row[0], row[1], int(row[4] or 0)
 
-    for dataset, status, size in read(task.layout.plan, PLAN_COLUMNS, entry):
+    for dataset, status, size in read(layout.plan, PLAN_COLUMNS, entry):
         count = counts.setdefault((dataset, status), [0, 0])
         count[0] += 1
         count[1] += size
     lines = (f"{d}\t{s}\t{n}\t{size}" for (d, s), (n, size) in sorted(counts.items()))
-    task.write(task.layout.summary, render(("dataset", "status", "files", "bytes"), lines))
+    seals.write(layout, layout.summary, render(("dataset", "status", "files", "bytes"), lines))
 
 
 def plan_page(task: Task) -> None:

@@ -1,6 +1,7 @@
 """What a verification writes, all of it under ``results/{transfer}/verify/``.
 
 ``{run}/report.tsv``                          all of it: what was looked at, and how it stands
+``{run}/verdict``                             one line, written only where all of it agrees
 ``{run}/batches/decided.tsv``                 entries that the walk and the listing decided
 ``{run}/batches/{dataset}/{batch}.tsv``       entries of a batch that are to be looked at closely
 ``{run}/checked/{dataset}/{batch}.tsv``       what that look found
@@ -66,6 +67,10 @@ class VerifyLayout(Layout):
     @property
     def report(self) -> Path:
         return self.folder / self.run / "report.tsv"
+
+    @property
+    def verdict(self) -> Path:
+        return self.folder / self.run / "verdict"
 
     @property
     def copy(self) -> Path:

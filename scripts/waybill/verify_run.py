@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 class VerifyRun:
-    """The part of a run that verifies; ``workflow`` is Snakemake's.
+    """The part of a run that verifies; ``workflow`` is Snakemake's, and ``target`` what the rule
+    ``verify`` is called in it, which ``in_host`` is not the workflow of this Snakefile.
 
     Its tables stand in a folder of their own, so that they are always made, whatever Snakemake
     knows of earlier ones.
     """
 
-    def __init__(self, transfers: dict[str, Transfer], workflow: Any) -> None:
+    def __init__(
+        self, transfers: dict[str, Transfer], workflow: Any, *, target: str, in_host: bool
+    ) -> None:
         self._transfers, self._workflow = transfers, workflow
+        self._target, self._in_host = target, in_host
         self._run = f"run-{time.time_ns()}"
 
     @property
@@ -32,18 +36,21 @@ class VerifyRun:
         """Whether this run verifies. It ends with exit code 2 when it is to do more than that:
         nothing would keep the two apart."""
         targets = set(self._workflow.dag_settings.targets)
-        if "verify" in targets and len(targets) > 1:
+        if self._target in targets and len(targets) > 1 and not self._in_host:
             print("waybill: verify runs by itself; name no other target with it", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
-        return "verify" in targets
+        return self._target in targets
 
     def layout(self, name: str) -> VerifyLayout:
         """The layout of a transfer in this run."""
         return VerifyLayout(self._transfers[name].results, self._run)
 
-    def reports(self, _wildcards: Any) -> list[str]:
-        """An input function: the report of every transfer."""
-        return [os.fspath(self.layout(name).report) for name in self._transfers]
+    def verdicts(self, _wildcards: Any) -> list[str]:
+        """An input function: the verdict on every transfer."""
+        if self._in_host and self._workflow.is_main_process and not self._workflow.dryrun:
+            for name in self._transfers:  # whose handlers begin nothing here
+                self.begin(name)
+        return [os.fspath(self.layout(name).verdict) for name in self._transfers]
 
     def refuse(self, wildcards: Any) -> list[str]:
         """An input function of the report's copy: there is no way to ask for it."""
@@ -57,8 +64,8 @@ class VerifyRun:
 
         def files(wildcards: Any) -> list[str]:
             names = {"results": wildcards.results, "transfer": wildcards.transfer}
-            checkpoints.stock.get(run=self._run, **names)
-            layout = self.layout(wildcards.transfer)
+            checkpoints.stock.get(run=wildcards.run, **names)
+            layout = VerifyLayout(self._transfers[wildcards.transfer].results, wildcards.run)
             checked = (layout.checked(*batch) for batch in self._to_look(wildcards, layout))
             return [os.fspath(path) for path in (layout.decided, *checked)]
 
@@ -90,6 +97,11 @@ class VerifyRun:
         shutil.rmtree(layout.failures, ignore_errors=True)
         for folder in layout.folder.glob("run-*"):
             earlier = VerifyLayout(layout.root, folder.name)
-            for path in (earlier.report, earlier.looks, *folder.glob("checked/*/*.tsv")):
+            for path in (
+                earlier.verdict,
+                earlier.report,
+                earlier.looks,
+                *folder.glob("checked/*/*.tsv"),
+            ):
                 self._workflow.persistence.cleanup_metadata(IOFile(os.fspath(path)))
             shutil.rmtree(folder, ignore_errors=True)

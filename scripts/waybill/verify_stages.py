@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from waybill import datasets, verify_stock
+from waybill import datasets, verify_outcome, verify_stock
 from waybill.control import Control
+from waybill.errors import ReportedError
+from waybill.tables import write_atomic
 from waybill.task import Task
 from waybill.verify_layout import (
     VerifyLayout,
@@ -53,10 +55,17 @@ def batch(task: Task) -> None:
 
 
 def report(task: Task) -> None:
-    """All findings in one table, in the order of the paths."""
+    """All findings in one table, in the order of the paths, and the verdict on them. Raises
+    ReportedError unless all agrees: a host workflow has no other way to learn of it."""
     layout = _layout(task)
     tables = [layout.decided, *(layout.checked(*names) for names in layout.to_look())]
     found = [item for table in tables for item in read_findings(table)]
     found.sort(key=lambda item: (item[0], item[1].path, item[1].side))
     write_findings(layout.copy, found)
     write_findings(layout.report, found)
+    lines, code = verify_outcome.conclude(task.transfer, layout)
+    if code:
+        for line in lines:
+            log.info("%s", line)
+        raise ReportedError(f"exit code {code}: {lines[-1]}")
+    write_atomic(layout.verdict, f"{lines[-1]}\n".encode())

@@ -186,7 +186,7 @@ def test_all_files_as_they_are(pt5: Cytobot) -> None:
     pt5.variables = {"IFCB_DATA_DIR": str(pt5.data), "AWS_UPLOAD_URL": f"s3://{pt5.bucket}/env"}
     arguments = ("--all-files", "--recursive", "--prefix", "/lead/")
     keys = sorted(f"lead/{path}" for path in files)
-    for before in (0, 1):
+    for _ in range(2):
         dry = pt5.upload(*arguments, "--dry-run")
         assert f"would upload {len(files)} file(s)" in dry.out
         said = pt5.upload(*arguments)
@@ -194,7 +194,7 @@ def test_all_files_as_they_are(pt5: Cytobot) -> None:
         assert sent(said, pt5.bucket) == keys
         assert labelled(said)["Total Files"] == str(len(files))
         assert pt5.objects() == {f"lead/{path}": body for path, body in files.items()}
-        assert len(pt5.keys("manifests/")) == before + 1
+        assert len(pt5.keys("manifests/")) == 1  # a second one would list the same
         journals = pt5.home.glob(".local/state/waybill/pt5/*/results/*/journal/*/*.jsonl")
         assert sum(path.read_text().count('"done"') for path in journals) == len(files)
     # A file that fails this time is not "up to date" because it was there, nor because the run
@@ -213,7 +213,7 @@ def test_all_files_as_they_are(pt5: Cytobot) -> None:
     pt5.place({".hidden/notes 2.txt": b"no"})
     pt5.upload("--source", str(pt5.data / name), "--prefix", "one", "--no-manifest")
     assert pt5.objects().keys() - {f"lead/{p}" for p in files} == {"one/notes *.txt"}
-    assert len(pt5.keys("manifests/")) == 3
+    assert len(pt5.keys("manifests/")) == 1
 
 
 def test_what_cannot_be_done(pt5: Cytobot) -> None:

@@ -31,6 +31,10 @@ class Runs:
             if is_proven:
                 proof = Proof("a", f"runs/{name}/a", 10, 0, "", "e", "", "t")
                 marker.write(self.layout.marker(name, batch), [proof])
+        if all(proven):
+            manifest = self.layout.manifest(name)
+            manifest.parent.mkdir(exist_ok=True)
+            manifest.touch()
         count = len(proven)
         self.state.places[name] = Place(
             f"/A/{name}", f"runs/{name}/", resting=resting, files=count, bytes=10 * count,
@@ -81,8 +85,12 @@ def test_a_run_that_rests_as_it_failed_does_not(runs: Runs, proven: tuple[bool, 
 def test_a_run_whose_tables_are_lost_does_not(runs: Runs) -> None:
     runs.add("run_1", resting=False, proven=(True,))
     runs.state.places["run_2"] = Place("/A/2", "runs/2/", resting=True, files=4, batches=1)
-    lines, _ = runs.conclude()
-    assert lines == ["1 files, 10 B: these are proven in s3://b/runs/; nothing to move"]
+    lines, code = runs.conclude()
+    assert code == 1
+    assert lines == [
+        "1 files, 10 B: these are proven in s3://b/runs/; nothing to move",
+        "open: 1 datasets that are not looked at now are not proven; run again to go on",
+    ]
 
 
 def test_nothing_is_said_to_be_proven_when_all_rests_and_failed(runs: Runs) -> None:

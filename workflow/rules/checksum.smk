@@ -3,7 +3,7 @@
 
 rule checksum:
     input:
-        "{results}/{transfer}/inventory/{dataset}/{batch}.local.tsv",
+        runner.to_hash(checkpoints),
     output:
         "{results}/{transfer}/checksums/{dataset}/{batch}.sha256",
     log:

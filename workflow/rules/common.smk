@@ -4,9 +4,9 @@ import signal
 import sys
 from pathlib import Path
 
-# The package that belongs to this Snakefile, whatever else is installed: in a clone it is in
-# `scripts`, in a wheel around it.
-root = Path(workflow.basedir)
+# The package that belongs to this Snakefile, whatever else is installed and also where a host
+# workflow uses it as a module: in a clone it is in `scripts`, in a wheel around it.
+root = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 homes = [p for p in (root / "scripts", root.parent) if (p / "waybill" / "run.py").is_file()]
 sys.path[:0] = map(str, homes)
 

@@ -7,7 +7,7 @@ localrules:
 
 rule diff:
     input:
-        runner.to_compare,
+        runner.to_compare(checkpoints),
     output:
         "{results}/{transfer}/diff/{dataset}/{batch}.tsv",
     log:

@@ -4,7 +4,7 @@ along."""
 
 rule download:
     input:
-        runner.to_move,
+        runner.to_move(checkpoints),
     output:
         marker="{results}/{transfer}/markers/{dataset}/{batch}.tsv",
         checksums="{results}/{transfer}/checksums/{dataset}/{batch}.sha256",

@@ -3,7 +3,7 @@
 
 rule first:
     input:
-        runner.to_try,
+        runner.to_try(checkpoints),
     output:
         "{results}/{transfer}/tried/{dataset}/{batch}",
     log:

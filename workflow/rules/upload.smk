@@ -3,7 +3,7 @@
 
 rule upload:
     input:
-        runner.to_move,
+        runner.to_move(checkpoints),
     output:
         "{results}/{transfer}/markers/{dataset}/{batch}.tsv",
     log:

@@ -12,7 +12,7 @@ localrules:
 
 rule verify:
     input:
-        runner.verification.reports,
+        runner.verification.verdicts,
 
 
 checkpoint stock:
@@ -47,11 +47,12 @@ rule verify_batch:
         "../../scripts/verify_batch.py"
 
 
+# The report is no output: it stays when the verdict on it fails the job.
 rule verify_report:
     input:
         runner.verification.tables(checkpoints),
     output:
-        "{results}/{transfer}/verify/{run}/report.tsv",
+        "{results}/{transfer}/verify/{run}/verdict",
     log:
         "{results}/{transfer}/verify/{run}/logs/report.log",
     conda:

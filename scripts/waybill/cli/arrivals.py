@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill import diff, failures, journal, marker, state
+from waybill import diff, journal, marker, outcome, state
 from waybill.cli.progress import in_parts
 from waybill.entries import read_local, read_remote
-from waybill.failures import record_path
 from waybill.layout import LOCAL_SUFFIX, Layout
+from waybill.outcome import Failed
 from waybill.state import Place, State
 from waybill.tables import ASIDE_COLUMNS, rows, unescape
 
@@ -163,29 +163,31 @@ class Arrivals:
     def failed(self) -> set[str]:
         """The files that failed, and those that were not tried because something else did."""
         found = set(self.refused)
-        for batch in self._batches:
-            for record in self._records(batch):
-                for failure in failures.read(self.layout, record.name):
-                    if failure.path:
-                        found.add(failure.path)
-                    else:
-                        found.update(entry.path for entry in read_local(self._local(batch)))
+        batches = {batch.name: batch for batch in self._batches}
+        for failure in self._failures(_STAGES):
+            if failure.path:
+                found.add(failure.path)
+            elif failure.batch in batches:
+                batch = batches[failure.batch]
+                found.update(entry.path for entry in read_local(self._local(batch)))
         return found.difference(self.uploaded()) if found else found
 
     def reason(self) -> str | None:
         """Why the dataset failed in a job, the first failure of it, or None when none did."""
-        records = [record for batch in self._batches for record in self._records(batch)]
-        records += [record_path(self.layout, stage, self.dataset) for stage in _LAST_STAGES]
-        for record in records:
-            for failure in failures.read(self.layout, record.name):
-                return str(failure)
-        return None
+        found = next(self._failures((*_STAGES, *_LAST_STAGES)), None)
+        return None if found is None else str(found)
 
-    def _records(self, batch: _Batch) -> Iterator[Path]:
-        for stage in _STAGES:
-            record = record_path(self.layout, stage, self.dataset, batch.name)
-            if record.exists():
-                yield record
+    def _failures(self, stages: tuple[str, ...]) -> Iterator[Failed]:
+        """What failed of the dataset in these stages, in the order of its batches."""
+        names = ["", *(batch.name for batch in self._batches)]
+        found = [
+            failure
+            for failure in outcome.standing_failures(self.layout)
+            if failure.dataset == self.dataset
+            and failure.stage in stages
+            and failure.batch in names
+        ]
+        yield from sorted(found, key=lambda f: (not f.batch, f.batch, stages.index(f.stage)))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill import outcome, state
+from waybill import outcome
 from waybill.cli import glacier_config, glacier_screen, glacier_transfers, state_folder
 from waybill.cli.glacier_arguments import PROGRAM, Wish, parse
 from waybill.cli.launch import Ended
@@ -19,6 +19,7 @@ from waybill.cli.terminal import Screen, asks, guarded, visible
 from waybill.config import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.layout import Layout
+from waybill.outcome import Asked
 from waybill.presets.glacier import region_patterns
 from waybill.selection import Selection
 
@@ -150,7 +151,7 @@ class Sync:
     def _sum_up(self, transfer: Transfer, plan: Plan) -> None:
         layout = self.session.layouts[transfer.name]
         files, size = self.session.moved({transfer.name: plan})
-        complete = all(layout.marker(*batch).exists() for batch in layout.batches())
+        complete = not outcome.read(transfer, layout).open
         text = glacier_screen.summary(
             plan, files, size, self._moved_word, complete=complete and not plan.refused
         )
@@ -170,11 +171,13 @@ class Sync:
     def _code(self, runs: list[Ended]) -> int:
         """The exit code: that of each satellite, the worst of them. One without files is a reason
         to complain if it was asked for by name, or if none has any."""
-        codes = {
-            name: outcome.conclude(transfer, self.session.layouts[name])[1]
+        asked = Asked.PART if self.wish.dry_run else Asked.ALL
+        found = {
+            name: outcome.read(transfer, self.session.layouts[name])
             for name, transfer in self._transfers.items()
         }
-        filled = [n for n in codes if state.read(self.session.layouts[n]).files]
+        codes = {name: its.code(asked) for name, its in found.items()}
+        filled = [name for name, its in found.items() if its.files]
         if filled and not self.wish.named:
             codes = {name: code for name, code in codes.items() if code != EXIT_EMPTY}
         others = [ended.code for ended in runs if ended.code != EXIT_EMPTY]

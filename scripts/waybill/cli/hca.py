@@ -19,7 +19,7 @@ from waybill.layout import Layout
 from waybill.locations import check_bucket
 from waybill.presets import PresetError
 from waybill.presets.hca import BUCKETS, REGION, network
-from waybill.published import published_key
+from waybill.published import last_published, published_key
 from waybill.units import format_size
 
 NAME = "hca"  # of the only transfer
@@ -100,7 +100,7 @@ def _plan_and_run(screen: Screen, wish: Wish, session: Session, transfer: Transf
 def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, Plan]) -> int:
     layout, plan = session.layouts[NAME], plans[NAME]
     dataset = state.read(layout).datasets[0]
-    before = published_key(layout.publication(dataset))
+    before = last_published(layout, dataset)
     ended = session.run(plans)
     for _, line in session.failed(ended):
         screen.problem(visible(line))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import __version__, config, outcome
+from waybill.cli import status as standing
 from waybill.cli import verify as verifying
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
@@ -71,10 +72,15 @@ def run(screen: Screen, given: argparse.Namespace) -> int:
     _tell(screen, session.failed(second))
     if second.signal:
         return second.code
+    codes = [second.code, ended.code]
     for name in plans:
-        _conclude(screen, transfers[name], session.layouts[name], failures=False)
+        lines, code = outcome.conclude(transfers[name], session.layouts[name])
+        codes.append(code)
+        for line in lines:
+            if not line.startswith("FAILED "):  # which is told already
+                screen.line(visible(f"{name}: {line}"))
     # A second half with nothing left to do says nothing of what the first could not do.
-    return outcome.worst([second.code, ended.code])
+    return outcome.worst(codes)
 
 
 def _words(transfers: list[Transfer]) -> tuple[str, str]:
@@ -86,11 +92,13 @@ def _words(transfers: list[Transfer]) -> tuple[str, str]:
 
 
 def status(screen: Screen, given: argparse.Namespace) -> int:
-    """What the last run left of each transfer."""
-    transfers = _transfers(given)
-    return outcome.worst(
-        [_conclude(screen, transfer, Layout(transfer.results)) for transfer in transfers.values()]
-    )
+    """What the last run left of each transfer; 0 only when all of its source is proven."""
+    codes = []
+    for name, lines, code in standing.total(_transfers(given)):
+        codes.append(code)
+        for line in lines:
+            screen.line(visible(f"{name}: {line}"))
+    return outcome.worst(codes)
 
 
 def show_config(screen: Screen, given: argparse.Namespace) -> int:
@@ -164,15 +172,6 @@ def _show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) 
     screen.line(f"  {text or 'no files'}" if text or not its_plan.moves else "")
 
 
-def _conclude(screen: Screen, transfer: Transfer, layout: Layout, *, failures: bool = True) -> int:
-    """Print how a transfer stands and return the exit code that goes with it."""
-    lines, code = outcome.conclude(transfer, layout)
-    for line in lines or ["no run yet"]:
-        if failures or not line.startswith("FAILED "):
-            screen.line(visible(f"{transfer.name}: {line}"))
-    return code
-
-
 def _toml(value: Any) -> str:
     """A value as TOML writes it, in characters that a terminal does not obey."""
     escapes = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in toml(value))
@@ -209,8 +208,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Move data between file systems and S3, with proof.",
-        epilog="exit codes: 0 everything is proven, or there was nothing to do; 1 something failed,"
-        " named; 2 usage or configuration; 3 nothing matched the selection; 130 interrupted",
+        epilog="exit codes: 0 everything is proven, or there was nothing to do; 1 something failed"
+        " or is open, named; 2 usage or configuration; 3 nothing matched the selection;"
+        " 130 interrupted",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")

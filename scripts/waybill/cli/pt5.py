@@ -14,7 +14,7 @@ from pathlib import Path
 
 import botocore.exceptions as be
 
-from waybill import journal, state
+from waybill import journal, outcome, state
 from waybill.cli import pt5_place, pt5_screen, state_folder
 from waybill.cli.arrivals import Arrivals, of_transfer
 from waybill.cli.launch import Ended
@@ -29,7 +29,7 @@ from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.presets.ifcb import NO_BIN
-from waybill.published import published_key
+from waybill.published import last_published, published_key
 from waybill.tables import ASIDE_COLUMNS, rows, unescape
 
 
@@ -97,10 +97,11 @@ class Upload:
     def _session(self, home: Path, **extra: str) -> tuple[Session, Transfer]:
         layout = Layout(home / "results" / NAME)
         hold_results(layout)
-        # What the last run was to send goes first; there is a summary when that is whole.
-        if self.wish.all_files and layout.summary.exists():
-            state_folder.forget_proofs(layout)
         file, log = home / "config.toml", home / "snakemake.log"
+        # What the last run was to send goes first.
+        last = state_folder.configured(file).get(NAME)
+        if self.wish.all_files and last and outcome.without_failures(last, layout).is_whole:
+            state_folder.forget_proofs(layout)
         transfers = state_folder.configure(file, pt5_place.config_text(self.wish, self.place))
         verbose = self.wish.verbose and not self.wish.dry_run
         launch = state_folder.launch(
@@ -132,7 +133,7 @@ class Upload:
     def _move(self, session: Session, transfer: Transfer) -> int:
         layout = session.layouts[NAME]
         before = state.read(layout).run
-        key_before = _published(layout)
+        key_before = last_published(layout, NAME)
         begun = time.monotonic()
 
         def tick() -> None:

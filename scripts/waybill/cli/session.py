@@ -15,6 +15,7 @@ from waybill.config import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.lock import lock
+from waybill.outcome import Asked
 
 _FAILED = "FAILED "
 
@@ -79,7 +80,7 @@ class Session:
             for name, transfer in self.transfers.items()
             if name not in plans
         }
-        codes = {n: outcome.conclude(t, self.layouts[n])[1] for n, t in lost.items()}
+        codes = {n: outcome.read(t, self.layouts[n]).code(Asked.PART) for n, t in lost.items()}
         if not ended.signal:
             notify.after_run(lost, codes, code=ended.code, success=False)
 

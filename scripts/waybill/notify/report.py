@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from waybill import failures, journal, state
+from waybill import outcome
 from waybill.errors import EXIT_FAILED, one_line
 from waybill.layout import Layout
 from waybill.tables import escape
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from waybill.config import Transfer
 
 LOST_JOB = "not finished, and no job left a record of why; see the logs"
-
-_BATCH = re.compile(r"[abfz][0-9a-f]{16}")
 
 
 class Failed(NamedTuple):
@@ -90,23 +87,22 @@ def report(transfer: Transfer, exit_code: int) -> Report:
 
     Raises WaybillError or OSError when they cannot be read.
     """
-    layout = Layout(transfer.results)
-    failed = tuple(_failed(layout))
-    found = Report(
+    found = outcome.read(transfer, Layout(transfer.results))
+    return Report(
         transfer=transfer.name,
         preset=transfer.preset,
         direction=transfer.direction,
         source=transfer.source,
         destination=transfer.destination,
         results=str(transfer.results.absolute()),
+        files=found.files,
+        bytes=found.bytes,
         exit_code=exit_code,
-        failures=failed,
+        datasets=tuple(
+            Dataset(d.name, d.moved_files, d.moved_bytes, d.complete) for d in found.datasets
+        ),
+        failures=tuple(_told_once(found.failures)),
     )
-    if is_blind(failed):  # no inventory: whatever else stands there is of another run
-        return replace(found, failures=tuple(f for f in failed if f.stage == "inventory"))
-    seen = state.read(layout)
-    datasets = tuple(_datasets(transfer, layout, seen.run)) if seen.run else ()
-    return replace(found, files=seen.files, bytes=seen.bytes, datasets=datasets)
 
 
 def is_blind(failed: tuple[Failed, ...]) -> bool:
@@ -129,39 +125,11 @@ def with_lost_jobs(reports: list[Report], *, code: int, success: bool) -> list[R
     ]
 
 
-def _failed(layout: Layout) -> Iterator[Failed]:
-    """What failed and still stands: for each entry the first failure, from which the others
-    follow, and once what several batches met alike."""
-    told = set()
-    for record in sorted(layout.failures.glob("*.tsv")):
-        stage, dataset = _origin(record.name)
-        for failure in failures.read(layout, record.name):
-            what = (dataset, failure.path) if failure.path else ("", failure.message)
-            if what not in told:
-                told.add(what)
-                yield Failed(stage, dataset, failure.path, failure.message)
-
-
-def _origin(record: str) -> tuple[str, str]:
-    """Stage and dataset in the name of a failure record (``failures.record_path``)."""
-    stage, *rest = record.removesuffix(".tsv").split(".")
-    if rest and _BATCH.fullmatch(rest[-1]):
-        rest.pop()
-    return stage, ".".join(rest)
-
-
-def _datasets(transfer: Transfer, layout: Layout, run: str) -> Iterator[Dataset]:
-    batches: dict[str, list[str]] = {}
-    for dataset, batch in layout.batches():
-        batches.setdefault(dataset, []).append(batch)
-    for dataset, names in batches.items():
-        last = layout.publication if transfer.publishes else layout.manifest
-        proven = all(layout.marker(dataset, name).exists() for name in names)
-        files = size = 0
-        for name in names:
-            done = journal.read([layout.journal(dataset, name)], run).done
-            for written, proof in done.values():
-                if written == run:
-                    files += 1
-                    size += proof.size
-        yield Dataset(dataset, files, size, proven and last(dataset).exists())
+def _told_once(found: Iterable[outcome.Failed]) -> Iterator[Failed]:
+    """The failures, once what several datasets met alike."""
+    messages = set()
+    for failure in found:
+        if failure.path or failure.message not in messages:
+            yield Failed(failure.stage, failure.dataset, failure.path, failure.message)
+        if not failure.path:
+            messages.add(failure.message)

@@ -1,0 +1,139 @@
+"""``waybill status``: how the last run left each transfer, and whether its source could go.
+
+S3 is not asked (``waybill verify`` does that). The source of an upload is walked, for a file that
+no run has seen is in no proof.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill import datasets, outcome, state
+from waybill.entries import read_local
+from waybill.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
+from waybill.layout import LOCAL_SUFFIX, Layout
+from waybill.outcome import Asked
+from waybill.sides import of_upload
+from waybill.tables import escape
+
+if TYPE_CHECKING:
+    from waybill.config import Transfer
+
+MOST_NAMED = 3
+
+_HOLDER = re.compile(r"process (\d+) on (\S+)")
+
+
+def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
+    """What is to be said about a transfer, and its exit code: 0 only when all that its source
+    holds and its settings select is proven, and no run is at work on it."""
+    found = outcome.read(transfer, layout, closely=True)
+    lines = outcome.lines(found, transfer, layout, Asked.STATUS) or ["no run yet"]
+    code = found.code(Asked.STATUS)
+    if transfer.direction == "upload" and code == EXIT_OK:
+        unseen = list(_unseen(transfer, layout))
+        if unseen:
+            names = ", ".join(escape(path) for path in unseen[:MOST_NAMED])
+            more = f" and {len(unseen) - MOST_NAMED} more" if len(unseen) > MOST_NAMED else ""
+            lines.append(
+                f"open: {len(unseen)} files are new or changed since the last run: {names}{more};"
+                " run again"
+            )
+            code = EXIT_FAILED
+    if holder := at_work(layout):
+        lines.append(f"open: a run is at work here ({holder}); wait until it has ended")
+        code = EXIT_FAILED
+    return lines, code
+
+
+def at_work(layout: Layout) -> str:
+    """Who holds the lock of a transfer's results, or ``""`` when nobody does.
+
+    The lock is not tried while its last holder has ended: a run that begins just now would find it
+    taken.
+    """
+    try:
+        descriptor = os.open(layout.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        if _has_ended(holder):
+            return ""
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder
+    except OSError:  # a file system without locks, where no run holds one
+        return ""
+    finally:
+        os.close(descriptor)
+    return ""
+
+
+def _has_ended(holder: str) -> bool:
+    match = _HOLDER.fullmatch(holder)
+    if match is None or match[2] != os.uname().nodename:
+        return False
+    try:
+        os.kill(int(match[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+def _unseen(transfer: Transfer, layout: Layout) -> Iterator[str]:
+    """The files of the source that are not as the last inventory saw them, and the datasets it did
+    not see. A source that is gone has none."""
+    seen = state.read(layout)
+    several = transfer.preset == "illumina"
+    if several:
+        found = datasets.find(transfer, seen, mend=False)
+        yield from (d.folder for d in found.datasets if d.look and d.name not in seen.places)
+        yield from found.held
+        yield from (failure.path for failure in found.failed)
+    for name, place in seen.places.items():
+        view = datasets.view(transfer, place.folder, place.prefix)
+        try:
+            sides = of_upload(view, layout, lambda _known: ())
+        except FolderError:
+            if Path(place.folder).exists():
+                raise
+            continue
+        known = _known(layout, name)
+        within = f"{name}/" if several else ""
+        for path, entry in sides.local.items():
+            if known.get(path) != (entry.size, entry.mtime_ns) and path not in sides.skipped:
+                yield within + path
+        for path in (*sides.held, *sides.refused):
+            if path not in sides.local:
+                yield within + path
+
+
+def _known(layout: Layout, dataset: str) -> dict[str, tuple[int, int]]:
+    """Size and mtime of the files of a dataset by path, as the last inventory saw them."""
+    tables = [
+        table
+        for folder in (layout.inventory / dataset, layout.resting(dataset))
+        for table in folder.glob(f"*{LOCAL_SUFFIX}")
+    ]
+    return {e.path: (e.size, e.mtime_ns) for table in tables for e in read_local(table)}
+
+
+def total(transfers: dict[str, Transfer]) -> Iterator[tuple[str, list[str], int]]:
+    """Each transfer with what is to be said of it, and its exit code."""
+    for name, transfer in transfers.items():
+        try:
+            lines, code = standing(transfer, Layout(transfer.results))
+        except WaybillError as error:
+            lines, code = [f"open: {error}"], EXIT_FAILED
+        except OSError as error:
+            where = error.filename or transfer.results
+            lines, code = [f"open: {where}: {error.strerror or error}"], EXIT_FAILED
+        yield name, lines, code
