@@ -9,10 +9,7 @@
 # results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
 # results/{transfer}/summary.tsv, report/plan.html            for people; target `report` is the page
 # results/{transfer}/verify/{run}/verdict                     both sides agree; target `verify`
-#
-# Never Snakemake outputs: data; journal, cache, failures, resting, seals, state.json, notify.json,
-# verify/report.tsv.
-#
+# Never Snakemake outputs: data; journal, cache, failures, resting, seals, {state,notify}.json.
 #   snakemake                                        everything in config/config.toml
 #   snakemake plan, snakemake verify                 what would be done; does all of it still stand
 #   snakemake --config toml=PATH transfers=A,B       another configuration, some of its transfers
