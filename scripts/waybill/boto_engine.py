@@ -12,41 +12,25 @@ import botocore.exceptions as be
 
 from waybill.engine import (
     BLOCK_BYTES,
-    DAMAGED_ATTEMPTS,
-    Answer,
     Content,
     CutError,
     Pace,
     ReplacedError,
-    Stored,
     Take,
     base64_sha256,
     check_answer,
     get_through,
     is_replaced,
     range_or_checksums,
-    stored,
 )
+from waybill.evidence import Answer, Stored, Witness, ask, part_stored, understood
 from waybill.parts import Part
 from waybill.s3 import common_arguments, write_arguments
-from waybill.s3_errors import DAMAGED, error_code
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
 
 Result = TypeVar("Result")
-
-
-def intact(call: Callable[..., Answer], **arguments: Any) -> Answer:
-    """The answer to a request that is sent again when S3 finds its body damaged, which botocore's
-    own retries leave alone."""
-    for _ in range(DAMAGED_ATTEMPTS - 1):
-        try:
-            return call(**arguments)
-        except be.ClientError as error:
-            if error_code(error) not in DAMAGED:
-                raise
-    return call(**arguments)
 
 
 class BotoEngine:
@@ -62,6 +46,7 @@ class BotoEngine:
         self._turns = Semaphore(self._most)
         self._in_flight = 0
         self._lock = Lock()
+        self._witness = Witness()
 
     @property
     def ahead(self) -> int:
@@ -80,23 +65,33 @@ class BotoEngine:
         def put() -> Stored:
             self._pace.spend(size)
             content = load()
-            answer = intact(
+            body, sha256 = content.body, content.sha256
+            is_first = self._witness.is_first(sha256)
+
+            def read(answer: Answer) -> Stored:
+                request_id = answer["ResponseMetadata"].get("RequestId", "")
+                return self._witness.stored(answer, request_id, body, sha256, is_first=is_first)
+
+            return ask(
+                self.client,
                 self.client.put_object,
+                read,
                 Key=key,
-                Body=content.body,
-                ChecksumSHA256=base64_sha256(content.sha256),
+                Body=body,
+                ChecksumSHA256=base64_sha256(sha256),
                 Metadata=content.metadata,
                 **self._write,
                 **condition,
             )
-            return stored(answer)
 
         return self._submit(put)
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         self._pace.spend(len(body))
-        answer = intact(
+        return ask(
+            self.client,
             self.client.upload_part,
+            lambda answer: part_stored(answer, body, sha256),
             Key=key,
             UploadId=upload_id,
             PartNumber=number,
@@ -104,7 +99,6 @@ class BotoEngine:
             ChecksumSHA256=base64_sha256(sha256),
             **self._common,
         )
-        return answer["ETag"].strip('"')
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
         def get() -> tuple[Answer, bytes]:
@@ -157,10 +151,16 @@ class BotoEngine:
         """The answer to a GET from byte ``at`` on, pinned to ``etag``."""
         how = range_or_checksums(at, end, whole=whole)
         try:
-            answer = self.client.get_object(Key=key, IfMatch=f'"{etag}"', **how, **self._common)
+            answer = understood(
+                self.client.get_object, Key=key, IfMatch=f'"{etag}"', **how, **self._common
+            )
         except be.ClientError as error:
             if is_replaced(error):
                 raise ReplacedError from None
             raise
-        check_answer(answer, etag, at, whole=whole)
+        try:
+            check_answer(answer, etag, at, end, whole=whole)
+        except BaseException:
+            answer["Body"].close()  # with its connection, which may be out of step
+            raise
         return answer

@@ -14,6 +14,7 @@ import botocore.exceptions as be
 from waybill.engine import SOURCE_MTIME
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
+from waybill.evidence import ask, etag_of, object_of, size_of
 from waybill.hashing import BLOCK_BYTES, opened, read_range
 from waybill.object_check import check_file
 from waybill.root import Root
@@ -64,7 +65,7 @@ def part_sizes(head: Head, count: int) -> list[int] | None:
             raise
         if answer.get("PartsCount", 0) != count:
             return None
-        sizes.append(answer["ContentLength"])
+        sizes.append(size_of(answer))
     return sizes
 
 
@@ -81,7 +82,7 @@ def compare_file(
                 length = min(BLOCK_BYTES, entry.size - start)
                 update(read_range(descriptor, entry.path, start, length))
 
-    if answer["ContentLength"] != entry.size:
+    if size_of(answer) != entry.size:
         return Verdict(False, LISTING)
     sizes = lambda count: part_sizes(head, count)  # noqa: E731
     return check_file(answer, entry.size, sha256, read, sizes, **more)
@@ -151,7 +152,7 @@ class Comparer:
         head = self._head(entry)
         try:
             answer = with_checksums(head)
-            if listed.etag not in ("", answer["ETag"].strip('"')):
+            if listed.etag not in ("", etag_of(answer)):
                 return Verdict(False, LISTING)
             more = {"replaced": listed.replaced}
             return compare_file(head, answer, self._root, entry, sha256, **more)
@@ -162,4 +163,5 @@ class Comparer:
 
     def _head(self, entry: Entry) -> Head:
         key = self._transfer.prefix + entry.path
-        return partial(self._client.head_object, Key=key, **self._common)
+        client = self._client
+        return partial(ask, client, client.head_object, object_of, Key=key, **self._common)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import select
 import socket
 import ssl
 import threading
@@ -167,7 +168,7 @@ class Connections:
         """A connection that is open and idle."""
         while self._idle:
             channel = self._idle.pop()  # the last used is the likeliest to be open
-            if time.monotonic() - channel.idle_since < IDLE_SECONDS:
+            if time.monotonic() - channel.idle_since < IDLE_SECONDS and channel.is_silent:
                 return channel
             channel.abort()
         return None
@@ -244,8 +245,15 @@ class _Channel(asyncio.Protocol):
         self._is_held = False
         self._is_whole = False  # the answer
         self._keeps = False  # the server, the connection
+        self._poll = select.poll()
 
     # What the owner asks for
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come that nobody has read: an answer that comes before its request
+        belongs to another one, and an end is an end."""
+        return not self._poll.poll(0)
 
     def begin(self, exchange: Exchange) -> None:
         """Carry an exchange."""
@@ -288,6 +296,7 @@ class _Channel(asyncio.Protocol):
         self._owner.opened(self)
         own = transport.get_extra_info("socket")
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._poll.register(own.fileno(), select.POLLIN)
 
     def pause_writing(self) -> None:
         self._may_write = False
@@ -311,7 +320,9 @@ class _Channel(asyncio.Protocol):
         try:
             self._parser.feed_data(data)  # which may hold the connection
         except httptools.HttpParserError:
-            return self.abort()
+            if not self._is_whole:
+                return self.abort()
+            self._keeps = False  # there is more than the answer
         if exchange.error is not None:
             self.abort()
         elif self._is_whole:
@@ -367,6 +378,9 @@ class _Channel(asyncio.Protocol):
             exchange.headers.clear()
             return
         exchange.status = status
+        if status < 300 and (self._rest or self._transport.get_write_buffer_size()):
+            exchange.error = self._owner.closed_early()  # nobody can have taken the request yet
+            return
 
         def accept() -> None:
             exchange.sink = exchange.on_answer(status, exchange.headers)

@@ -28,20 +28,25 @@ from waybill.crt_signer import Signer
 from waybill.crt_target import target
 from waybill.crt_words import Headers, Words
 from waybill.engine import (
-    DAMAGED_ATTEMPTS,
-    Answer,
     BrokenOffError,
     Content,
     CutError,
     Pace,
     ReplacedError,
-    Stored,
     Take,
     base64_sha256,
     check_answer,
     get_through,
     is_replaced,
     range_or_checksums,
+)
+from waybill.evidence import (
+    DAMAGED_ATTEMPTS,
+    Answer,
+    OddAnswerError,
+    Stored,
+    Witness,
+    part_stored,
 )
 from waybill.flow import Flow
 from waybill.futures import error_of, settle
@@ -67,12 +72,15 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 # Answers that may be better the next time (S3 API, "Error responses"), and no answers.
 _PASSING = {"RequestTimeout"}
 _PASSING_STATUS = {500, 502, 503, 504}
-_PASSING_ERRORS = (be.HTTPClientError, be.ConnectionError)
+_PASSING_ERRORS = (be.HTTPClientError, be.ConnectionError, OddAnswerError)
+
+Read = Callable[[Answer, str], Any]  # a good answer and its request id
 
 
 class Call:
-    """One request until it has succeeded or failed for good. ``result`` makes of the exchange what
-    the future is to hold; ``flow`` takes the body of a good answer, which is kept without it.
+    """One request until it has succeeded or failed for good. ``read`` makes of the headers of a
+    good answer what the future is to hold, before the connection carries anything else; with
+    ``keeps`` the body comes with it. ``flow`` takes the body instead, and reads for itself.
     ``prepare`` is called before the first attempt, ``elsewhere`` does the same as the call for a
     bucket that is in another region."""
 
@@ -84,13 +92,15 @@ class Call:
         body: bytes = b"",
         sha256: str = EMPTY_SHA256,
         *,
-        result: Callable[[Exchange], Any] | None = None,
+        read: Read | None = None,
+        keeps: bool = False,
         flow: Flow | None = None,
     ) -> None:
         self.operation, self.path, self.headers = operation, path, headers
         self.method = "GET" if operation == "GetObject" else "PUT"
         self.body, self.sha256 = body, sha256
-        self.result, self.flow = result, flow
+        self.read, self.keeps, self.flow = read, keeps, flow
+        self.result: Any = None  # what was read
         self.prepare: Callable[[], None] | None = None
         self.elsewhere: Callable[[], Future[Any]] | None = None
         self.future: Future[Any] = Future()
@@ -120,6 +130,7 @@ class CrtEngine:
         self._is_sending = self._is_paused = False
         self._is_elsewhere = False
         self._signer = Signer(self._to)
+        self._witness = Witness()
         self._connections = Connections(
             self._to.url,
             timeout=transfer.timeout,
@@ -150,10 +161,14 @@ class CrtEngine:
     ) -> Future[Stored]:
         if self._is_elsewhere:
             return self._botocore.put_object(key, size, load, condition)
-        call = Call("PutObject", self._path(key), self._write, result=_stored)
+        call = Call("PutObject", self._path(key), self._write)
 
         def prepare() -> None:
             content = load()
+            is_first = self._witness.is_first(content.sha256)
+            call.read = lambda answer, request_id: self._witness.stored(
+                answer, request_id, content.body, content.sha256, is_first=is_first
+            )
             call.body, call.sha256 = content.body, content.sha256
             call.headers = [
                 *self._write,
@@ -175,9 +190,9 @@ class CrtEngine:
         path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
         headers = [*self._common["UploadPart"], ("x-amz-checksum-sha256", base64_sha256(sha256))]
         self._pace.spend(len(body))
-        call = Call("UploadPart", path, headers, body, sha256, result=_stored)
+        read = lambda answer, _: part_stored(answer, body, sha256)  # noqa: E731
         try:
-            return self._start(call).result().etag
+            return self._start(Call("UploadPart", path, headers, body, sha256, read=read)).result()
         except be.ClientError as error:
             if error_code(error) not in ELSEWHERE:
                 raise
@@ -188,14 +203,12 @@ class CrtEngine:
             return self._botocore.get_object(key, etag, size)
         self._pace.spend(size)
 
-        def got(exchange: Exchange) -> tuple[Answer, bytes]:
-            answer = self._words.answer("GetObject", exchange.headers)
-            check_answer(answer, etag, 0, whole=True)
-            return answer, bytes(exchange.body)
+        def read(answer: Answer, _: str) -> Answer:
+            check_answer(answer, etag, 0, size, whole=True)
+            return answer
 
         call = self._get_call(key, etag, 0, size, whole=True)
-        call.moved = size
-        call.result = got
+        call.moved, call.read, call.keeps = size, read, True
         call.elsewhere = lambda: self._botocore.get_object(key, etag, size)
         return self._start(call)
 
@@ -217,7 +230,7 @@ class CrtEngine:
                 headers = flow.headers()
                 if headers is not None:
                     answer = self._words.answer("GetObject", headers)
-                    check_answer(answer, etag, at, whole=whole)
+                    check_answer(answer, etag, at, end, whole=whole)
                     if begin is not None:
                         begin(answer)
                     for block in flow.blocks():
@@ -288,10 +301,11 @@ class CrtEngine:
         """Tell whoever waits for a call what became of it. The bytes of its body must not wait
         until Python finds that nobody needs them."""
         self._gate.leave(call.moved)
-        elsewhere, call.elsewhere, call.body = call.elsewhere, None, b""
+        elsewhere, call.elsewhere, call.body, call.read = call.elsewhere, None, b"", None
         is_elsewhere = isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE
         if error is None:
-            settle(call.future, lambda: call.result(exchange) if call.result else None)
+            result = (call.result, bytes(exchange.body)) if call.keeps and exchange else call.result
+            settle(call.future, lambda: result)
         elif elsewhere and is_elsewhere:
             unexpected = error_of(
                 lambda: elsewhere().add_done_callback(
@@ -329,18 +343,26 @@ class CrtEngine:
         )
         self._connections.send(exchange)
 
-    @staticmethod
-    def _accept(call: Call, exchange: Exchange, status: int) -> Callable[[bytes], None] | None:
+    def _accept(
+        self, call: Call, exchange: Exchange, status: int
+    ) -> Callable[[bytes], None] | None:
         if status >= 300:
             return None
-        if call.flow is None:
-            told = int(exchange.headers.get("content-length", 0))  # not by one in chunks
-            if call.method == "GET" and told > call.moved:
-                raise ReplacedError  # by a store without conditions, and not to be held in memory
-            return None
-        call.accepted = True
-        call.flow.begin(exchange)
-        return call.flow.put
+        if call.flow is not None:
+            call.accepted = True
+            call.flow.begin(exchange)
+            return call.flow.put
+        headers = exchange.headers
+        if call.read is not None:
+            request_id = headers.get("x-amz-request-id", headers.get("x-amzn-requestid", ""))
+            call.result = call.read(self._words.answer(call.operation, headers), request_id)
+
+        def keep(block: bytes) -> None:
+            exchange.body += block
+            if len(exchange.body) > call.moved:
+                raise ReplacedError  # longer than it was listed, and not to be held in memory
+
+        return keep if call.keeps and "content-length" not in headers else None
 
     def _ended(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
         """An attempt has ended: so has the call, or it is tried again."""
@@ -384,8 +406,3 @@ class CrtEngine:
         elif exchange.reused and call.attempt == 1:
             return 0.0  # the server has closed a connection that nobody used
         return self._gate.back_off(call.attempt)
-
-
-def _stored(exchange: Exchange) -> Stored:
-    version = exchange.headers.get("x-amz-version-id", "")
-    return Stored(exchange.headers["etag"].strip('"'), "" if version == "null" else version)

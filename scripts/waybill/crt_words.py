@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import botocore.exceptions as be
@@ -38,7 +39,8 @@ class Words:
                 answer["Metadata"][header.removeprefix("x-amz-meta-")] = text
             elif found := members.get(header):
                 name, kind = found
-                answer[name] = _CONVERT.get(kind, str)(text)
+                with suppress(ValueError):  # what is no number tells nothing
+                    answer[name] = _CONVERT.get(kind, str)(text)
         return answer
 
     def _learn(self, operation: str) -> dict[str, tuple[str, str]]:

@@ -20,8 +20,9 @@ import botocore.exceptions as be
 from waybill import diff
 from waybill.compare import source_mtime
 from waybill.diff import Difference
-from waybill.engine import DAMAGED_ATTEMPTS, Answer, ReplacedError, stored
+from waybill.engine import ReplacedError
 from waybill.errors import EntryError, WaybillError
+from waybill.evidence import DAMAGED_ATTEMPTS, Answer, Stored, ask, etag_of, size_of, stored
 from waybill.fetch import Fetcher
 from waybill.marker import Proof
 from waybill.move import Mover, Outcome
@@ -183,7 +184,7 @@ class Downloader(Mover):
             self._folder(item.path[:-1])
         # The time it is listed with, as an inventory tells it of a folder that is there.
         item = item._replace(mtime_ns=int(item.time))
-        return self._proof(item, stored({"ETag": item.etag}))
+        return self._proof(item, Stored(item.etag, ""))
 
     def _fetch(self, item: Difference, tried: int = 0, *, in_ranges: bool = False) -> Proof:
         """Fetch one object, damaged so many times already; one that is replaced meanwhile is
@@ -195,7 +196,10 @@ class Downloader(Mover):
                     return self._fetch_into(file, item, tried, ranges)
             except ReplacedError:
                 log.info("%s was replaced while it was fetched", self._url(item))
-                item = self._looked_at_anew(item)
+                before, item = item, self._looked_at_anew(item)
+        if (item.etag, item.size) == (before.etag, before.size):
+            text = f"what comes is not {self._url(item)} as it is listed, of {item.size} bytes"
+            raise EntryError(item.path, f"{text}; is it unpacked or changed on the way?")
         raise EntryError(item.path, f"{self._url(item)} keeps being replaced; run again later")
 
     def _partial(self, item: Difference) -> Partial:
@@ -247,18 +251,23 @@ class Downloader(Mover):
             raise self._explain(item, self._target(item), error) from None
 
     def _looked_at_anew(self, item: Difference) -> Difference:
+        client = self._engine.client
+
+        def read(head: Answer) -> Difference:
+            when = head.get("LastModified")
+            return item._replace(
+                etag=etag_of(head),
+                size=size_of(head),
+                time=str(nanoseconds(when)) if when else item.time,
+            )
+
         try:
-            head = self._engine.client.head_object(Key=self._key(item), **self._common)
+            return ask(client, client.head_object, read, Key=self._key(item), **self._common)
         except be.ClientError as error:
             if not is_missing(error):
                 raise
             text = f"{self._url(item)} was removed since the listing; run again"
             raise EntryError(item.path, text) from None
-        return item._replace(
-            etag=head["ETag"].strip('"'),
-            size=head["ContentLength"],
-            time=str(nanoseconds(head["LastModified"])),
-        )
 
     def _fetch_into(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
         try:
@@ -295,6 +304,11 @@ class Downloader(Mover):
     def _finish(self, file: Partial, item: Difference, answer: Answer, check: ObjectCheck) -> Proof:
         """Give the file its name, if what stood there is still what the inventory saw."""
         follow = self._transfer.symlinks == "follow"
+        if "ETag" not in answer:
+            if not check.agrees():
+                text = "was answered without an ETag, and nothing else tells whose bytes came"
+                raise EntryError(item.path, f"{self._url(item)} {text}")
+            answer = {"ETag": item.etag}
         if item.status == diff.NEW or self._transfer.overwrite == "never":
             if not (file.become() or file.is_same(check.sha256)):
                 text = "appeared at the destination since the inventory; not touched; run again"

@@ -20,6 +20,7 @@ import botocore.exceptions as be
 import botocore.session
 
 from waybill.errors import EXIT_CONFIG, WaybillError
+from waybill.evidence import Answer, OddAnswerError, Stored
 from waybill.parts import Part
 from waybill.s3 import make_client
 from waybill.s3_errors import CONFLICT, error_code, is_missing
@@ -31,16 +32,8 @@ log = logging.getLogger(__name__)
 
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
 
-DAMAGED_ATTEMPTS = 3  # of a request whose body does not arrive whole
 CUT_ATTEMPTS = 5  # of going on with an answer that breaks off, without a byte of progress
 BLOCK_BYTES = 1 << 20  # of an answer, taken at one time
-
-
-class Stored(NamedTuple):
-    """What S3 answered to a write: etag without quotes, version id or ``""``."""
-
-    etag: str
-    version_id: str
 
 
 class Content(NamedTuple):
@@ -75,7 +68,6 @@ class BrokenOffError(be.BotoCoreError):
     fmt = "the answer keeps breaking off ({error}); check the network and run again"
 
 
-Answer = dict[str, Any]  # of GetObject, in botocore's words; LastModified may be left out
 Take = Callable[[int, bytes], None]  # takes a block of an object and where it starts
 
 
@@ -205,9 +197,11 @@ def get_through(
             if at == end:
                 return
             raise CutError("IncompleteRead")
-        except CutError as error:
+        except (CutError, OddAnswerError) as error:
             attempts = 1 if at > before else attempts + 1
             if attempts > CUT_ATTEMPTS:
+                if isinstance(error, OddAnswerError):
+                    raise
                 raise BrokenOffError(error=error) from None
         time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
 
@@ -218,10 +212,18 @@ def range_or_checksums(at: int, end: int, *, whole: bool) -> dict[str, str]:
     return {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
 
 
-def check_answer(answer: Answer, etag: str, at: int, *, whole: bool) -> None:
-    """Raise unless the answer is about the object with this etag, from byte ``at`` on."""
-    if answer["ETag"].strip('"') != etag:  # a store without conditions
-        raise ReplacedError
+def check_answer(answer: Answer, etag: str, at: int, end: int, *, whole: bool) -> None:
+    """Raise unless the answer is about the object with this etag, from byte ``at`` to ``end``.
+
+    An answer without an etag may be that of a whole object: whoever takes its bytes must hold them
+    against the etag that was asked for. Ranges are put together, so each must have one.
+    """
+    size = answer.get("ContentLength", end - at)
+    if "ETag" not in answer:
+        if not whole or size != end - at:
+            raise OddAnswerError(what="it has no ETag")
+    elif answer["ETag"].strip('"') != etag or (whole and size != end - at):
+        raise ReplacedError  # a store without conditions
     if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
         raise NoRangesError
 
@@ -234,9 +236,3 @@ def is_replaced(error: be.ClientError) -> bool:
 def base64_sha256(sha256: str) -> str:
     """A SHA-256 in hex as S3's checksum headers want it."""
     return base64.b64encode(bytes.fromhex(sha256)).decode()
-
-
-def stored(answer: Answer) -> Stored:
-    """Etag and version of an answer to PutObject or CompleteMultipartUpload."""
-    version = answer.get("VersionId", "")
-    return Stored(answer["ETag"].strip('"'), "" if version in ("", "null") else version)

@@ -15,6 +15,7 @@ import botocore.exceptions as be
 from waybill.compare import part_sizes
 from waybill.diff import Difference
 from waybill.engine import Engine, ReplacedError
+from waybill.evidence import ask, etag_of, object_of, size_of
 from waybill.journal import Journal, OpenDownload, Record
 from waybill.object_check import ObjectCheck
 from waybill.object_checksum import claimed
@@ -52,8 +53,6 @@ class Fetcher:
         seen: list[tuple[dict[str, Any], ObjectCheck]] = []
 
         def begin(answer: dict[str, Any]) -> None:
-            if answer["ContentLength"] != item.size:
-                raise ReplacedError
             seen.append((answer, self.check(item, answer, tried)))
 
         def sink(start: int, block: bytes) -> None:
@@ -70,7 +69,7 @@ class Fetcher:
         """The object in ranges side by side, those excepted that are in the file already. They
         are read once more in order, which checks what an earlier run wrote too."""
         head = self._head(item, ChecksumMode="ENABLED")
-        if (head["ETag"].strip('"'), head["ContentLength"]) != (item.etag, item.size):
+        if (etag_of(head), size_of(head)) != (item.etag, item.size):
             raise ReplacedError
         check = self.check(item, head, tried)
         download = self._open_download(file, item, resume=not tried and check.is_sure)
@@ -116,8 +115,9 @@ class Fetcher:
         return download
 
     def _head(self, item: Difference, **arguments: Any) -> dict[str, Any]:
+        client, key = self._engine.client, self._key(item)
         try:
-            return self._engine.client.head_object(Key=self._key(item), **arguments, **self._common)
+            return ask(client, client.head_object, object_of, Key=key, **arguments, **self._common)
         except be.ClientError as error:
             if is_missing(error) or error_code(error) in CONFLICT:
                 raise ReplacedError from None
@@ -125,7 +125,10 @@ class Fetcher:
 
     def check(self, item: Difference, answer: dict[str, Any], tried: int = 0) -> ObjectCheck:
         """What the bytes of the object are held against. Checksums of its parts cost requests and
-        time, so they wait until it was tried already and did not agree with its metadata."""
+        time, so they wait until it was tried already and did not agree with its metadata. An answer
+        that does not say which object it is about has nothing but the etag that was asked for."""
+        if "ETag" not in answer:
+            answer = {"ETag": item.etag}
 
         def head(**arguments: Any) -> dict[str, Any]:
             # Without If-Match, which some stores hold against the ETag of the part. Sizes of an

@@ -10,15 +10,17 @@ import logging
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 from xml.etree import ElementTree
 
 import botocore.exceptions as be
 
 from waybill.entries import RemoteEntry
 from waybill.errors import WaybillError
+from waybill.evidence import Answer, OddAnswerError, ask
 from waybill.s3_errors import explain
 from waybill.times import nanoseconds
 
@@ -124,6 +126,14 @@ def _starts(known: Collection[str]) -> list[str]:
     return [names[len(names) * i // count].decode() for i in range(1, count)]
 
 
+def list_after(
+    client: Any, transfer: Transfer, prefix: str, request: dict[str, Any], after: str | None = None
+) -> Iterator[RemoteEntry]:
+    """The objects under ``prefix`` whose paths come after ``after``, as ``list_objects``, in one
+    listing that ends where nobody takes more of it."""
+    return _list(client, transfer, prefix, request, after)
+
+
 def _list(
     client: Any,
     transfer: Transfer,
@@ -150,14 +160,15 @@ def _list(
 
     while True:
         try:
-            answer = client.list_objects_v2(**arguments)
-        except (be.BotoCoreError, be.ClientError) as error:
-            raise explain(error, transfer, what=f"list {transfer.url}") from None
-        if "Waybill" not in answer:
+            contents, tail = ask(
+                client, client.list_objects_v2, partial(_page, arguments), **arguments
+            )
+        except OddAnswerError:
             raise WaybillError(
                 f"list {transfer.url}: the answer is no S3 listing; check the endpoint"
-            )
-        contents, tail = answer["Waybill"]
+            ) from None
+        except (be.BotoCoreError, be.ClientError) as error:
+            raise explain(error, transfer, what=f"list {transfer.url}") from None
         encoded = tail.get("EncodingType") == "url"
         keys = [item.get("Key", "") for item in contents]
         if encoded:
@@ -208,3 +219,16 @@ def _host(url: str) -> str:
     """The address of a store without a user and a password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _page(arguments: dict[str, Any], answer: Answer) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The objects and the rest of a page. Raises OddAnswerError for what is no page, or one of
+    another listing: a page tells what was asked for."""
+    if "Waybill" not in answer:
+        raise OddAnswerError(what="it is no listing")
+    contents, tail = answer["Waybill"]
+    for name in ("Prefix", "StartAfter"):
+        told, asked = tail.get(name), arguments.get(name)
+        if told and asked and asked not in (told, unquote(told), unquote_plus(told)):
+            raise OddAnswerError(what="it is a page of another listing")
+    return contents, tail

@@ -23,8 +23,9 @@ import botocore.exceptions as be
 from waybill import diff
 from waybill.budget import Budget
 from waybill.diff import Difference
-from waybill.engine import Stored, make_engine
+from waybill.engine import make_engine
 from waybill.errors import EntryError, StaleHashError
+from waybill.evidence import Stored
 from waybill.failures import Failure
 from waybill.futures import error_of
 from waybill.journal import Journal, Record

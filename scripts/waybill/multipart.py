@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import botocore.exceptions as be
 
 from waybill.budget import Budget
 from waybill.diff import Difference
-from waybill.engine import Engine, Stored, base64_sha256, stored
+from waybill.engine import Engine, base64_sha256
 from waybill.errors import StaleHashError
+from waybill.evidence import (
+    Answer,
+    OddAnswerError,
+    Stored,
+    as_it_is,
+    ask,
+    etag_of,
+    is_about,
+    stored,
+)
 from waybill.hashing import read_range
 from waybill.journal import Journal, OpenUpload
 from waybill.parts import Part, PartCrcs, part_size, parts
-from waybill.s3_errors import error_code
+from waybill.s3_errors import CLASH, error_code
+
+Result = TypeVar("Result")
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class MultipartUploader:
@@ -56,21 +73,38 @@ class MultipartUploader:
             upload = self._create(item, key, metadata)
             earlier.append(upload)
         numbered = self._send(descriptor, item, upload, there, crcs)
-        answer = self._engine.client.complete_multipart_upload(
-            Key=key,
-            UploadId=upload.id,
-            MpuObjectSize=item.size,
-            MultipartUpload={
-                "Parts": [
-                    {"PartNumber": n, "ETag": etag, "ChecksumSHA256": base64_sha256(sha256)}
-                    for n, (etag, sha256) in sorted(numbered.items())
-                ]
-            },
-            **self._common,
-            **condition,
-        )
+
+        def read(answer: Answer) -> Stored:
+            if is_about(answer, key) is False:
+                raise OddAnswerError(what="it is about another key")
+            return stored(answer, is_vouched=_vouches(answer, numbered))
+
+        try:
+            answer = self._ask(
+                "complete_multipart_upload",
+                read,
+                Key=key,
+                UploadId=upload.id,
+                MpuObjectSize=item.size,
+                MultipartUpload={
+                    "Parts": [
+                        {"PartNumber": n, "ETag": etag, "ChecksumSHA256": base64_sha256(sha256)}
+                        for n, (etag, sha256) in sorted(numbered.items())
+                    ]
+                },
+                **self._common,
+                **condition,
+            )
+        except be.ClientError as error:
+            if error_code(error) in CLASH:
+                self.abort(upload)
+            raise
         self._journal.closed(upload.id)
-        return stored(answer)
+        return answer
+
+    def _ask(self, operation: str, read: Callable[[Answer], Result], **arguments: Any) -> Result:
+        client = self._engine.client
+        return ask(client, getattr(client, operation), read, **arguments)
 
     def _resume(
         self, item: Difference, key: str, earlier: list[OpenUpload]
@@ -91,22 +125,33 @@ class MultipartUploader:
         return None, {}
 
     def _list_parts(self, upload: OpenUpload) -> dict[int, tuple[str, int]]:
-        pages = self._engine.client.get_paginator("list_parts").paginate(
-            Key=upload.key, UploadId=upload.id, **self._common
-        )
-        return {
-            part["PartNumber"]: (part["ETag"].strip('"'), part["Size"])
-            for page in pages
-            for part in page.get("Parts", ())
+        client = self._engine.client
+
+        def call(**arguments: Any) -> Answer:
+            pages = client.get_paginator("list_parts").paginate(**arguments)
+            return {"Parts": [part for page in pages for part in page.get("Parts", ())]}
+
+        listed = ask(client, call, as_it_is, Key=upload.key, UploadId=upload.id, **self._common)
+        return {  # what a store leaves out agrees with nothing
+            part.get("PartNumber", 0): (part.get("ETag", "").strip('"'), part.get("Size", -1))
+            for part in listed["Parts"]
         }
 
     def _create(self, item: Difference, key: str, metadata: dict[str, str]) -> OpenUpload:
-        answer = self._engine.client.create_multipart_upload(
-            Key=key, Metadata=metadata, ChecksumAlgorithm="SHA256", **self._write
+        def read(answer: Answer) -> str:
+            if not answer.get("UploadId") or is_about(answer, key) is False:
+                raise OddAnswerError(what="it has no upload id for this key")
+            return str(answer["UploadId"])
+
+        upload_id = self._ask(
+            "create_multipart_upload",
+            read,
+            Key=key,
+            Metadata=metadata,
+            ChecksumAlgorithm="SHA256",
+            **self._write,
         )
-        upload = OpenUpload(
-            item.path, answer["UploadId"], item.size, item.sha256, part_size(item.size), key
-        )
+        upload = OpenUpload(item.path, upload_id, item.size, item.sha256, part_size(item.size), key)
         self._journal.upload(upload)
         return upload
 
@@ -176,10 +221,29 @@ class MultipartUploader:
     def abort(self, upload: OpenUpload) -> None:
         """Give up an open upload of ours, so that its parts stop costing storage."""
         try:
-            self._engine.client.abort_multipart_upload(
-                Key=upload.key, UploadId=upload.id, **self._common
+            self._ask(
+                "abort_multipart_upload",
+                as_it_is,
+                Key=upload.key,
+                UploadId=upload.id,
+                **self._common,
             )
         except be.ClientError as error:
             if error_code(error) != "NoSuchUpload":
                 raise
         self._journal.closed(upload.id)
+
+
+def _vouches(answer: Answer, parts: dict[int, tuple[str, str]]) -> bool:
+    """Whether an answer to CompleteMultipartUpload tells key and checksum of the object that is
+    made of these parts, number to (etag, sha256 hex)."""
+    if not answer.get("Key"):
+        return False
+    etags, hashes = zip(*(parts[number] for number in sorted(parts)), strict=True)
+    whole = hashlib.sha256(b"".join(map(bytes.fromhex, hashes))).digest()
+    if told := answer.get("ChecksumSHA256"):
+        return bool(told.partition("-")[0] == base64.b64encode(whole).decode())
+    if not all(map(_MD5.fullmatch, etags)):
+        return False
+    md5 = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
+    return etag_of(answer) == f"{md5.hexdigest()}-{len(etags)}"

@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import botocore.exceptions as be
 
-from waybill.boto_engine import intact
-from waybill.engine import BLOCK_BYTES, Stored, base64_sha256, stored
+from waybill.engine import BLOCK_BYTES, base64_sha256
+from waybill.errors import WaybillError
+from waybill.evidence import (
+    Answer,
+    OddAnswerError,
+    Stored,
+    ask,
+    etag_of,
+    object_of,
+    size_of,
+    stored,
+)
+from waybill.look import look_for
 from waybill.manifest import generated_at
 from waybill.published import manifest_name
 from waybill.s3 import common_arguments, make_client, write_arguments
@@ -22,6 +33,12 @@ from waybill.times import utc
 
 if TYPE_CHECKING:
     from waybill.config import Transfer
+
+
+def md5_of(file: BinaryIO) -> str:
+    """The MD5 of an open file, as the ETag of a plain object is."""
+    file.seek(0)
+    return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[str]]:
@@ -90,22 +107,42 @@ class _Shelf:
             self._file.seek(0)
             return self._client.put_object(Body=self._file, **arguments)
 
-        return stored(
-            intact(
-                put,
-                Key=key,
-                ContentType="application/json",
-                ChecksumSHA256=base64_sha256(self.sha256),
-                **write_arguments(self._transfer),
-                **condition,
-            )
+        def read(answer: Answer) -> Stored:
+            told = answer.get("ChecksumSHA256")
+            if told and told != base64_sha256(self.sha256):
+                raise OddAnswerError(what="it tells the checksum of other bytes")
+            return stored(answer, is_vouched=bool(told) or etag_of(answer) == md5_of(self._file))
+
+        answer = ask(
+            self._client,
+            put,
+            read,
+            Key=key,
+            ContentType="application/json",
+            ChecksumSHA256=base64_sha256(self.sha256),
+            **write_arguments(self._transfer),
+            **condition,
         )
+        if not answer.is_vouched:
+            seen = look_for(self._client, self._transfer, [key]).get(key)
+            if seen is None or not seen.is_the(answer, self.size):
+                raise WaybillError(
+                    f"s3://{self._transfer.bucket}/{key}: a listing does not show what S3 answered"
+                    " was written; run again"
+                )
+        return answer
 
     def _there(self, key: str) -> dict[str, Any] | None:
         """What S3 tells of the object at ``key``; None where there is none, or none that this user
         may look at: the condition has to do then."""
         try:
-            return self._client.head_object(Key=key, **common_arguments(self._transfer))
+            return ask(
+                self._client,
+                self._client.head_object,
+                object_of,
+                Key=key,
+                **common_arguments(self._transfer),
+            )
         except be.ClientError as error:
             if is_missing(error) or error_code(error) in DENIED:
                 return None
@@ -113,7 +150,7 @@ class _Shelf:
 
     def _same(self, key: str, there: dict[str, Any]) -> Stored | None:
         """What is known of an object that holds this very manifest."""
-        if there["ContentLength"] != self.size:
+        if size_of(there) != self.size:
             return None
         arguments = common_arguments(self._transfer)
         answer = self._client.get_object(Key=key, **arguments)

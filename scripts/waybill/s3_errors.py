@@ -31,6 +31,8 @@ DAMAGED = {
     "XAmzContentSHA256Mismatch",
 }
 THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "429", "TooManyRequests"}
+# Two writes at one moment: S3 wants all of it to be sent again, the parts of an upload too.
+CLASH = {"ConditionalRequestConflict", "OperationAborted", "409"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 UNSUPPORTED = {"NotImplemented", "501"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}

@@ -14,6 +14,7 @@ from waybill.compare import with_checksums
 from waybill.diff import CHANGED, FAILED
 from waybill.engine import Engine, ReplacedError, make_engine
 from waybill.errors import EntryError
+from waybill.evidence import ask, etag_of, object_of
 from waybill.hashing import sha256_of
 from waybill.object_check import by_sha256
 from waybill.parts import Part
@@ -72,13 +73,14 @@ class Looker:
         head = self._try(look, self._head)
         if isinstance(head, Finding):
             return [head]
-        etag = head["ETag"].strip('"')
+        etag = etag_of(head)
         verdict = by_sha256(head, look.sha256, look.stands(etag))
         return judge_metadata(look, etag, verdict, direction=self._direction)
 
     def _head(self, look: Look) -> dict[str, Any]:
+        client = self._engine.client
         return with_checksums(
-            partial(self._engine.client.head_object, Key=look.key, **self._common)
+            partial(ask, client, client.head_object, object_of, Key=look.key, **self._common)
         )
 
     def _submit(self, pool: ThreadPoolExecutor, look: Look) -> list[Future[Any] | None]:
