@@ -24,6 +24,7 @@ from support.faults import (
     Delay,
     DropHeader,
     FlipByte,
+    Instead,
     LoseResponse,
     Request,
     Reset,
@@ -250,11 +251,18 @@ class _Handler(BaseHTTPRequestHandler):
         headers = [(k, v) for k, v in response.getheaders() if k.lower() not in _HOP_BY_HOP]
         for action in actions:
             headers = action.apply(headers) if isinstance(action, SetHeaders) else headers
-        chunked = not bodiless and response.getheader("content-length") is None
+        instead = [action.body for action in actions if isinstance(action, Instead)]
+        if instead:
+            headers = SetHeaders({"content-length": None}).apply(headers)
+        chunked = not bodiless and "content-length" not in {name.lower() for name, _ in headers}
         if chunked:
             headers.append(("Transfer-Encoding", "chunked"))
         self._head(response.status, response.reason, headers)
-        for block in self._spoiled(request, response, actions):
+        blocks = self._spoiled(request, response, actions)
+        if instead:
+            response.read()
+            blocks = iter(instead[:1])
+        for block in blocks:
             if chunked:
                 self.wfile.write(b"%x\r\n" % len(block))
             self._send(request, block)

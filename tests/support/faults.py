@@ -205,6 +205,28 @@ class SetHeaders:
 
 
 @dataclass(frozen=True)
+class Page(Answer):
+    """Answer with a web page, as a network that wants a login does, without asking the server; or
+    with headers alone, when there is no message."""
+
+    status: int = 200
+    code: str = ""
+    message: str = "Log in to the guest network"
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/html"})
+
+    def document(self) -> bytes:
+        page = f"<!doctype html><html><body><br>{self.message}</body></html>"
+        return page.encode() if self.message else b""
+
+
+@dataclass(frozen=True)
+class Instead:
+    """The answer comes with another body, in chunks, as one that was unpacked on the way."""
+
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Call:
     """Call ``function(request)`` once the body has arrived, before forwarding."""
 
@@ -257,7 +279,7 @@ class CheckSha256:
 
 Action = (
     Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | DropHeader | SetHeaders
-    | Call | CheckSha256
+    | Call | CheckSha256 | Instead
 )  # fmt: skip
 
 

@@ -1,0 +1,55 @@
+"""One upload job by itself, between a folder and a server, without Snakemake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from waybill import journal
+from waybill.config import Transfer
+from waybill.diff import CHANGED, MOVE, NEW, Difference
+from waybill.journal import Journal, Record
+from waybill.move import Outcome
+from waybill.upload import Uploader
+
+
+class Uploads:
+    """Files, and jobs one after the other that put them under ``data/`` with one journal."""
+
+    def __init__(self, folder: Path, bucket: str, **settings: Any) -> None:
+        self.folder = folder / "out"
+        self.folder.mkdir()
+        self.journal = folder / "journal.jsonl"
+        self.transfer = Transfer(
+            name="t",
+            direction="upload",
+            source=str(self.folder),
+            destination=f"s3://{bucket}/data/",
+            folder=self.folder,
+            bucket=bucket,
+            prefix="data/",
+            results=folder / "results",
+            publish_prefix=None,
+            **settings,
+        )
+
+    def item(self, path: str, data: bytes, etag: str = "") -> Difference:
+        """A file, as a diff tells it that saw no object, or one with this etag."""
+        file = self.folder / path
+        file.write_bytes(data)
+        seen = file.stat()
+        status = CHANGED if etag else NEW
+        times = seen.st_mtime_ns, seen.st_ino
+        return Difference(status, MOVE, path, len(data), *times, "", etag, "0", "")
+
+    @property
+    def record(self) -> Record:
+        return journal.read([self.journal], "run")
+
+    def run(self, *items: Difference) -> Outcome:
+        with Journal(self.journal, "run") as open_journal:
+            return Uploader(self.transfer, open_journal, self.record, "run", False).run(list(items))
+
+    def fail(self, *items: Difference) -> dict[str, str]:
+        """The messages of a job that fails, by path."""
+        return {failure.path: failure.message for failure in self.run(*items).failed}
