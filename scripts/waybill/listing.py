@@ -142,22 +142,10 @@ def _list(
     after: str | None = None,
 ) -> Iterator[RemoteEntry]:
     """The objects under ``prefix`` whose paths come after ``after``, page by page."""
-    skip = len(prefix)
     arguments = {**request, "Prefix": prefix, "EncodingType": "url"}
     if after is not None:
         arguments["StartAfter"] = prefix + after
-    times: dict[str, int] = {}  # many objects share a second
-    seen: set[str] = set()
-    tokens: set[str] = set()
-    empty = 0
-
-    def broken(what: str) -> WaybillError:
-        store = transfer.endpoint_url or client.meta.endpoint_url
-        return WaybillError(
-            f"list {transfer.url}: {what}, so the listing is not complete; the store"
-            f" {_host(store)} does not list as S3 does"
-        )
-
+    checks = _Checks(transfer, prefix, transfer.endpoint_url or client.meta.endpoint_url)
     while True:
         try:
             contents, tail = ask(
@@ -169,40 +157,71 @@ def _list(
             ) from None
         except (be.BotoCoreError, be.ClientError) as error:
             raise explain(error, transfer, what=f"list {transfer.url}") from None
-        encoded = tail.get("EncodingType") == "url"
+        yield from checks.entries(contents, encoded=tail.get("EncodingType") == "url")
+        token = checks.next_token(tail)
+        if token is None:
+            return
+        arguments["ContinuationToken"] = token
+
+
+class _Checks:
+    """Holds the pages of one listing against each other; each method raises WaybillError for what
+    a store that lists as S3 does never answers."""
+
+    def __init__(self, transfer: Transfer, prefix: str, store: str) -> None:
+        self._transfer, self._prefix, self._store = transfer, prefix, store
+        self._times: dict[str, int] = {}  # many objects share a second
+        self._seen: set[str] = set()
+        self._tokens: set[str] = set()
+        self._empty = 0  # pages in a row
+
+    def entries(self, contents: list[dict[str, str]], *, encoded: bool) -> Iterator[RemoteEntry]:
+        """The objects of a page."""
         keys = [item.get("Key", "") for item in contents]
         if encoded:
             keys = [unquote(key.replace("+", "%20")) for key in keys]
-        if not seen.isdisjoint(keys) or len(set(keys)) != len(keys):
-            raise broken(f"it tells s3://{transfer.bucket}/{_repeated(keys, seen)} twice")
-        seen.update(keys)
+        bucket = self._transfer.bucket
+        if not self._seen.isdisjoint(keys) or len(set(keys)) != len(keys):
+            raise self._broken(f"it tells s3://{bucket}/{_repeated(keys, self._seen)} twice")
+        self._seen.update(keys)
+        self._empty = 0 if keys else self._empty + 1
+        skip, times = len(self._prefix), self._times
         for item, key in zip(contents, keys, strict=True):
-            if not key or not key.startswith(prefix):
-                raise broken(f"it tells a key that is not in it, {key!r:.200}")
+            if not key or not key.startswith(self._prefix):
+                raise self._broken(f"it tells a key that is not in it, {key!r:.200}")
             try:
                 stamp = item["LastModified"]
                 if stamp not in times:
                     times[stamp] = nanoseconds(datetime.fromisoformat(stamp))
                 size = int(item["Size"])
             except (KeyError, ValueError, TypeError, OverflowError):
-                raise broken(f"s3://{transfer.bucket}/{key} has no size or time in it") from None
+                raise self._broken(f"s3://{bucket}/{key} has no size or time in it") from None
             if not 0 <= size <= _MOST_BYTES:
-                raise broken(f"s3://{transfer.bucket}/{key} has no size in it")
+                raise self._broken(f"s3://{bucket}/{key} has no size in it")
             yield RemoteEntry(key[skip:], size, times[stamp], item.get("ETag", "").strip('"'))
-        if (more := tail["IsTruncated"].strip().lower()) == "false":
-            return
+
+    def next_token(self, tail: dict[str, str]) -> str | None:
+        """Where the next page begins; None after the last one."""
+        more = tail["IsTruncated"].strip().lower()
+        if more == "false":
+            return None
         token = tail.get("NextContinuationToken")
-        empty = 0 if keys else empty + 1
         if more != "true" or not token:
             raise WaybillError(
-                f"list {transfer.url}: the server said there is more but not where; try again"
+                f"list {self._transfer.url}: the server said there is more but not where; try again"
             )
-        if token in tokens:
-            raise broken("the server gave one continuation token twice")
-        if empty > EMPTY_PAGES:
-            raise broken(f"{EMPTY_PAGES} pages in a row were empty, and there is no end")
-        tokens.add(token)
-        arguments["ContinuationToken"] = token
+        if token in self._tokens:
+            raise self._broken("the server gave one continuation token twice")
+        if self._empty > EMPTY_PAGES:
+            raise self._broken(f"{EMPTY_PAGES} pages in a row were empty, and there is no end")
+        self._tokens.add(token)
+        return token
+
+    def _broken(self, what: str) -> WaybillError:
+        return WaybillError(
+            f"list {self._transfer.url}: {what}, so the listing is not complete; the store"
+            f" {_host(self._store)} does not list as S3 does"
+        )
 
 
 def _repeated(keys: list[str], before: set[str]) -> str:

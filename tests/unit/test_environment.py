@@ -40,16 +40,6 @@ def test_the_snakefile_is_short_and_knows_the_same_snakemake():
     assert f"snakemake>={minimum}" in PROJECT["dependencies"]
 
 
-def test_no_file_is_long():
-    paths = [
-        p
-        for pattern in ("scripts/**/*.py", "tests/**/*.py", "benchmarks/*.py", "workflow/**/*.smk")
-        for p in ROOT.glob(pattern)
-    ]
-    assert len(paths) > 40
-    assert [p.name for p in paths if len(p.read_text().splitlines()) > 410] == []
-
-
 def test_snakemake_lint_is_clean():
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint"],
