@@ -189,17 +189,20 @@ class S3Server:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 return False
-            connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
-            try:
-                connection.request("GET", "/moto-api/data.json")
-                if connection.getresponse().status == 200 and process.poll() is None:
-                    return True
-            except (OSError, http.client.HTTPException):
-                pass
-            finally:
-                connection.close()
+            if self._is_ready() and process.poll() is None:
+                return True
             time.sleep(0.05)
         return False
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        try:
+            connection.request("GET", "/moto-api/data.json")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 def _free_port() -> int:

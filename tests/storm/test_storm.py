@@ -1,0 +1,19 @@
+"""A short storm: `make storm` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from storm.play import play
+from support.server import S3Server
+
+SEED = "make test"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_short_storm_finds_nothing(number: int, tmp_path: Path, s3: S3Server) -> None:
+    told = play(SEED, number, 4, tmp_path, s3, lean=True)
+    assert told.tally.rounds == 4
+    assert not told.findings, "\n".join(finding.told(SEED) for finding in told.findings)
