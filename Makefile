@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# LocalStack asks for another boto3 than Waybill.
+LOCALSTACK := .venv-localstack
 
 # The clone is used as it stands; only what it needs is installed.
 export PYTHONPATH := scripts
@@ -12,12 +14,14 @@ export PYTHONPATH := scripts
 NEEDS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*p["dependencies"], *sum((p["optional-dependencies"][e] for e in sys.argv[1:]), []), sep="\n")'
 
-.PHONY: help demo test test-slurm bench lint docs clean
+.PHONY: help demo test test-slurm test-stores storm bench lint docs clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
 	@echo "make test   the whole test suite"
 	@echo "make test-slurm  the suite on a real SLURM on this machine; needs root on Debian"
+	@echo "make test-stores  uploads and downloads on Ceph, SeaweedFS, LocalStack and rclone"
+	@echo "make storm  random kills, faults and damage, ROUNDS=1000 SEED=1; writes benchmarks/storm.md"
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, snakefmt, codespell, snakemake --lint"
 	@echo "make docs   the pages that are generated from the code"
@@ -37,6 +41,20 @@ test: $(VENV)/.ready
 test-slurm: $(VENV)/.slurm
 	@tests/slurm/cluster.sh run $(BIN)/python -m pytest -n 6 tests/slurm
 
+# What cannot be installed is skipped, with the reason in the summary.
+test-stores: $(VENV)/.stores
+	@$(MAKE) --no-print-directory $(LOCALSTACK)/.ready || echo "waybill: goes on without LocalStack" >&2
+	@LOCALSTACK_PYTHON=$(LOCALSTACK)/bin/python $(BIN)/python -m pytest tests/stores
+
+ROUNDS := 1000
+SEED := 1
+WORKERS := 2
+
+storm: $(VENV)/.ready $(LOCALSTACK)/.ready
+	@PYTHONPATH=scripts:tests $(BIN)/python -m storm --rounds $(ROUNDS) --seed $(SEED) \
+		--workers $(WORKERS) --localstack $(LOCALSTACK)/bin/python \
+		$(if $(WORLD),--world $(WORLD),--write benchmarks/storm.md)
+
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/peers.py --write $(BENCH)
 
@@ -48,7 +66,7 @@ docs: $(VENV)/.ready
 	@$(BIN)/python -m waybill.config_docs --write
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(LOCALSTACK) demo
 
 # The environment is made anew when the dependencies change.
 $(VENV)/.ready: pyproject.toml
@@ -71,4 +89,15 @@ $(VENV)/.bench: $(VENV)/.ready
 
 $(VENV)/.slurm: $(VENV)/.ready
 	@$(NEEDS) demo test slurm > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	@touch $@
+
+$(VENV)/.stores: $(VENV)/.ready
+	@$(NEEDS) stores > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt \
+		|| echo "waybill: the packages of extra stores cannot be installed here" >&2
+	@touch $@
+
+$(LOCALSTACK)/.ready: tests/storm/localstack.txt
+	@echo "waybill: making $(LOCALSTACK)/, this takes a minute"
+	@$(PYTHON) -m venv $(LOCALSTACK)
+	@$(LOCALSTACK)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--world", type=int, help="play this world alone")
     parser.add_argument("--localstack", default="", metavar="PYTHON",
-                        help="a Python with localstack-core; without one, moto is the server")  # fmt: skip
+                        help="a Python with localstack-core; else moto is the server")  # fmt: skip
     parser.add_argument(
         "--folder", type=Path, help="where worlds are; those with findings are kept"
     )
@@ -48,8 +48,8 @@ def main() -> int:
             for finding in told.findings:
                 print(finding.told(given.seed), flush=True)
             seconds = time.monotonic() - begun
-            print(f"storm: {tally.rounds} of {sum(c for _, c in worlds)} rounds, {len(found)} findings,"
-                  f" {seconds:.0f} s", flush=True)  # fmt: skip
+            far = f"{tally.rounds} of {sum(count for _, count in worlds)} rounds"
+            print(f"storm: {far}, {len(found)} findings, {seconds:.0f} s", flush=True)
     seconds = time.monotonic() - begun
     server = "localstack-core" if given.localstack else "moto"
     text = record.page(given.seed, server, given.workers, seconds, tally, found)

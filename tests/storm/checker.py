@@ -127,9 +127,10 @@ def wanted_by(sides: Sides, eyes: Eyes, transfer: str) -> dict[str, Content]:
 def invented(sides: Sides, eyes: Eyes, history: dict[str, set[str]]) -> Iterator[Finding]:
     """Bytes that nobody ever had under that name, and names that nobody gave."""
     for key, content in sides.objects.items():
-        if key.startswith(eyes.prefix) and not key.startswith(eyes.published):
-            if content.sha256 not in history.get(key.removeprefix(eyes.prefix), ()):
-                yield Finding("invented object", f"{key!r} holds bytes that no file had: {content}")
+        if not key.startswith(eyes.prefix) or key.startswith(eyes.published):
+            continue
+        if content.sha256 not in history.get(key.removeprefix(eyes.prefix), ()):
+            yield Finding("invented object", f"{key!r} holds bytes that no file had: {content}")
     for path, content in sides.destination.items():
         if not is_partial(path) and content.sha256 not in history.get(path, ()):
             yield Finding("invented file", f"{path!r} holds bytes that no object had: {content}")
@@ -143,13 +144,13 @@ def outside(
     for key in sides.objects:
         if not key.startswith(eyes.prefix) and key not in strangers:
             yield Finding("outside", f"the key {key!r} is outside the destination")
-    for name in os.listdir(folder):
-        if name not in known:
-            yield Finding("outside", f"{name!r} was made beside the destination")
-    for path in sorted(source.keys() | sides.source.keys()):
-        if source.get(path) != sides.source.get(path):
-            was, now = source.get(path), sides.source.get(path)
-            yield Finding("source touched", f"the file {path!r} was {was}, is {now}")
+    for path in folder.iterdir():
+        if path.name not in known:
+            yield Finding("outside", f"{path.name!r} was made beside the destination")
+    for name in sorted(source.keys() | sides.source.keys()):
+        if source.get(name) != sides.source.get(name):
+            was, now = source.get(name), sides.source.get(name)
+            yield Finding("source touched", f"the file {name!r} was {was}, is {now}")
 
 
 def published(
@@ -200,4 +201,4 @@ def leftovers(sides: Sides, results: Path, gone: Set[str]) -> Iterator[Finding]:
     for base, _, names in os.walk(results):
         for name in names:
             if name.endswith(".tmp"):
-                yield Finding("leftover tmp", os.path.join(base, name))
+                yield Finding("leftover tmp", f"{base}/{name}")

@@ -101,7 +101,7 @@ def rewrite_object_in_parts(world: World, rng: random.Random) -> str:
     data = rng.randbytes(len(body)) if rng.random() < 0.7 else body
     keep = answer["Metadata"] if rng.random() < 0.7 else {}
     with world.lock:
-        world._note(path, data)
+        world.note(path, data)
         where = {"Bucket": world.bucket, "Key": PREFIX + path}
         upload = world.client.create_multipart_upload(**where, Metadata=keep)["UploadId"]
         cut = 5 << 20
@@ -134,8 +134,8 @@ def copy_object(world: World, rng: random.Random) -> str:
     if one is None or other is None or one == other:
         return copy_in_place(world, rng)
     with world.lock:
-        body, answer = world.get_object(one)
-        world._note(other, body)
+        body, _ = world.get_object(one)
+        world.note(other, body)
         keep = rng.random() < 0.5
         _, old = world.get_object(other)
         how = {"MetadataDirective": "REPLACE", "Metadata": old["Metadata"]} if keep else {}

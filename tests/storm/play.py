@@ -50,7 +50,7 @@ def play(
         assert play_ is not None
         found = play_.round(rounds.draw(rng), rng)
         if found:
-            (world.folder / "story.txt").write_text("\n".join([*world.story, *map(str, found)]))
+            (world.aside / "story.txt").write_text("\n".join([*world.story, *map(str, found)]))
             told.findings += [
                 record.Found(
                     f.kind, f.text, number, index, began, tuple(world.story), str(world.folder)

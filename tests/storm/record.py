@@ -41,10 +41,10 @@ def page(
         "",
         "<!-- Made by `make storm`. -->",
         f"Seed {seed} on {server}, {workers} worlds at one time: {tally.rounds} rounds with"
-        f" {tally.runs} runs in {seconds:.0f} s; **{len(found)} findings**. The slowest run that was"
-        f" sent a signal ended {tally.slowest_end:.1f} s later.",
+        f" {tally.runs} runs in {seconds:.0f} s; **{len(found)} findings**. The slowest of the runs"
+        f" that were sent a signal ended {tally.slowest_end:.1f} s later.",
         "",
-        "What a round does and what the judge asks: [tests/storm/README.md](../tests/storm/README.md).",
+        "What a round does and what is asked: [tests/storm/README.md](../tests/storm/README.md).",
         "",
     ]
     for title, counts in (

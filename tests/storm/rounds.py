@@ -49,7 +49,7 @@ def draw(rng: random.Random) -> Round:
         transfer,
         rng.choice(["boto3", "crt"]),
         rng.random() < 0.5,
-        "waybill" if rng.random() < 0.08 else "snakemake",
+        "waybill" if rng.random() < 0.04 else "snakemake",
         at_once=rng.random() < 0.5,
         status_after=rng.random() < 0.3,
     )
@@ -244,9 +244,8 @@ class Play:
         ended = running.wait()
         hit = any(s.hit for s in shooters)
         self.tally.codes[str(ended.code)] += 1
-        self._say(
-            f"{one.transfer} ended with {ended.code}{' after a hit' if hit else ''}: {ended.lines[-1:]}"
-        )
+        after = " after a hit" if hit else ""
+        self._say(f"{one.transfer} ended with {ended.code}{after}: {_last(ended)}")
         self._orphans = running.process.pid
         if not (one.at_once and any(s.hit and s.shot.aim == "process" for s in shooters)):
             problems += self._await_orphans()
@@ -325,6 +324,11 @@ class Play:
 
     def _say(self, text: str) -> None:
         self.world.story.append(text)
+
+
+def _last(ended: Finished) -> str:
+    """What a run said last."""
+    return " / ".join((ended.lines or ended.output.splitlines())[-1:])
 
 
 def _one_of_a_kind(findings: list[Finding]) -> list[Finding]:

@@ -105,12 +105,9 @@ class Shooter(threading.Thread):
 def group(leader: int) -> list[int]:
     """The processes of a group that have not ended."""
     found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                state, _, its_group = (
-                    Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:3]
-                )
-                if int(its_group) == leader and state != "Z":
-                    found.append(int(entry))
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == leader and state != "Z":
+                found.append(int(entry.name))
     return found

@@ -185,41 +185,67 @@ CHECKSUM = "x-amz-checksum-sha256"
 
 # Each makes the action; which operations it is for, in each direction.
 _Make = Callable[[random.Random], Any]
+_NOTHING: list[str] = []
 _KINDS: dict[str, tuple[_Make, list[str], list[str]]] = {
-    "flip request": (lambda r: FlipByte("request", r.choice([0, 3, -1])), WRITES, []),
-    "flip answer": (lambda r: FlipByte("response", r.choice([0, 3, -1])), [], ["GetObject"]),
-    "truncate request": (lambda r: Truncate("request", r.choice([0, 7])), WRITES, []),
-    "truncate answer": (lambda r: Truncate("response", r.choice([0, 7, 700])),
-                        ["ListObjectsV2", "CompleteMultipartUpload"], ASKS_DOWN[:5]),
-    "reset request": (lambda r: Reset(r.choice([0, 1, 999])), ASKS_UP, ASKS_DOWN),
-    "reset answer": (lambda r: Reset(r.choice([0, 1, 999]), "response"), ASKS_UP, ASKS_DOWN),
-    "stall": (lambda r: Stall(r.uniform(0.1, 1.5), r.choice(["request", "response"])), ASKS_UP, ASKS_DOWN),
-    "delay": (lambda r: Delay(r.uniform(0.1, 1.5)), ASKS_UP, ASKS_DOWN),
-    "lose answer": (lambda r: LoseResponse(), ASKS_UP, ASKS_DOWN),
-    "500": (lambda r: internal_error(), ASKS_UP, ASKS_DOWN),
-    "503": (lambda r: slow_down(), ASKS_UP, ASKS_DOWN),
-    "429": (lambda r: Answer(429, "TooManyRequests", "later", {"Retry-After": "1"}), ASKS_UP, ASKS_DOWN),
-    "400 timeout": (lambda r: Answer(400, "RequestTimeout", "Your socket connection was idle"), ASKS_UP, ASKS_DOWN),
-    "403": (lambda r: access_denied(), ASKS_UP, ASKS_DOWN),
-    "page 200": (lambda r: page(200), ASKS_UP, ASKS_DOWN),
-    "page 502": (lambda r: page(502), ASKS_UP, ASKS_DOWN),
-    "empty 200": (lambda r: page(200, b""), ASKS_UP, ASKS_DOWN),
-    "404 page": (lambda r: page(404), ASKS_UP, ASKS_DOWN),
-    "answer twice": (lambda r: Twice(), ASKS_UP, ASKS_DOWN),
-    "chunked": (lambda r: Chunked(), ASKS_UP, ASKS_DOWN),
-    "no etag": (lambda r: DropAnswerHeader("etag"), ASKS_UP, ASKS_DOWN),
-    "no checksum told": (lambda r: DropAnswerHeader("x-amz-checksum-"), ASKS_UP, ASKS_DOWN),
-    "no metadata told": (lambda r: DropAnswerHeader("x-amz-meta-"), ["HeadObject"], ["GetObject", "HeadObject"]),
-    "unpacked": (lambda r: Unpacked(), [], ["GetObject"]),
+    "flip request": (lambda r: FlipByte("request", r.choice([0, 3, -1])), WRITES, _NOTHING),
+    "flip answer": (lambda r: FlipByte("response", r.choice([0, 3, -1])), _NOTHING, ["GetObject"]),
+    "truncate request": (lambda r: Truncate("request", r.choice([0, 7])), WRITES, _NOTHING),
+    "truncate answer": (
+        lambda r: Truncate("response", r.choice([0, 7, 700])),
+        ["ListObjectsV2", "CompleteMultipartUpload"],
+        ASKS_DOWN[:-1],
+    ),
+    "no metadata told": (
+        lambda r: DropAnswerHeader("x-amz-meta-"),
+        ["HeadObject"],
+        ["GetObject", "HeadObject"],
+    ),
+    "unpacked": (lambda r: Unpacked(), _NOTHING, ["GetObject"]),
     "same page": (lambda r: SamePage(), ["ListObjectsV2"], ["ListObjectsV2"]),
-    "no conditions": (lambda r: DropHeader(r.choice(["if-match", "if-none-match"])), WRITES, ["GetObject"]),
-    "no checksum": (lambda r: DropHeader(CHECKSUM), WRITES, []),
-    "metadata lost": (lambda r: DropHeader("x-amz-meta-source-sha256"), ["PutObject", "CreateMultipartUpload"], []),
-    "no range": (lambda r: DropHeader("range"), [], ["GetObject"]),
+    "no conditions": (
+        lambda r: DropHeader(r.choice(["if-match", "if-none-match"])),
+        WRITES,
+        ["GetObject"],
+    ),
+    "no checksum": (lambda r: DropHeader(CHECKSUM), WRITES, _NOTHING),
+    "metadata lost": (
+        lambda r: DropHeader("x-amz-meta-source-sha256"),
+        ["PutObject", "CreateMultipartUpload"],
+        _NOTHING,
+    ),
+    "no range": (lambda r: DropHeader("range"), _NOTHING, ["GetObject"]),
     "start-after refused": (lambda r: None, ["ListObjectsV2"], ["ListObjectsV2"]),
-    "flip unseen": (lambda r: (FlipByte("request", r.choice([0, 3, -1])), DropHeader(CHECKSUM),
-                               DropHeader("content-md5")), WRITES, []),
-}  # fmt: skip
+    "flip unseen": (
+        lambda r: (
+            FlipByte("request", r.choice([0, 3, -1])),
+            DropHeader(CHECKSUM),
+            DropHeader("content-md5"),
+        ),
+        WRITES,
+        _NOTHING,
+    ),
+}
+_ANYWHERE: dict[str, _Make] = {
+    "reset request": lambda r: Reset(r.choice([0, 1, 999])),
+    "reset answer": lambda r: Reset(r.choice([0, 1, 999]), "response"),
+    "stall": lambda r: Stall(r.uniform(0.1, 1.5), r.choice(["request", "response"])),
+    "delay": lambda r: Delay(r.uniform(0.1, 1.5)),
+    "lose answer": lambda r: LoseResponse(),
+    "500": lambda r: internal_error(),
+    "503": lambda r: slow_down(),
+    "429": lambda r: Answer(429, "TooManyRequests", "later", {"Retry-After": "1"}),
+    "400 timeout": lambda r: Answer(400, "RequestTimeout", "Your connection was idle"),
+    "403": lambda r: access_denied(),
+    "page 200": lambda r: page(200),
+    "page 502": lambda r: page(502),
+    "empty 200": lambda r: page(200, b""),
+    "404 page": lambda r: page(404),
+    "answer twice": lambda r: Twice(),
+    "chunked": lambda r: Chunked(),
+    "no etag": lambda r: DropAnswerHeader("etag"),
+    "no checksum told": lambda r: DropAnswerHeader("x-amz-checksum-"),
+}
+_KINDS |= {name: (make, ASKS_UP, ASKS_DOWN) for name, make in _ANYWHERE.items()}
 
 
 def draw(rng: random.Random, direction: str) -> tuple[str, list[Fault]]:

@@ -116,7 +116,7 @@ class World:
         """Write a source file: at one blow, or over the one that is there."""
         target = self.source / path
         with self.lock:
-            self._note(path, data)
+            self.note(path, data)
             self.source_now[path] = Content(len(data), hashlib.sha256(data).hexdigest())
             target.parent.mkdir(parents=True, exist_ok=True)
             if in_place:
@@ -136,7 +136,7 @@ class World:
 
     def put_object(self, path: str, data: bytes, **settings: Any) -> None:
         with self.lock:
-            self._note(path, data)
+            self.note(path, data)
             self.client.put_object(Bucket=self.bucket, Key=PREFIX + path, Body=data, **settings)
 
     def get_object(self, path: str) -> tuple[bytes, dict[str, Any]]:
@@ -170,7 +170,7 @@ class World:
 
     def put_dest(self, path: str, data: bytes) -> None:
         with self.lock:
-            self._note(path, data)
+            self.note(path, data)
             target = self.dest / path
             if target.parent.is_dir() and not target.is_dir():
                 self._swap(target, data)
@@ -184,7 +184,8 @@ class World:
         found = (p for p in self.dest.rglob("*") if p.is_file() and p.suffix != ".part")
         return sorted(p.relative_to(self.dest).as_posix() for p in found)
 
-    def _note(self, path: str, data: bytes) -> None:
+    def note(self, path: str, data: bytes) -> None:
+        """These bytes may stand under this name from now on."""
         self.history[path].add(hashlib.sha256(data).hexdigest())
         self.touched.add(path)
 
