@@ -152,7 +152,8 @@ class Play:
             world.damaged = False
         if ended.code not in {0, 1, *self._empty(one), *((130, 143, -2, -15, -9) if hit else ())}:
             yield Finding("exit code", f"{ended.code}\n{ended.output[-3000:]}")
-        if "Traceback" in ended.output:
+        # Before it reads the Snakefile, Snakemake itself shows where it was interrupted.
+        if "Traceback" in ended.output and not (hit and "Building DAG" not in ended.output):
             yield Finding("traceback", ended.output[-4000:])
         sides = self._look()
         yield from self._always(sides, proven=ended.code == 0 and one.transfer == "up")
