@@ -7,11 +7,12 @@ import multiprocessing
 import sys
 import tempfile
 import time
+import traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from storm import record
-from storm.play import ROUNDS_OF_A_WORLD, play_here, ready
+from storm.play import ROUNDS_OF_A_WORLD, Told, play_here, ready
 from storm.rounds import Tally
 
 
@@ -37,12 +38,17 @@ def main() -> int:
     begun, tally, found = time.monotonic(), Tally(), []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(given.workers, context, initializer=ready) as pool:
-        waiting = [
-            pool.submit(play_here, given.seed, n, count, folder, given.localstack)
+        waiting = {
+            pool.submit(play_here, given.seed, n, count, folder, given.localstack): n
             for n, count in worlds
-        ]
+        }
         for done in as_completed(waiting):
-            told = done.result()
+            if error := done.exception():  # a mistake of the storm's own: it counts, and it goes on
+                text = "".join(traceback.format_exception(error))
+                told = Told(waiting[done])
+                told.findings.append(record.Found("storm itself", text, told.number, 0, 0, (), ""))
+            else:
+                told = done.result()
             tally.add(told.tally)
             found += told.findings
             for finding in told.findings:

@@ -67,7 +67,9 @@ def draw(rng: random.Random) -> Round:
     if "bad" in kinds and rng.random() < 0.5:
         one.before.append(rng.choice(hostile.BAD[transfer]))
     if "kill" in kinds or kinds == ["bad"]:
-        one.shots = [shots.draw(rng, transfer) for _ in range(rng.choice([1, 1, 1, 2]))]
+        one.shots = [
+            shots.draw(rng, transfer, one_job=one.one_job) for _ in range(rng.choice([1, 1, 1, 2]))
+        ]
     if "wire" in kinds:
         one.faults = [wire.draw(rng, transfer) for _ in range(rng.choice([1, 1, 2, 4]))]
     if "during" in kinds:

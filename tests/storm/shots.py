@@ -42,8 +42,10 @@ class Shot:
         return f"{self.signal.name} {self.aim} at {self.when} {what}+{self.offset:.3f} s"
 
 
-def draw(rng: random.Random, direction: str) -> Shot:
+def draw(rng: random.Random, direction: str, *, one_job: bool) -> Shot:
     """A shot for a run of ``up`` or ``down``; most fall into the first second of a stage."""
+    apart = ("hashing", "comparing")  # stages that are jobs of their own in the long chain alone
+    stages = [s for s in STAGES[direction] if not (one_job and s.startswith(apart))]
     number = rng.choice(
         [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
     )
@@ -53,7 +55,7 @@ def draw(rng: random.Random, direction: str) -> Shot:
     when = rng.choices(["stage", "request", "time"], [5, 2, 2])[0]
     offset = rng.random() ** 2
     if when == "stage":
-        return Shot(number, aim, when, rng.choice(STAGES[direction]), rng.choice([1, 1, 2]), offset)
+        return Shot(number, aim, when, rng.choice(stages), rng.choice([1, 1, 1, 2]), offset)
     if when == "request":
         return Shot(
             number, aim, when, rng.choice(OPS[direction]), rng.choice([1, 2, 5, 15]), offset / 20
