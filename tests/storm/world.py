@@ -56,7 +56,7 @@ class World:
         self.most_files = rng.choice([5000, 5000, 12])
         for _ in range(rng.randint(3, 8) if lean else rng.randint(8, 30)):
             self.put_file(self.new_name(rng), self.new_bytes(rng))
-        for _ in range(rng.choice([0, 3, 12])):
+        for _ in range(rng.choice([2, 5, 12])):
             self.put_object(self.new_name(rng), self.new_bytes(rng))
         if not lean and rng.random() < 0.25:
             size = rng.choice([17 << 20, MULTIPART_BYTES, MULTIPART_BYTES + 12345])
