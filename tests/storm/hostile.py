@@ -192,7 +192,14 @@ def bad_object(world: World, rng: random.Random) -> str:
         ]
     )
     world.put_object(path, b"evil")
-    world.undo.append(lambda: world.drop_object(path))
+
+    def undo() -> None:
+        world.drop_object(path)
+        taken = world.dest / path.rpartition("/")[0]  # by a folder, if that key came first
+        if path.endswith("/x") and taken.is_dir():
+            shutil.rmtree(taken)
+
+    world.undo.append(undo)
     return f"object {path!r}, which can be no file"
 
 
