@@ -86,6 +86,7 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     if next(failures.read(layout), None):  # the summary is of a transfer without failures
         layout.summary.unlink(missing_ok=True)
     state.write(layout, now)
+    layout.begun.unlink(missing_ok=True)
     return now
 
 

@@ -94,6 +94,11 @@ class Layout:
         return self.root / "state.json"
 
     @property
+    def begun(self) -> Path:
+        """Stands from the begin of a run until its inventory has been taken."""
+        return self.root / "begun"
+
+    @property
     def failures(self) -> Path:
         return self.root / "failures"
 

@@ -104,7 +104,8 @@ class Outcome:
     known. ``held`` and ``aside`` are what is in no batch: how many files wait, and a line for each
     reason. ``lost`` is how many batches of the last inventory have no tables any more.
     ``planned`` are the entries of the plan that are to be moved and to be kept, where there is a
-    plan and nothing of it is done. ``damaged`` are lines about what cannot be read.
+    plan and nothing of it is done. ``damaged`` are lines about what cannot be read. ``overtaken``
+    tells that a later run has ended before its inventory was taken: what the last one saw is old.
     """
 
     run: str = ""
@@ -119,6 +120,7 @@ class Outcome:
     lost: int = 0
     planned: tuple[int, int] | None = None
     damaged: tuple[str, ...] = ()
+    overtaken: bool = False
 
     @property
     def batches(self) -> int:
@@ -163,6 +165,8 @@ class Outcome:
         standing = self.standing
         if standing is Standing.FAILED:
             return worst(failure.exit_code for failure in self.failures)
+        if self.overtaken and asked is Asked.STATUS:
+            return EXIT_FAILED
         if standing is Standing.EMPTY:
             return EXIT_EMPTY
         if standing is Standing.PROVEN:
@@ -224,6 +228,7 @@ def _of_state(
         lost=max(0, seen.batches - found),
         planned=_planned(layout) if planned else None,
         damaged=tuple(look.damaged),
+        overtaken=layout.begun.exists(),
     )
 
 
@@ -248,6 +253,8 @@ def lines(found: Outcome, transfer: Transfer, layout: Layout, asked: Asked) -> l
         told.append(_progress(found, transfer, layout))
     if asked is Asked.STATUS or (asked is Asked.ALL and not found.failures):
         told += _open(found)
+    if asked is Asked.STATUS and found.overtaken:
+        told.append("open: the last run ended before it had looked at both sides; run again")
     if asked is Asked.STATUS and found.held:
         told.append(f"open: {found.held} that wait are not moved yet; run again later")
     return told

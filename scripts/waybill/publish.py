@@ -85,6 +85,7 @@ class _Shelf:
     def __init__(self, transfer: Transfer, client: Any, file: BinaryIO, sha256: str) -> None:
         self._transfer, self._client, self._file = transfer, client, file
         self.sha256, self.size = sha256, file.tell()
+        self._may_look = True  # with this user's rights
 
     def put(self, key: str) -> Stored | None:
         """Have the manifest at ``key``; None when something else is there. A store that does not
@@ -97,10 +98,12 @@ class _Shelf:
         except be.ClientError as error:
             if error_code(error) in UNSUPPORTED:
                 return self._send(key)
-            if error_code(error) not in CONFLICT:
+            if error_code(error) not in CONFLICT or not self._may_look:
                 raise
         there = self._there(key)
-        return self._same(key, there) if there is not None else None
+        if there is None:  # a store that does not understand the condition
+            return self._send(key)
+        return self._same(key, there)
 
     def _send(self, key: str, **condition: str) -> Stored:
         def put(**arguments: Any) -> dict[str, Any]:
@@ -144,9 +147,11 @@ class _Shelf:
                 **common_arguments(self._transfer),
             )
         except be.ClientError as error:
-            if is_missing(error) or error_code(error) in DENIED:
-                return None
-            raise
+            if error_code(error) in DENIED:
+                self._may_look = False
+            elif not is_missing(error):
+                raise
+            return None
 
     def _same(self, key: str, there: dict[str, Any]) -> Stored | None:
         """What is known of an object that holds this very manifest."""

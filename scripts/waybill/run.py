@@ -43,6 +43,7 @@ class Run(Inputs):
         self._held = False
         self._folders: set[Path] = set()
         self._last: dict[str, str] = {}  # the inventory before that of this run
+        self._begun: list[Path] = []  # what this run has noted its begin in
         self._interrupts: Interrupts | None = None
 
     @classmethod
@@ -149,6 +150,9 @@ class Run(Inputs):
             if not self._taken:
                 self._last[transfer.name] = state.read(layout).run
                 self._before[transfer.name] = self._last[transfer.name]
+                if layout.root.is_dir() and not layout.begun.exists():
+                    layout.begun.touch()
+                    self._begun.append(layout.begun)
             # Snakemake copies an output marked `update` before its job and stumbles over the copy
             # that a killed run left; the folder itself is whole at every moment.
             self._workflow.persistence.cleanup_backup(layout.inventory)
@@ -158,6 +162,9 @@ class Run(Inputs):
     def end(self, *, success: bool) -> None:
         """Print what became of each transfer; end the process unless all of it went well."""
         _drop_timers()
+        if success:  # where no inventory was taken, none was needed
+            for path in self._begun:
+                path.unlink(missing_ok=True)
         codes, explained = [], False
         transfers = {n: t for n, t in self._concerned().items() if n not in self._busy}
         for transfer in transfers.values():

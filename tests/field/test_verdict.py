@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from doors import Door
+from sequencing import until
 
 from support.proxy import Proxy, Stall
 from support.server import S3Server
@@ -85,6 +86,39 @@ def test_A1_status_is_0_only_when_all_is_proven(
     up.here.marker(*batches[0]).unlink()
     code, said = up.status(capsys)
     assert code == 1 and f"open: 1 of 3 batches are not proven: {name}" in said
+
+
+def test_A1_status_is_not_0_after_a_run_that_had_not_looked_yet(
+    up: Uploads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the inventory before it saw is old; the next inventory is not."""
+    up.move(**SETTINGS)
+    assert up.status(capsys)[0] == 0
+    up.here.begun.touch()
+    code, said = up.status(capsys)
+    assert code == 1 and "open: the last run ended before it had looked at both sides" in said
+    up.look()
+    assert up.status(capsys)[0] == 0
+
+
+def test_A1_a_run_that_is_killed_in_its_inventory_is_remembered(
+    bucket: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    """And one whose job somebody else ends; a run to its end leaves nothing."""
+    workflow = Workflow(tmp_path, proxy)
+    workflow.write("a", b"one")
+    workflow.configure(t={"destination": f"s3://{bucket}/data"})
+    workflow.run()
+    begun = tmp_path / "results" / "t" / "begun"
+    assert not begun.exists()
+    stall = proxy.fault(Stall(60), op="ListObjectsV2")
+    running = workflow.start()
+    until(lambda: stall.hits == 1, "the inventory")
+    running.kill()
+    assert begun.exists()
+    proxy.faults.clear()
+    workflow.run()
+    assert not begun.exists()
 
 
 def test_A1_status_does_not_trust_a_marker_that_the_tables_contradict(

@@ -480,3 +480,19 @@ def test_D1_two_writes_at_one_moment_are_repeated(
     assert all(r.headers.get("if-none-match") for r in proxy.select(op="PutObject"))
     assert stored(s3, bucket, "data/large") == bytes(LARGE)
     assert not s3.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def test_D1_a_manifest_is_published_where_a_condition_is_not_understood(
+    s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    """The store says that the condition does not hold, and nothing is there."""
+    workflow = Workflow(tmp_path, proxy)
+    workflow.write("a", b"one")
+    workflow.configure(t={"destination": f"s3://{bucket}/data"})
+    refused = proxy.fault(precondition_failed(), op="PutObject", key="data/manifests/*", times=1)
+    workflow.run()
+    assert refused.hits == 1
+    (key,) = [key for key in keys(s3, bucket) if "/manifests/" in key]
+    assert (
+        stored(s3, bucket, key) == next((tmp_path / "results/t/manifests").glob("*")).read_bytes()
+    )
