@@ -233,7 +233,7 @@ def test_D3_a_download_that_fails_first_keeps_nothing_but_the_last(
 def test_D3_results_of_an_earlier_version_are_not_made_anew(tmp_path: Path) -> None:
     """There a marker alone told that the first files were moved, and jobs know it as their input:
     with another one Snakemake would make them again."""
-    from waybill.run import _tried
+    from waybill.run_inputs import _tried
 
     layout, batch = Layout(tmp_path), "a" + "0" * 16
     assert _tried(layout, "t", batch) == layout.tried("t", batch)

