@@ -44,7 +44,8 @@ def waybill(door: Door, work: Path, *arguments: str, code: int = 0) -> Spoken:
 def test_plan_run_status(door: Door, work: Path) -> None:
     for number in range(60):
         door.write(f"folder/file{number}.bin", 100)
-    assert waybill(door, work, "status", "--transfers", "data").out == "data: no run yet\n"
+    said = waybill(door, work, "status", "--transfers", "data", code=1)
+    assert said.out == "data: no run yet\n"
 
     said = waybill(door, work, "plan", "--transfers", "data,1e5", "--cores", "1", code=3)
     assert "file(s)" in said.out
