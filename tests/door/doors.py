@@ -21,7 +21,7 @@ from typing import Any
 from support.proxy import Proxy, Request
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 
 # Makes its standard input the terminal that Ctrl-C is typed at, then becomes the command.
 _ON_TERMINAL = (
