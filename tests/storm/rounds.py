@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,31 +170,9 @@ class Play:
         for undo in world.undo:
             undo()
         world.undo.clear()
-        for _attempt in range(4):
-            excuses = []
-            if world.damaged:
-                excuses.append("damage")
-            if self._orphans:
-                excuses.append("orphans")
-            if one.transfer == "down" and world.lies():
-                excuses.append("lies")
-            world.touched.clear()
-            ended, _, problems = self._run(one, [])
-            yield from problems
-            if "Traceback" in ended.output:
-                yield Finding("traceback", ended.output[-4000:])
-            world.damaged = False
-            if ended.code in {0, *self._empty(one)}:
-                break
-            yield from self._always(self._look(), proven=False)
-            if ended.code != 1 or not excuses:
-                yield Finding("clean run fails", f"exit code {ended.code}\n{ended.output[-4000:]}")
-                return
-            self._say(f"exit code 1 is excused by {excuses}: {ended.lines[:3]}")
-            if "orphans" in excuses:
-                yield from self._await_orphans()
-            elif "lies" in excuses:
-                world.mend_lies()
+        ended = yield from self._until_it_ends_well(one)
+        if ended is None:
+            return
         sides = self._look()
         yield from self._tell(checker.missing(sides, world.eyes, one.transfer, set()), ended)
         yield from self._always(sides, proven=one.transfer == "up" and ended.code == 0)
@@ -207,6 +185,33 @@ class Play:
                     yield Finding("leftover upload", f"an upload of {key!r} is open after exit 0")
         if one.status_after:
             yield from self._status(one, sides, ended)
+
+    def _until_it_ends_well(self, one: Round) -> Generator[Finding, None, Finished | None]:
+        """Run until the exit code is 0: again only where the code 1 has an excuse, which is then
+        taken away. The last run, or None where there was none."""
+        world = self.world
+        while True:
+            excuses = {
+                "damage": world.damaged,
+                "orphans": self._orphans is not None,
+                "lies": one.transfer == "down" and bool(world.lies()),
+            }
+            world.touched.clear()
+            ended, _, problems = self._run(one, [])
+            yield from problems
+            if "Traceback" in ended.output:
+                yield Finding("traceback", ended.output[-4000:])
+            world.damaged = False
+            if ended.code in {0, *self._empty(one)}:
+                return ended
+            yield from self._always(self._look(), proven=False)
+            if ended.code != 1 or not any(excuses.values()):
+                yield Finding("clean run fails", f"exit code {ended.code}\n{ended.output[-4000:]}")
+                return None
+            self._say(f"exit code 1, excused by {excuses}: {ended.lines[:3]}")
+            yield from self._await_orphans()
+            if excuses["lies"] and not excuses["orphans"]:
+                world.mend_lies()
 
     _orphans: int | None = None  # the group of a killed run that may still be at work
 

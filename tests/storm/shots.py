@@ -23,8 +23,8 @@ STAGES = {
              "DAG of jobs will be updated", "Updating checkpoint dependencies"],
 }  # fmt: skip
 OPS = {
-    "up": ["PutObject", "UploadPart", "CompleteMultipartUpload", "ListObjectsV2"],
-    "down": ["GetObject", "ListObjectsV2"],
+    "up": ["PutObject"] * 4 + ["UploadPart", "CompleteMultipartUpload", "ListObjectsV2"],
+    "down": ["GetObject"] * 3 + ["ListObjectsV2"],
 }
 
 
