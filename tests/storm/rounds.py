@@ -168,7 +168,8 @@ class Play:
             yield from self._tell(
                 checker.missing(sides, world.eyes, one.transfer, world.touched), ended
             )
-        yield from self._status(one, sides, ended)
+        if one.status_after or ended.code:
+            yield from self._status(one, sides, ended)
 
     def _left_in_peace(self, one: Round) -> Iterator[Finding]:
         world = self.world
