@@ -278,7 +278,11 @@ class Play:
                     os.kill(pid, 9)
                 return [Finding("orphans", f"left {END_SECONDS} s after the end: {names}")]
             time.sleep(0.02)
-        return list(checker.held(self.world.results))
+        # Snakemake is in a group of its own where a command that started it was killed, and ends
+        # when it finds itself alone.
+        while (held := list(checker.held(self.world.results))) and time.monotonic() < end:
+            time.sleep(0.05)
+        return held
 
     def _empty(self, one: Round) -> set[int]:
         """The exit code of a transfer that has nothing to move, if it has nothing."""
