@@ -47,6 +47,7 @@ def remove_file(world: World, rng: random.Random) -> str:
 def touch_file(world: World, rng: random.Random) -> str:
     path = world.pick_file(rng)
     if (world.source / path).exists():
+        world.touched.add(path)
         os.utime(world.source / path)
     return f"file {path!r} touched"
 
@@ -230,6 +231,7 @@ def touch_dest(world: World, rng: random.Random) -> str:
     if not files:
         return add_dest(world, rng)
     path = rng.choice(files)
+    world.touched.add(path)
     os.utime(world.dest / path)
     return f"file {path!r} touched at the destination"
 

@@ -31,7 +31,7 @@ class LocalStack(S3Server):
 
     def __init__(self, python: Path, start_timeout: float = 240) -> None:
         super().__init__(start_timeout=start_timeout)
-        self._python = python
+        self._python = python.absolute()  # a link of an environment; it starts elsewhere
         self._folder = Path(tempfile.mkdtemp(prefix="waybill-localstack-"))
 
     def stop(self) -> None:

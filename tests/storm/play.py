@@ -48,7 +48,7 @@ def play(
             world = World(server, place, rng, lean=lean)
             play_ = Play(world, told.tally, server_checks=isinstance(server, LocalStack))
         assert play_ is not None
-        found = play_.round(rounds.draw(rng), rng)
+        found = play_.round(drawn(seed, number, index), rng)
         if found:
             (world.aside / "story.txt").write_text("\n".join([*world.story, *map(str, found)]))
             told.findings += [
@@ -63,6 +63,11 @@ def play(
             world.close(keep=kept)
             world = None
     return told
+
+
+def drawn(seed: str, number: int, index: int) -> rounds.Round:
+    """The round that a seed draws for a place in a world."""
+    return rounds.draw(random.Random(f"{seed}/{number}/{index}/round"))
 
 
 @functools.cache

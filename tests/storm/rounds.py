@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from support.workflow import Finished
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 END_SECONDS = 30  # a run that was told to end has ended by then, on a machine that is busy
 RUN_SECONDS = 240
+# How often a round has each kind of trouble. What is to be done in a run is not among them.
+TROUBLE = {"kill": 0.5, "wire": 0.4, "theirs": 0.35, "results": 0.25, "during": 0.25, "bad": 0.08}
 
 
 @dataclass
@@ -57,18 +59,16 @@ def draw(rng: random.Random) -> Round:
     if transfer == "down":
         ours, theirs = [*hostile.OBJECTS, hostile.add_object], hostile.DEST
     one.before += rng.choices(ours, k=rng.choice([1, 2, 3, 6]))
-    kinds = rng.sample(
-        ["kill", "wire", "theirs", "results", "during", "bad"], k=rng.choice([1, 1, 2, 2, 3])
-    )
+    kinds = {kind for kind, share in TROUBLE.items() if rng.random() < share} or {"kill"}
     if "theirs" in kinds:
         one.before += rng.choices(theirs, k=rng.choice([1, 2, 4]))
     if "results" in kinds:
         one.before += rng.choices(hostile.RESULTS, k=rng.choice([1, 1, 2]))
-    if "bad" in kinds and rng.random() < 0.5:
+    if "bad" in kinds:
         one.before.append(rng.choice(hostile.BAD[transfer]))
-    if "kill" in kinds or kinds == ["bad"]:
+    if "kill" in kinds:
         one.shots = [
-            shots.draw(rng, transfer, one_job=one.one_job) for _ in range(rng.choice([1, 1, 1, 2]))
+            shots.draw(rng, transfer, one_job=one.one_job) for _ in range(rng.choice([1, 2, 3]))
         ]
     if "wire" in kinds:
         one.faults = [wire.draw(rng, transfer) for _ in range(rng.choice([1, 1, 2, 4]))]
@@ -158,43 +158,27 @@ class Play:
         if "Traceback" in ended.output and not (hit and "Building DAG" not in ended.output):
             yield Finding("traceback", ended.output[-4000:])
         sides = self._look()
-        yield from self._always(sides, proven=ended.code == 0 and one.transfer == "up")
+        # A store that sees no checksum keeps what damage made of a body; the next run finds it.
+        blind = any(name.startswith(("flip unseen", "no checksum ")) for name, _ in one.faults)
+        proven = ended.code == 0 and one.transfer == "up"
+        for finding in self._always(sides, proven=proven):
+            if not (blind and finding.kind == "invented object"):
+                yield finding
         if ended.code == 0:
             yield from self._tell(
                 checker.missing(sides, world.eyes, one.transfer, world.touched), ended
             )
-        yield from self._status(one, sides, ended)
+        if one.status_after or ended.code:
+            yield from self._status(one, sides, ended)
 
     def _left_in_peace(self, one: Round) -> Iterator[Finding]:
         world = self.world
         for undo in world.undo:
             undo()
         world.undo.clear()
-        for _attempt in range(4):
-            excuses = []
-            if world.damaged:
-                excuses.append("damage")
-            if self._orphans:
-                excuses.append("orphans")
-            if one.transfer == "down" and world.lies():
-                excuses.append("lies")
-            world.touched.clear()
-            ended, _, problems = self._run(one, [])
-            yield from problems
-            if "Traceback" in ended.output:
-                yield Finding("traceback", ended.output[-4000:])
-            world.damaged = False
-            if ended.code in {0, *self._empty(one)}:
-                break
-            yield from self._always(self._look(), proven=False)
-            if ended.code != 1 or not excuses:
-                yield Finding("clean run fails", f"exit code {ended.code}\n{ended.output[-4000:]}")
-                return
-            self._say(f"exit code 1 is excused by {excuses}: {ended.lines[:3]}")
-            if "orphans" in excuses:
-                yield from self._await_orphans()
-            elif "lies" in excuses:
-                world.mend_lies()
+        ended = yield from self._until_it_ends_well(one)
+        if ended is None:
+            return
         sides = self._look()
         yield from self._tell(checker.missing(sides, world.eyes, one.transfer, set()), ended)
         yield from self._always(sides, proven=one.transfer == "up" and ended.code == 0)
@@ -207,6 +191,33 @@ class Play:
                     yield Finding("leftover upload", f"an upload of {key!r} is open after exit 0")
         if one.status_after:
             yield from self._status(one, sides, ended)
+
+    def _until_it_ends_well(self, one: Round) -> Generator[Finding, None, Finished | None]:
+        """Run until the exit code is 0: again only where the code 1 has an excuse, which is then
+        taken away. The last run, or None where there was none."""
+        world = self.world
+        while True:
+            excuses = {
+                "damage": world.damaged,
+                "orphans": self._orphans is not None,
+                "lies": one.transfer == "down" and bool(world.lies()),
+            }
+            world.touched.clear()
+            ended, _, problems = self._run(one, [])
+            yield from problems
+            if "Traceback" in ended.output:
+                yield Finding("traceback", ended.output[-4000:])
+            world.damaged = False
+            if ended.code in {0, *self._empty(one)}:
+                return ended
+            yield from self._always(self._look(), proven=False)
+            if ended.code != 1 or not any(excuses.values()):
+                yield Finding("clean run fails", f"exit code {ended.code}\n{ended.output[-4000:]}")
+                return None
+            self._say(f"exit code 1, excused by {excuses}: {ended.lines[:3]}")
+            yield from self._await_orphans()
+            if excuses["lies"] and not excuses["orphans"]:
+                world.mend_lies()
 
     _orphans: int | None = None  # the group of a killed run that may still be at work
 
@@ -267,7 +278,11 @@ class Play:
                     os.kill(pid, 9)
                 return [Finding("orphans", f"left {END_SECONDS} s after the end: {names}")]
             time.sleep(0.02)
-        return list(checker.held(self.world.results))
+        # Snakemake is in a group of its own where a command that started it was killed, and ends
+        # when it finds itself alone.
+        while (held := list(checker.held(self.world.results))) and time.monotonic() < end:
+            time.sleep(0.05)
+        return held
 
     def _empty(self, one: Round) -> set[int]:
         """The exit code of a transfer that has nothing to move, if it has nothing."""

@@ -23,8 +23,8 @@ STAGES = {
              "DAG of jobs will be updated", "Updating checkpoint dependencies"],
 }  # fmt: skip
 OPS = {
-    "up": ["PutObject", "UploadPart", "CompleteMultipartUpload", "ListObjectsV2"],
-    "down": ["GetObject", "ListObjectsV2"],
+    "up": ["PutObject"] * 4 + ["UploadPart", "CompleteMultipartUpload", "ListObjectsV2"],
+    "down": ["GetObject"] * 3 + ["ListObjectsV2"],
 }
 
 
@@ -55,12 +55,12 @@ def draw(rng: random.Random, direction: str, *, one_job: bool) -> Shot:
     when = rng.choices(["stage", "request", "time"], [5, 2, 2])[0]
     offset = rng.random() ** 2
     if when == "stage":
-        return Shot(number, aim, when, rng.choice(stages), rng.choice([1, 1, 1, 2]), offset)
+        return Shot(number, aim, when, rng.choice(stages), rng.choice([1, 1, 1, 1, 2]), offset)
     if when == "request":
         return Shot(
-            number, aim, when, rng.choice(OPS[direction]), rng.choice([1, 2, 5, 15]), offset / 20
+            number, aim, when, rng.choice(OPS[direction]), rng.choice([1, 1, 2, 5]), offset / 20
         )
-    return Shot(number, aim, when, "", 1, rng.uniform(0, 5))
+    return Shot(number, aim, when, "", 1, rng.uniform(0, 3))
 
 
 class Shooter(threading.Thread):

@@ -177,10 +177,10 @@ class StormProxy(Proxy):
 
 
 # Most files are small: PutObject and GetObject are what runs ask for most.
-WRITES = ["PutObject"] * 5 + ["UploadPart"]
+WRITES = ["PutObject"] * 8 + ["UploadPart"]
 ASKS_UP = [*WRITES, "CreateMultipartUpload", "CompleteMultipartUpload", "ListObjectsV2",
            "ListObjectsV2", "HeadObject"]  # fmt: skip
-ASKS_DOWN = ["GetObject"] * 4 + ["ListObjectsV2", "HeadObject"]
+ASKS_DOWN = ["GetObject"] * 6 + ["ListObjectsV2"] * 2 + ["HeadObject"]
 CHECKSUM = "x-amz-checksum-sha256"
 
 # Each makes the action; which operations it is for, in each direction.
