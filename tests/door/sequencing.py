@@ -19,6 +19,8 @@ from doors import TIMEOUT_SECONDS, Door, Spoken
 
 from support.illumina import run_info, sheet
 from support.workflow import is_manifest
+from waybill import seals
+from waybill.layout import Layout
 
 FIELDS = [
     "run_id", "run_path", "completed", "total_local_files", "total_uploaded_files",
@@ -136,7 +138,7 @@ class Core(Door):
             known = json.loads(file.read_bytes())
             for place in known["places"].values():
                 place["looked"] -= hours * 3600
-            file.write_text(json.dumps(known))
+            seals.write(Layout(file.parent), file, json.dumps(known).encode())
 
     def failed_before(self, name: str, hours: float) -> None:
         """Have the last failure of a run be so many hours ago."""

@@ -88,6 +88,17 @@ def test_two_sequencers(core: Core) -> None:
     assert (core.log_dir / "s3_upload.lock").read_text() == ""
 
 
+def test_runs_whose_state_is_damaged_are_looked_at_again(core: Core) -> None:
+    """Their state files, which say that they are completed, do not keep them from it."""
+    core.make_run("run_1")
+    core.configure(core.section("A"), log_level="info")
+    core.monitor()
+    (state,) = core.log_dir.glob("waybill/*/results/*/state.json")
+    state.write_bytes(state.read_bytes()[:-9])
+    core.proxy.client().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
+    assert sent(core.monitor()) == ["run_1/Data/L001.cbcl"]
+
+
 def test_two_regexes_and_all_that_can_be_wrong_with_runs(core: Core) -> None:
     """What cannot be taken is named, and stops nothing."""
 

@@ -21,7 +21,7 @@ from waybill.marker import Proof
         ("sample 1.h5ad", "sample 1.h5ad"),
         ("é é ß 试.h5ad", "é é ß 试.h5ad"),
         ("a\tb\nc\\d", r"a\tb\nc\\d"),
-        ("\x1b[2J\x07\x7f\x9b", r"\x1b[2J\x07\x7f\x9b"),
+        ("\x1b[2J\x07\x7f\x9b", r"\x1b[2J\x07\x7f\u009b"),
         ("\u202egnp.h5ad\u2028", r"\u202egnp.h5ad\u2028"),
         ("\udcff.h5ad", r"\xff.h5ad"),
     ],

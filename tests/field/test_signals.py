@@ -168,13 +168,18 @@ def test_E3_a_signal_at_any_moment_ends_a_command_soon(door: Door, tmp_path: Pat
     toml = f'[transfers.t]\nsource = "{door.data}"\ndestination = "s3://{door.bucket}/t/"\n'
     (work / "config" / "config.toml").write_text(toml)
     arguments = [sys.executable, "-m", "waybill.cli.main", "run", "--yes"]
+    numbers = itertools.cycle([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+
+    def change() -> None:
+        for name in range(FILES):
+            (door.data / str(name)).write_bytes(os.urandom(200))
+
+    change()
     begun = time.monotonic()
     door.run("run", "--yes", command="main", cwd=work)
     whole = time.monotonic() - begun
-    numbers = itertools.cycle([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     for moment, number in zip(moments(whole), numbers, strict=False):
-        for name in range(FILES):
-            (door.data / str(name)).write_bytes(os.urandom(200))
+        change()
         process = subprocess.Popen(
             arguments,
             cwd=work,

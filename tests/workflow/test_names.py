@@ -162,7 +162,7 @@ def test_a_name_that_is_not_utf8_is_refused_alone(names: Names) -> None:
 def test_a_second_run_leaves_them_alone(names: Names) -> None:
     run = names.run(code=1)
     assert run.operations == Counter(ListObjectsV2=1)
-    assert run.jobs == Counter(inventory=1, all=1)
+    assert run.jobs == Counter(inventory=1)  # the verdict fails its own
     assert [line for line in run.lines if "FAILED" in line] == [
         line for line in names.first.lines if "FAILED" in line
     ]

@@ -138,7 +138,8 @@ class _Search:
             # One that was looked at in the future was so before the clock was set back.
             return not 0 <= self.now - place.looked < settings.get("recheck", 24) * 3600
         told = self._told(run)
-        if told and place is None and told.standing is run_state.Standing.COMPLETED:
+        unknown = place is None and not self._has_results(name)
+        if told and unknown and told.standing is run_state.Standing.COMPLETED:
             self.found.skipped[str(run)] = f"{COMPLETED}, says {told.file}"
             return None
         finished_at = None
@@ -168,6 +169,12 @@ class _Search:
             self.found.held[str(run)] = old
             return None
         return True
+
+    def _has_results(self, name: str) -> bool:
+        """Whether the run was moved from here, also where the state that told so is lost."""
+        layout = Layout(self.transfer.results)
+        kept = (layout.inventory / name, layout.resting(name), layout.manifest(name))
+        return any(path.exists() for path in kept)
 
     def _told(self, run: Path) -> run_state.Known | None:
         """What the state file of a run says, or None without a folder of such files."""
