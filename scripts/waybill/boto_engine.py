@@ -28,7 +28,7 @@ from waybill.parts import Part
 from waybill.s3 import common_arguments, write_arguments
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 Result = TypeVar("Result")
 

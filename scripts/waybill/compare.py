@@ -23,7 +23,7 @@ from waybill.s3_errors import DENIED, error_code, explain, is_fatal, is_missing
 from waybill.same_bytes import LISTING, Verdict
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 _SECONDS = re.compile(r"(-?\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import presets
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.locations import is_s3, key_prefix, local_path, parse_s3
 from waybill.notify.settings import Notify
 from waybill.notify.settings import parse as parse_notify

@@ -13,7 +13,7 @@ from waybill.s3 import bucket_accelerates, common_arguments, make_client
 from waybill.s3_errors import explain, is_missing
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 
 class Control:

@@ -61,7 +61,7 @@ from waybill.s3 import (
 from waybill.s3_errors import DAMAGED, ELSEWHERE, THROTTLED, error_code, is_fatal
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

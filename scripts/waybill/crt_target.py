@@ -19,7 +19,7 @@ from waybill.s3 import common_arguments
 from waybill.s3_errors import explain
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 _SIGNED = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d+/([^/]+)/(s3)/")
 

@@ -7,16 +7,15 @@ transfer of its own (``view``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.failures import Failure
 from waybill.presets import dataset_name
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
     from waybill.state import State
+    from waybill.transfer import Transfer
 
 
 class Dataset(NamedTuple):
@@ -53,16 +52,3 @@ def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
     return Found([Dataset(name, str(transfer.folder), transfer.prefix)])
 
 
-def view(transfer: Transfer, folder: str, prefix: str) -> Transfer:
-    """The transfer as one of its datasets sees it."""
-    if (folder, prefix) == (str(transfer.folder), transfer.prefix):
-        return transfer
-    names = [folder, f"s3://{transfer.bucket}/{prefix}"]
-    upload = transfer.direction == "upload"
-    return replace(
-        transfer,
-        folder=Path(folder),
-        prefix=prefix,
-        source=names[0 if upload else 1],
-        destination=names[1 if upload else 0],
-    )

@@ -17,7 +17,7 @@ from waybill.resources import project_root
 from waybill.selection import never_both
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 # What Snakemake and Waybill read in the working folder without being told to.
 _READ = (".snakemake", "config", "profiles", "workflow")

@@ -26,7 +26,7 @@ from waybill.s3 import make_client
 from waybill.s3_errors import CONFLICT, error_code, is_missing
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from waybill.sides import of_download, of_upload
 from waybill.tables import ASIDE_COLUMNS, escape, render
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.control import Control
 
 FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer

@@ -20,7 +20,7 @@ from waybill.selection import Selection
 from waybill.sides import Sides
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.control import Control
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from waybill.s3_errors import explain
 from waybill.times import nanoseconds
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 
 log = logging.getLogger(__name__)

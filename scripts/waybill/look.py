@@ -15,7 +15,7 @@ from waybill.s3 import common_arguments
 from waybill.s3_errors import is_missing
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 PAGE = 1_000  # objects in one answer
 

@@ -20,7 +20,7 @@ from waybill.presets import tool_name
 from waybill.times import utc
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 _FILES = b'  "files": ['  # the line after which each file has one of its own
 _COMPARED = ("filename", "path", "size_bytes", "sha256", "key", "etag")

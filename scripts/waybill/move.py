@@ -37,7 +37,7 @@ from waybill.s3_errors import explain, is_fatal
 from waybill.times import utc
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from waybill.tables import ASIDE_COLUMNS, escape, rows
 from waybill.units import format_size
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 MOST_FAILURES = 20
 MOST_OPEN = 3  # batches that are named

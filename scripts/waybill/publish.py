@@ -32,7 +32,7 @@ from waybill.tables import write_atomic
 from waybill.times import utc
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 
 def md5_of(file: BinaryIO) -> str:

@@ -17,7 +17,7 @@ from waybill import foreign_json, seals
 from waybill.errors import DamagedError
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.control import Control
     from waybill.layout import Layout
 

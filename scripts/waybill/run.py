@@ -11,7 +11,7 @@ from typing import Any
 from waybill import config as configuration
 from waybill import encoding, installed, notify, outcome, state
 from waybill.collector import spare_imports
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
 from waybill.interrupt import Interrupts
 from waybill.layout import Layout

@@ -14,7 +14,7 @@ from typing import Any
 
 from waybill import state
 from waybill.batches import is_first, is_last
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED
 from waybill.layout import Layout
 from waybill.outcome import Asked

@@ -15,7 +15,7 @@ from waybill.listing import parse_listing
 from waybill.s3_errors import DENIED, error_code, explain
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 CONNECT_TIMEOUT_SECONDS = 10
 MAX_ATTEMPTS = 6

@@ -10,7 +10,7 @@ import botocore.exceptions as be
 from waybill.errors import EXIT_CONFIG, WaybillError
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 # Error codes of the S3 API ("List of error codes") that share one advice.
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}

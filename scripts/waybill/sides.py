@@ -19,7 +19,7 @@ from waybill.target_names import limits, refusals
 from waybill.walk import Tree, Walk
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 
 # The path of an object whose key is the prefix itself, which would be no name at all.

@@ -22,7 +22,7 @@ from typing import Any
 
 from waybill import datasets, failures, installed, journal, seals, state
 from waybill.collector import spare_imports
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,

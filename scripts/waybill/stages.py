@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from waybill import diff, failures, marker, published, seals, sha256sum, state
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.entries import read_local
 from waybill.errors import ReportedError
 from waybill.layout import Layout

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from waybill import failures, seals, state
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.layout import Layout
 
 

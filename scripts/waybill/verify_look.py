@@ -32,7 +32,7 @@ from waybill.verify import (
 )
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 
 class Looker:

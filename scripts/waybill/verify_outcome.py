@@ -16,7 +16,7 @@ from waybill.verify import BOTH, SOURCE, Finding
 from waybill.verify_layout import Verified, VerifyLayout, read_findings, read_state
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 MOST_LINES = 20  # of failures, and of notes; all are in the report
 

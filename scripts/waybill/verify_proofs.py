@@ -19,7 +19,7 @@ from waybill.published import destination, is_published, newest
 from waybill.verify import Expected
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.control import Control
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from waybill.errors import EXIT_CONFIG, EXIT_FAILED
 from waybill.verify_layout import VerifyLayout, read_state
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 
 class VerifyRun:

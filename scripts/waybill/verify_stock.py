@@ -40,7 +40,7 @@ from waybill.verify_layout import (
 from waybill.verify_proofs import Proven
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.control import Control
 
 

@@ -16,7 +16,7 @@ from support.pages import OBJECT, Pages, page, store
 from support.proxy import Proxy
 from support.workflow import Workflow
 from waybill import config, listing, published, sides, verify_lists, verify_proofs
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.control import Control
 from waybill.entries import RemoteEntry
 from waybill.errors import WaybillError

@@ -36,7 +36,7 @@ from waybill import (
     state,
     tables,
 )
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.control import Control
 from waybill.errors import WaybillError
 from waybill.layout import Layout

@@ -32,7 +32,7 @@ from support.server import S3Server, env_for
 from support.uploads import Uploads
 from support.workflow import Workflow
 from waybill import gate
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.diff import MOVE, NEW, Difference
 from waybill.download import Downloader
 from waybill.journal import Journal, Record

@@ -14,7 +14,7 @@ import pytest
 from support.proxy import Proxy
 from support.workflow import read_table, unescape
 from waybill import config, datasets, stage_move, stages, state
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import ReportedError
 from waybill.layout import Layout
 from waybill.task import Task

@@ -21,7 +21,7 @@ from support.proxy import (
     slow_down,
 )
 from waybill import engine
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError, make_engine
 from waybill.parts import Part
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from waybill import failures
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.failures import Failure
 from waybill.illumina import datasets, run_state, waiting
 from waybill.illumina.run_state import RunState

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from waybill import __version__
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.notify.message import MOST_CHARACTERS, Item, Message
 from waybill.notify.report import Dataset, Failed, Report
 from waybill.s3_errors import explain

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from waybill import failures, marker, outcome, state
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.failures import Failure
 from waybill.layout import Layout
 from waybill.marker import Proof

@@ -26,7 +26,7 @@ from support.proxy import (
 )
 from waybill import gate
 from waybill.boto_engine import BotoEngine
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.connections import ClosedError
 from waybill.engine import Content, make_engine
 from waybill.errors import EntryError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from waybill import config
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import ConfigError
 
 

@@ -16,7 +16,7 @@ from waybill.cli.launch import Ended
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, asks, guarded, visible
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.layout import Layout
 from waybill.outcome import Asked

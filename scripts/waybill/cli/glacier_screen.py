@@ -8,7 +8,7 @@ from waybill.cli.glacier_arguments import Wish
 from waybill.cli.plan import Plan
 from waybill.cli.session import plan_lines
 from waybill.cli.terminal import Screen, printable, visible
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.units import format_size
 
 MOST_ROWS = 50

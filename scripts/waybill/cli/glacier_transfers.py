@@ -12,7 +12,7 @@ from typing import Any
 from waybill.cli import state_folder
 from waybill.cli.glacier_arguments import Wish
 from waybill.cli.glacier_config import Settings
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.config_check import dotted, toml
 from waybill.errors import ConfigError
 from waybill.layout import Layout

@@ -12,7 +12,7 @@ from waybill.cli.hca_arguments import PROGRAM, Wish, parse
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.config_check import toml
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.layout import Layout

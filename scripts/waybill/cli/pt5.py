@@ -24,7 +24,7 @@ from waybill.cli.pt5_place import NAME, Place
 from waybill.cli.pt5_screen import Colours
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, guarded, printable
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.layout import Layout
 from waybill.marker import Proof

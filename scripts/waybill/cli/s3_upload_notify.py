@@ -20,7 +20,7 @@ import tomli
 
 from waybill import failures, notify
 from waybill.cli.terminal import visible
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.config_check import default_settings
 from waybill.errors import EXIT_CONFIG, EXIT_OK
 from waybill.failures import Failure

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from waybill import failures, outcome, state
 from waybill.cli.launch import Ended
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.illumina import routing
 from waybill.illumina.datasets import COMPLETED
 from waybill.illumina.routing import Decision, Outcome, Routed

@@ -11,7 +11,7 @@ from waybill.cli.launch import Ended, Launch
 from waybill.cli.plan import Plan
 from waybill.cli.progress import Hashing, Moving
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.lock import lock

@@ -22,7 +22,7 @@ from waybill.sides import of_upload
 from waybill.tables import escape
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 MOST_NAMED = 3
 

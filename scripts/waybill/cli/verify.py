@@ -13,7 +13,7 @@ from typing import Any
 from waybill import config
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.config import Transfer
+from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
 from waybill.run import DEFAULT_TOML
 from waybill.selection import Selection

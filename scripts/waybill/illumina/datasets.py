@@ -21,7 +21,7 @@ from waybill.illumina.glance import glance
 from waybill.layout import Layout
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.state import Place, State
 
 log = logging.getLogger(__name__)

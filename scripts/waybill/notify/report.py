@@ -12,7 +12,7 @@ from waybill.layout import Layout
 from waybill.tables import escape
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 LOST_JOB = "not finished, and no job left a record of why; see the logs"
 

@@ -20,7 +20,7 @@ from waybill.notify.post import why
 from waybill.notify.report import Report, report, with_lost_jobs
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
 
 _GRACE_SECONDS = 1.0
 

@@ -11,7 +11,7 @@ from waybill.ifcb import bins
 from waybill.root import Root
 
 if TYPE_CHECKING:
-    from waybill.config import Transfer
+    from waybill.transfer import Transfer
     from waybill.sides import Sides
 
 CONCURRENCY = 32
