@@ -50,5 +50,3 @@ def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
         return datasets.find(transfer, before, mend=mend)
     name = dataset_name(transfer.preset, transfer.name, transfer.hca)
     return Found([Dataset(name, str(transfer.folder), transfer.prefix)])
-
-

@@ -23,10 +23,11 @@ from waybill.seals import write_if_changed
 from waybill.selection import Selection
 from waybill.sides import of_download, of_upload
 from waybill.tables import ASIDE_COLUMNS, escape, render
+from waybill.transfer import view
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.control import Control
+    from waybill.transfer import Transfer
 
 FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer
 
@@ -102,7 +103,7 @@ def _look_at(
     several: bool,
 ) -> list[Failure]:
     """Both sides of one dataset, into its tables; what is refused of it."""
-    transfer = datasets.view(transfer, dataset.folder, dataset.prefix)
+    transfer = view(transfer, dataset.folder, dataset.prefix)
     look = of_upload if transfer.direction == "upload" else of_download
     sides = look(transfer, layout, partial(control.list_prefix, transfer.prefix))
     if sides.refused and transfer.last:

@@ -20,8 +20,8 @@ from waybill.selection import Selection
 from waybill.sides import Sides
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.control import Control
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

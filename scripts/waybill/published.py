@@ -17,9 +17,9 @@ from waybill import foreign_json, seals
 from waybill.errors import DamagedError
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.control import Control
     from waybill.layout import Layout
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from typing import Any
 from waybill import config as configuration
 from waybill import encoding, installed, notify, outcome, state
 from waybill.collector import spare_imports
-from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
 from waybill.interrupt import Interrupts
 from waybill.layout import Layout
@@ -20,6 +19,7 @@ from waybill.resources import project_root
 from waybill.run_inputs import Inputs
 from waybill.sides import work_tree
 from waybill.stages import summarise
+from waybill.transfer import Transfer
 from waybill.verify_outcome import conclude as conclude_verification
 from waybill.verify_run import VerifyRun
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from waybill import state
 from waybill.batches import is_first, is_last
-from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED
 from waybill.layout import Layout
 from waybill.outcome import Asked
+from waybill.transfer import Transfer
 
 # Targets that look and do not move: rules, and how their files end.
 _LOOKING_TARGETS = ("plan", "report")

@@ -20,9 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from waybill import datasets, failures, installed, journal, seals, state
+from waybill import failures, installed, journal, seals, state
 from waybill.collector import spare_imports
-from waybill.transfer import Transfer
 from waybill.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -34,6 +33,7 @@ from waybill.failures import Failure
 from waybill.interrupt import NUMBERS, exit_code
 from waybill.layout import Layout
 from waybill.task import Task
+from waybill.transfer import Transfer, view
 
 log = logging.getLogger("waybill")
 
@@ -97,7 +97,7 @@ def _view(task: Task) -> Transfer:
                 f" {LATENCY_SECONDS:g} seconds; see to the file system and run again"
             )
         time.sleep(_POLL_SECONDS)
-    return datasets.view(task.transfer, place.folder, place.prefix)
+    return view(task.transfer, place.folder, place.prefix)
 
 
 def _log_cost() -> None:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from waybill import diff, failures, marker, published, seals, sha256sum, state
-from waybill.transfer import Transfer
 from waybill.entries import read_local
 from waybill.errors import ReportedError
 from waybill.layout import Layout
@@ -21,6 +20,7 @@ from waybill.marker import Proof
 from waybill.root import Root
 from waybill.tables import ASIDE_COLUMNS, escape, read, render, rows, write_atomic
 from waybill.task import Task
+from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

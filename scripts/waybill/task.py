@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from waybill import failures, seals, state
-from waybill.transfer import Transfer
 from waybill.layout import Layout
+from waybill.transfer import Transfer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from waybill.selection import Selection
-
-if TYPE_CHECKING:
-    from waybill.transfer import Transfer
-
-if TYPE_CHECKING:
-    from waybill.notify.settings import Notify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,3 +110,23 @@ def view(transfer: Transfer, folder: str, prefix: str) -> Transfer:
         source=names[0 if upload else 1],
         destination=names[1 if upload else 0],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """The channels of one transfer. Addresses and ``smtp_password`` are as configured: literal,
+    or ``$NAME``. ``command_timeout`` is in seconds."""
+
+    on: tuple[Literal["success", "failure"], ...]
+    slack_log_webhook: str | None = field(default=None, repr=False)
+    slack_alert_webhook: str | None = field(default=None, repr=False)
+    webhook: str | None = field(default=None, repr=False)
+    command: tuple[str, ...] = field(default=(), repr=False)
+    command_timeout: float
+    email_to: tuple[str, ...] = ()
+    email_from: str = ""
+    smtp_host: str = ""
+    smtp_port: int
+    smtp_security: Literal["starttls", "ssl", "none"]
+    smtp_user: str | None = None
+    smtp_password: str | None = field(default=None, repr=False)

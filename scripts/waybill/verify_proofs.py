@@ -19,8 +19,8 @@ from waybill.published import destination, is_published, newest
 from waybill.verify import Expected
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.control import Control
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from waybill import datasets, verify_outcome, verify_stock
+from waybill import verify_outcome, verify_stock
 from waybill.control import Control
 from waybill.errors import ReportedError
 from waybill.tables import write_atomic
 from waybill.task import Task
+from waybill.transfer import view
 from waybill.verify_layout import (
     VerifyLayout,
     read_findings,
@@ -47,7 +48,7 @@ def batch(task: Task) -> None:
     layout = _layout(task)
     looks = list(read_looks(layout.look(task.dataset, task.batch)))
     now = read_state(layout)
-    view = datasets.view(task.transfer, *now.places[task.dataset])
+    view = view(task.transfer, *now.places[task.dataset])
     found = Looker(view, accelerate=now.accelerate).run(looks)
     write_findings(
         layout.checked(task.dataset, task.batch), ((task.dataset, finding) for finding in found)

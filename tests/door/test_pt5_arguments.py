@@ -12,6 +12,7 @@ from waybill.cli import pt5_place, pt5_screen
 from waybill.cli.pt5 import main
 from waybill.cli.pt5_arguments import parse
 from waybill.errors import WaybillError
+from waybill.transfer import Transfer
 
 URL = {"AWS_UPLOAD_URL": "s3://mine/deployment/7"}
 
@@ -122,7 +123,7 @@ def test_the_configuration(tmp_path):
     (odd / "sub").mkdir(parents=True)
     (odd / "f[1]*.adc").write_bytes(b"")
 
-    def made(*words: str) -> config.Transfer:
+    def made(*words: str) -> Transfer:
         wish = parse(["--bucket", "mine", "--source", *words])
         place = pt5_place.place(wish, {})
         homes.add(pt5_place.home_of(wish, place))

@@ -16,11 +16,11 @@ from support.pages import OBJECT, Pages, page, store
 from support.proxy import Proxy
 from support.workflow import Workflow
 from waybill import config, listing, published, sides, verify_lists, verify_proofs
-from waybill.transfer import Transfer
 from waybill.control import Control
 from waybill.entries import RemoteEntry
 from waybill.errors import WaybillError
 from waybill.layout import Layout
+from waybill.transfer import Transfer
 
 MANIFEST = "manifest-2026-01-02-03-04-05-678.json"
 BEFORE = "manifest-2026-01-02-03-04-05-000.json"

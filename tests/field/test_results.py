@@ -36,12 +36,12 @@ from waybill import (
     state,
     tables,
 )
-from waybill.transfer import Transfer
 from waybill.control import Control
 from waybill.errors import WaybillError
 from waybill.layout import Layout
 from waybill.s3 import make_client
 from waybill.task import Task
+from waybill.transfer import Transfer
 
 LONG_AGO_NS = 10**18
 

@@ -32,12 +32,12 @@ from support.server import S3Server, env_for
 from support.uploads import Uploads
 from support.workflow import Workflow
 from waybill import gate
-from waybill.transfer import Transfer
 from waybill.diff import MOVE, NEW, Difference
 from waybill.download import Downloader
 from waybill.journal import Journal, Record
 from waybill.move import Outcome
 from waybill.publish import publish
+from waybill.transfer import Transfer
 
 ENGINES = pytest.mark.parametrize("engine", ["boto3", "crt"])
 MIB = 1 << 20

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from waybill import journal
-from waybill.transfer import Transfer
 from waybill.diff import CHANGED, MOVE, NEW, Difference
 from waybill.journal import Journal, Record
 from waybill.move import Outcome
+from waybill.transfer import Transfer
 from waybill.upload import Uploader
 
 

@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from waybill import config, config_check, presets, resources
+from waybill.transfer import Transfer
 
 PLACE = 'source = "/data"\ndestination = "s3://bucket/prefix"\n'
 
@@ -133,10 +134,10 @@ def test_order_of_the_file_and_choice(load):
 
 
 def test_schema_and_transfer_have_the_same_defaults(one):
-    bare = config.Transfer(
+    bare = Transfer(
         **{
             field.name: getattr(one(), field.name)
-            for field in dataclasses.fields(config.Transfer)
+            for field in dataclasses.fields(Transfer)
             if field.default is field.default_factory is dataclasses.MISSING
         }
     )

@@ -12,12 +12,12 @@ from support.downloads import MIB, RangeFault, range_number
 from support.objects import keys
 from support.proxy import Call, Fault, Reset, not_implemented
 from waybill import download, engine, journal
-from waybill.transfer import Transfer
 from waybill.diff import CHANGED, KEEP, MOVE, NEW, UNCHANGED, Difference
 from waybill.download import Downloader
 from waybill.errors import WaybillError
 from waybill.journal import Journal
 from waybill.target_names import partial_name
+from waybill.transfer import Transfer
 
 LARGE = 65 * MIB
 CUT = 15 * MIB // 2  # no tool has such parts, but as many of LARGE as parts of 8 MiB

@@ -21,9 +21,9 @@ from support.proxy import (
     slow_down,
 )
 from waybill import engine
-from waybill.transfer import Transfer
 from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError, make_engine
 from waybill.parts import Part
+from waybill.transfer import Transfer
 
 DATA = random.Random(8).randbytes(3_000_000)
 WHOLE = Part(1, 0, len(DATA))

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from waybill import failures
-from waybill.transfer import Transfer
 from waybill.failures import Failure
 from waybill.illumina import datasets, run_state, waiting
 from waybill.illumina.run_state import RunState
 from waybill.layout import Layout
 from waybill.state import Place, State
+from waybill.transfer import Transfer
 
 NOW = datetime.now(UTC)
 

@@ -11,7 +11,8 @@ from waybill import config
 from waybill.cli import main as command
 from waybill.errors import ConfigError
 from waybill.notify.channels import Command, Hook, Mail, routes
-from waybill.notify.settings import Notify, check_address, resolve
+from waybill.notify.settings import check_address, resolve
+from waybill.transfer import Notify
 
 SECRET = "https://hooks.example.org/services/T0/B0/HUSHHUSH"
 MAIL = 'email_to = ["a@example.org"]\nemail_from = "w@example.org"\nsmtp_host = "mx"\n'

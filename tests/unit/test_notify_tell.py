@@ -17,14 +17,13 @@ import pytest
 
 from support.sinks import HttpSink, SmtpSink
 from waybill import failures, marker, notify, state
-from waybill.transfer import Transfer
 from waybill.failures import Failure
 from waybill.journal import Journal, mark_listing
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.notify import channels, tell
 from waybill.notify.report import LOST_JOB, report
-from waybill.notify.settings import Notify
+from waybill.transfer import Notify, Transfer
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RUN = "this-run"

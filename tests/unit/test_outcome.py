@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from waybill import failures, marker, outcome, state
-from waybill.transfer import Transfer
 from waybill.failures import Failure
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.state import Place, State
+from waybill.transfer import Transfer
 
 
 class Runs:

@@ -13,6 +13,7 @@ from waybill import config, config_check, presets
 from waybill.errors import ConfigError
 from waybill.presets import PresetError, glacier
 from waybill.selection import Selection
+from waybill.transfer import Transfer
 
 S2 = "S2A_MSIL2A_20240704T142751_N0510_R139.tif"
 TILE = "S2A_MSIL2A_20240101T000000_N0500_R001_T22WEB_20240101T000000_B08.tif"
@@ -161,7 +162,7 @@ def test_assumes_the_defaults_of_the_schema():
     assert glacier.defaults({"glacier": bare}) == glacier.defaults({"glacier": table | bare})
 
 
-def load(tmp_path: Path, text: str) -> config.Transfer:
+def load(tmp_path: Path, text: str) -> Transfer:
     file = tmp_path / "c.toml"
     file.write_text(f'[transfers.t]\npreset = "glacier"\nglacier.satellite = "sentinel2"\n{text}')
     return config.load(file)["t"]

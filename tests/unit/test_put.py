@@ -26,11 +26,11 @@ from support.proxy import (
 )
 from waybill import gate
 from waybill.boto_engine import BotoEngine
-from waybill.transfer import Transfer
 from waybill.connections import ClosedError
 from waybill.engine import Content, make_engine
 from waybill.errors import EntryError
 from waybill.s3 import MAX_ATTEMPTS
+from waybill.transfer import Transfer
 
 DATA = random.Random(9).randbytes(200_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

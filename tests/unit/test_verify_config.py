@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from waybill import config
-from waybill.transfer import Transfer
 from waybill.errors import ConfigError
+from waybill.transfer import Transfer
 
 
 def load(tmp_path: Path, text: str, **overrides: object) -> Transfer:

@@ -16,12 +16,12 @@ from waybill.cli.launch import Ended
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, asks, guarded, visible
-from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.layout import Layout
 from waybill.outcome import Asked
 from waybill.presets.glacier import region_patterns
 from waybill.selection import Selection
+from waybill.transfer import Transfer
 
 # The launcher of a clone tells here by which name it was called.
 INVOKED = "WAYBILL_INVOKED"

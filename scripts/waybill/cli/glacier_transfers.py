@@ -12,12 +12,12 @@ from typing import Any
 from waybill.cli import state_folder
 from waybill.cli.glacier_arguments import Wish
 from waybill.cli.glacier_config import Settings
-from waybill.transfer import Transfer
 from waybill.config_check import dotted, toml
 from waybill.errors import ConfigError
 from waybill.layout import Layout
 from waybill.presets.glacier import BASE_PATH, BUCKET
 from waybill.tables import write_atomic
+from waybill.transfer import Transfer
 
 DOOR = "glacier"
 

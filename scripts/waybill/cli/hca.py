@@ -12,7 +12,6 @@ from waybill.cli.hca_arguments import PROGRAM, Wish, parse
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
-from waybill.transfer import Transfer
 from waybill.config_check import toml
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.layout import Layout
@@ -20,6 +19,7 @@ from waybill.locations import check_bucket
 from waybill.presets import PresetError
 from waybill.presets.hca import BUCKETS, REGION, network
 from waybill.published import last_published, published_key
+from waybill.transfer import Transfer
 from waybill.units import format_size
 
 NAME = "hca"  # of the only transfer

@@ -15,11 +15,11 @@ from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.starter import STARTER
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
-from waybill.transfer import Transfer
 from waybill.config_check import dotted, properties, toml
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.run import DEFAULT_TOML
+from waybill.transfer import Transfer
 
 PROGRAM = "waybill"
 MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv

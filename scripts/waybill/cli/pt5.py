@@ -24,13 +24,13 @@ from waybill.cli.pt5_place import NAME, Place
 from waybill.cli.pt5_screen import Colours
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, guarded, printable
-from waybill.transfer import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.presets.ifcb import NO_BIN
 from waybill.published import last_published, published_key
 from waybill.tables import ASIDE_COLUMNS, rows, unescape
+from waybill.transfer import Transfer
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,7 +16,6 @@ from waybill.cli import s3_upload_transfers as transfers_of
 from waybill.cli import state_folder
 from waybill.cli.s3_upload_report import Line
 from waybill.cli.terminal import visible
-from waybill.transfer import Transfer
 from waybill.datasets import Found
 from waybill.errors import EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.illumina import datasets, routing
@@ -25,6 +24,7 @@ from waybill.illumina.monitor_config import MonitorConfig
 from waybill.illumina.routing import Decision, Outcome
 from waybill.layout import Layout
 from waybill.s3_errors import explain
+from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

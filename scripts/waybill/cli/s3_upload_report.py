@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from waybill import failures, outcome, state
 from waybill.cli.launch import Ended
-from waybill.transfer import Transfer
 from waybill.illumina import routing
 from waybill.illumina.datasets import COMPLETED
 from waybill.illumina.routing import Decision, Outcome, Routed
 from waybill.inventory import FOUND
 from waybill.layout import Layout
 from waybill.tables import ASIDE_COLUMNS, rows, unescape
+from waybill.transfer import Transfer
 
 MOST_NAMED = 20
 

@@ -11,11 +11,11 @@ from waybill.cli.launch import Ended, Launch
 from waybill.cli.plan import Plan
 from waybill.cli.progress import Hashing, Moving
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.transfer import Transfer
 from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.layout import Layout
 from waybill.lock import lock
 from waybill.outcome import Asked
+from waybill.transfer import Transfer
 
 _FAILED = "FAILED "
 

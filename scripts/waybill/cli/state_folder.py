@@ -11,10 +11,10 @@ from pathlib import Path
 from waybill import config, state
 from waybill.cli.launch import Launch
 from waybill.cli.terminal import Screen
-from waybill.transfer import Transfer
 from waybill.errors import ConfigError
 from waybill.layout import Layout
 from waybill.tables import write_atomic
+from waybill.transfer import Transfer
 
 
 def state_home(door: str) -> Path:

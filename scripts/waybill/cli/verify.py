@@ -13,10 +13,10 @@ from typing import Any
 from waybill import config
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.transfer import Transfer
 from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
 from waybill.run import DEFAULT_TOML
 from waybill.selection import Selection
+from waybill.transfer import Transfer
 from waybill.units import format_size, parse_sample
 from waybill.verify import CONTENT, LISTING, METADATA, Finding
 from waybill.verify_count import Count

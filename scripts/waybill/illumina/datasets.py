@@ -21,8 +21,8 @@ from waybill.illumina.glance import glance
 from waybill.layout import Layout
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.state import Place, State
+    from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 

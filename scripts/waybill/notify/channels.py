@@ -26,8 +26,9 @@ from typing import IO, Protocol
 from waybill.errors import one_line
 from waybill.notify import post
 from waybill.notify.message import Message
-from waybill.notify.settings import Notify, check_address, resolve
+from waybill.notify.settings import check_address, resolve
 from waybill.notify.state import FAILURE, RECOVERY, SUCCESS
+from waybill.transfer import Notify
 
 ATTEMPT_SECONDS = 10.0  # how long a server may be silent
 LIMIT_SECONDS = 25.0  # for one message, with a second attempt

@@ -9,34 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
+
+from waybill.transfer import Notify
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
 
 # What is spoken where `smtp_port` is not given.
 SMTP_PORTS = {"starttls": 587, "ssl": 465, "none": 25}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notify:
-    """The channels of one transfer. Addresses and ``smtp_password`` are as configured: literal,
-    or ``$NAME``. ``command_timeout`` is in seconds."""
-
-    on: tuple[Literal["success", "failure"], ...]
-    slack_log_webhook: str | None = field(default=None, repr=False)
-    slack_alert_webhook: str | None = field(default=None, repr=False)
-    webhook: str | None = field(default=None, repr=False)
-    command: tuple[str, ...] = field(default=(), repr=False)
-    command_timeout: float
-    email_to: tuple[str, ...] = ()
-    email_from: str = ""
-    smtp_host: str = ""
-    smtp_port: int
-    smtp_security: Literal["starttls", "ssl", "none"]
-    smtp_user: str | None = None
-    smtp_password: str | None = field(default=None, repr=False)
 
 
 def parse(table: Mapping[str, Any]) -> tuple[Notify | None, list[tuple[str, str]]]:

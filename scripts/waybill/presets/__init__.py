@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.sides import Sides
+    from waybill.transfer import Transfer
 
 
 class PresetError(ValueError):

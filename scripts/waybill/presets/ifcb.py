@@ -11,8 +11,8 @@ from waybill.ifcb import bins
 from waybill.root import Root
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
     from waybill.sides import Sides
+    from waybill.transfer import Transfer
 
 CONCURRENCY = 32
 
