@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from waybill import presets
+from waybill.config_notify import parse as parse_notify
 from waybill.locations import is_s3, key_prefix, local_path, parse_s3
-from waybill.notify.settings import parse as parse_notify
 from waybill.selection import check_pattern
 from waybill.transfer import Notify, Transfer
 from waybill.units import parse_sample, parse_size

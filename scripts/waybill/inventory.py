@@ -23,7 +23,6 @@ from waybill.seals import write_if_changed
 from waybill.selection import Selection
 from waybill.sides import of_download, of_upload
 from waybill.tables import ASIDE_COLUMNS, escape, render
-from waybill.transfer import view
 
 if TYPE_CHECKING:
     from waybill.control import Control
@@ -103,7 +102,7 @@ def _look_at(
     several: bool,
 ) -> list[Failure]:
     """Both sides of one dataset, into its tables; what is refused of it."""
-    transfer = view(transfer, dataset.folder, dataset.prefix)
+    transfer = transfer.for_dataset(dataset.folder, dataset.prefix)
     look = of_upload if transfer.direction == "upload" else of_download
     sides = look(transfer, layout, partial(control.list_prefix, transfer.prefix))
     if sides.refused and transfer.last:

@@ -33,7 +33,7 @@ from waybill.failures import Failure
 from waybill.interrupt import NUMBERS, exit_code
 from waybill.layout import Layout
 from waybill.task import Task
-from waybill.transfer import Transfer, view
+from waybill.transfer import Transfer
 
 log = logging.getLogger("waybill")
 
@@ -97,7 +97,7 @@ def _view(task: Task) -> Transfer:
                 f" {LATENCY_SECONDS:g} seconds; see to the file system and run again"
             )
         time.sleep(_POLL_SECONDS)
-    return view(task.transfer, place.folder, place.prefix)
+    return task.transfer.for_dataset(place.folder, place.prefix)
 
 
 def _log_cost() -> None:

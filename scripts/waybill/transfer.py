@@ -96,20 +96,19 @@ class Transfer:
         job into a file, and the addresses in there are secrets."""
         return asdict(replace(self, notify=None))
 
-
-def view(transfer: Transfer, folder: str, prefix: str) -> Transfer:
-    """The transfer as one of its datasets sees it."""
-    if (folder, prefix) == (str(transfer.folder), transfer.prefix):
-        return transfer
-    names = [folder, f"s3://{transfer.bucket}/{prefix}"]
-    upload = transfer.direction == "upload"
-    return replace(
-        transfer,
-        folder=Path(folder),
-        prefix=prefix,
-        source=names[0 if upload else 1],
-        destination=names[1 if upload else 0],
-    )
+    def for_dataset(self, folder: str, prefix: str) -> Transfer:
+        """The transfer as one of its datasets sees it."""
+        if (folder, prefix) == (str(self.folder), self.prefix):
+            return self
+        names = [folder, f"s3://{self.bucket}/{prefix}"]
+        upload = self.direction == "upload"
+        return replace(
+            self,
+            folder=Path(folder),
+            prefix=prefix,
+            source=names[0 if upload else 1],
+            destination=names[1 if upload else 0],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from waybill.control import Control
 from waybill.errors import ReportedError
 from waybill.tables import write_atomic
 from waybill.task import Task
-from waybill.transfer import view
 from waybill.verify_layout import (
     VerifyLayout,
     read_findings,
@@ -48,7 +47,7 @@ def batch(task: Task) -> None:
     layout = _layout(task)
     looks = list(read_looks(layout.look(task.dataset, task.batch)))
     now = read_state(layout)
-    view = view(task.transfer, *now.places[task.dataset])
+    view = task.transfer.for_dataset(*now.places[task.dataset])
     found = Looker(view, accelerate=now.accelerate).run(looks)
     write_findings(
         layout.checked(task.dataset, task.batch), ((task.dataset, finding) for finding in found)

@@ -20,7 +20,6 @@ from waybill.errors import EntryError, WaybillError
 from waybill.root import Root
 from waybill.sides import Sides, of_download, of_upload, own_folders
 from waybill.tables import escape
-from waybill.transfer import view
 from waybill.verify import (
     DESTINATION,
     NEVER_MOVED,
@@ -101,7 +100,7 @@ class _Sides(_Stock):
         door = control()
         now.accelerate = door.accelerates()
         both = {
-            name: _Dataset(name, view(transfer, *place), self, door, found.several)
+            name: _Dataset(name, transfer.for_dataset(*place), self, door, found.several)
             for name, place in places.items()
         }
         for proven in chain([first], proofs):
@@ -109,7 +108,7 @@ class _Sides(_Stock):
             if name not in both and found.several:
                 # It was moved, and is not found any more: in the bucket it is to stay.
                 prefix = proven.entries[0].key.removesuffix(proven.entries[0].path)
-                view = view(transfer, str(transfer.folder / name), prefix)
+                view = transfer.for_dataset(str(transfer.folder / name), prefix)
                 both[name] = _Dataset(name, view, self, door, True)
             if name in both:
                 both[name].hold(proven)
@@ -133,7 +132,7 @@ class _Sides(_Stock):
             return
         door = control()
         for name, place in places.items():
-            proven = verify_proofs.published(view(self.transfer, *place), door, name)
+            proven = verify_proofs.published(self.transfer.for_dataset(*place), door, name)
             if proven is not None:
                 yield proven
 

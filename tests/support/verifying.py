@@ -17,7 +17,7 @@ from waybill import config, stage_move, stages, state
 from waybill.errors import ReportedError
 from waybill.layout import Layout
 from waybill.task import Task
-from waybill.transfer import Transfer, view
+from waybill.transfer import Transfer
 from waybill.verify_layout import Verified, VerifyLayout, read_state
 from waybill.verify_stages import batch, report, stock
 
@@ -51,7 +51,7 @@ class Verifying:
         layout = Layout(transfer.results)
         stages.inventory(Task(transfer, layout, "inventory"))
         for name, place in state.read(layout).places.items():
-            view = view(transfer, place.folder, place.prefix)
+            view = transfer.for_dataset(place.folder, place.prefix)
             for _, part in (names for names in layout.batches() if names[0] == name):
                 stage_move.move(Task(view, layout, direction, name, part))
             stages.manifest(Task(view, layout, "manifest", name))

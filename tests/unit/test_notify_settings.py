@@ -9,9 +9,9 @@ import pytest
 
 from waybill import config
 from waybill.cli import main as command
+from waybill.config_notify import check_address, resolve
 from waybill.errors import ConfigError
 from waybill.notify.channels import Command, Hook, Mail, routes
-from waybill.notify.settings import check_address, resolve
 from waybill.transfer import Notify
 
 SECRET = "https://hooks.example.org/services/T0/B0/HUSHHUSH"

@@ -20,7 +20,6 @@ from waybill.layout import LOCAL_SUFFIX, Layout
 from waybill.outcome import Asked
 from waybill.sides import of_upload
 from waybill.tables import escape
-from waybill.transfer import view
 
 if TYPE_CHECKING:
     from waybill.transfer import Transfer
@@ -100,7 +99,7 @@ def _unseen(transfer: Transfer, layout: Layout) -> Iterator[str]:
         yield from found.held
         yield from (failure.path for failure in found.failed)
     for name, place in seen.places.items():
-        view = view(transfer, place.folder, place.prefix)
+        view = transfer.for_dataset(place.folder, place.prefix)
         try:
             sides = of_upload(view, layout, lambda _known: ())
         except FolderError:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from waybill.config_check import KeyPath, kind, nearest, show
+from waybill.config_notify import check_address, is_variable
 from waybill.locations import check_blanks, check_bucket, local_path
-from waybill.notify.settings import check_address, is_variable
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 

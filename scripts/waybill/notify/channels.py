@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
+from waybill.config_notify import check_address, resolve
 from waybill.errors import one_line
 from waybill.notify import post
 from waybill.notify.message import Message
-from waybill.notify.settings import check_address, resolve
 from waybill.notify.state import FAILURE, RECOVERY, SUCCESS
 from waybill.transfer import Notify
 
