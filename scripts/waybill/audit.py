@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from waybill import checksum, diff, marker, seals, sha256sum, state
-from waybill.entries import read_local, read_remote
+from waybill import marker, seals, sha256sum, state
+from waybill.batch_tables import ASIDE_COLUMNS, read_cache, read_diff, read_local, read_remote
 from waybill.errors import DamagedError
+from waybill.files import drop_leftover, write_atomic
 from waybill.layout import Layout
 from waybill.manifest import generated_at
 from waybill.published import read_record
-from waybill.tables import ASIDE_COLUMNS, drop_leftover, rows, write_atomic
+from waybill.tables import rows
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,8 @@ _READERS: tuple[Callable[[Path], Any], ...] = (
     read_local,
     read_remote,
     lambda path: list(sha256sum.read(path)),
-    lambda path: list(diff.read_table(path)),
-    checksum.read_cache,
+    lambda path: list(read_diff(path)),
+    read_cache,
 )  # of the files that Layout.tables_of names, in its order
 
 

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from waybill import tables
+from waybill.batch_tables import CACHE_COLUMNS, read_cache
 from waybill.entries import LocalEntry
 from waybill.errors import DamagedError, EntryError
-from waybill.failures import Failure
+from waybill.escaping import escape
+from waybill.failure import Failure
+from waybill.files import write_atomic
 from waybill.hashing import sha256_of
 from waybill.root import Root
-from waybill.tables import escape, render, unescape, write_atomic
+from waybill.tables import render
 
 log = logging.getLogger(__name__)
 
-CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256")
 
 # A file modified this shortly before it was hashed may change again within the same mtime, so
 # its hash is not kept for a later run (coarsest clock of a common file system: FAT, 2 s).
@@ -78,16 +79,6 @@ def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
         except DamagedError as error:
             log.warning("%s: damaged: %s; its files are hashed again", path, error.why)
     return known
-
-
-def read_cache(path: Path) -> list[tuple[LocalEntry, str]]:
-    """The entries of a cache, each with its SHA-256. Raises DamagedError for one that is not as it
-    was written: none of it counts then."""
-
-    def entry(r: list[str]) -> tuple[LocalEntry, str]:
-        return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3])), r[4]
-
-    return list(tables.read(path, CACHE_COLUMNS, entry))
 
 
 def remember(known: Mapping[LocalEntry, str], started_ns: int) -> bytes:

@@ -7,38 +7,14 @@ transfer of its own (``view``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from waybill.failures import Failure
+from waybill.dataset import Dataset, Found
 from waybill.presets import dataset_name
 
 if TYPE_CHECKING:
     from waybill.state import State
     from waybill.transfer import Transfer
-
-
-class Dataset(NamedTuple):
-    """One dataset: its name, its absolute folder, and its full key prefix (``""`` or ending in
-    ``/``). ``look`` is False for one that is proven and need not be looked at in this run."""
-
-    name: str
-    folder: str
-    prefix: str
-    look: bool = True
-
-
-@dataclass(slots=True)
-class Found:
-    """The datasets of now. ``held`` maps what is not ready yet to the reason, ``skipped`` what is
-    not for this transfer; ``failed`` is what could not be looked at. ``several`` tells that the
-    datasets were found, so that one of them may be gone later."""
-
-    datasets: list[Dataset]
-    several: bool = False
-    held: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    failed: list[Failure] = field(default_factory=list)
 
 
 def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:

@@ -18,10 +18,10 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from waybill.batch_tables import PLAN_COLUMNS
 from waybill.config import load
 from waybill.layout import Layout
 from waybill.resources import project_root
-from waybill.stages import PLAN_COLUMNS
 from waybill.tables import rows
 from waybill.units import format_size
 

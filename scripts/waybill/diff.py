@@ -42,42 +42,14 @@ entry fails its batch after the others moved.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import NamedTuple
 
+from waybill.difference import CHANGED, FAILED, KEEP, MOVE, NEW, REFUSE, UNCHANGED, Difference
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.same_bytes import Verdict, by_proof
-from waybill.tables import escape, read, render, unescape
-
-COLUMNS = (
-    "status", "action", "path", "size", "mtime_ns", "inode", "sha256", "etag", "time", "reason",
-)  # fmt: skip
-
-UNCHANGED, NEW, CHANGED, ONLY_THERE, FAILED = "=", "+", "*", "-", "!"
-KEEP, MOVE, REFUSE = "keep", "move", "refuse"
 
 NOTHING_TO_COMPARE = "the object has no checksum that can be compared"
 REPLACED = "the object was written again since it was proven"
-
-
-class Difference(NamedTuple):
-    """One entry of a diff table; ``sha256`` is empty when the file could not be hashed."""
-
-    status: str
-    action: str
-    path: str
-    size: int
-    mtime_ns: int
-    inode: int
-    sha256: str
-    etag: str
-    time: str
-    reason: str
-
-    @property
-    def entry(self) -> LocalEntry:
-        return LocalEntry(self.path, self.size, self.mtime_ns, self.inode)
 
 
 def compare_entry(
@@ -267,34 +239,3 @@ def undecided(
         and there.size == e.size
         and not there.sha256
     ]
-
-
-def render_table(differences: Iterator[Difference]) -> bytes:
-    """The bytes of a diff table."""
-    return render(
-        COLUMNS,
-        (
-            "\t".join(
-                (d[0], d[1], escape(d[2]), str(d[3]), str(d[4]), str(d[5]), d[6], escape(d[7]),
-                 d[8], escape(d[9]))
-            )
-            for d in differences
-        ),
-    )  # fmt: skip
-
-
-def read_table(path: Path) -> Iterator[Difference]:
-    """The differences of a diff table. Raises DamagedError for one that is not as it was
-    written."""
-    return read(path, COLUMNS, _difference)
-
-
-def _difference(r: list[str]) -> Difference:
-    if r[1] not in (KEEP, MOVE, REFUSE):
-        raise ValueError(f"no action: {r[1]!r}")
-    if r[8]:
-        int(r[8])
-    return Difference(
-        r[0], r[1], unescape(r[2]), int(r[3]), int(r[4]), int(r[5]), r[6], unescape(r[7]), r[8],
-        unescape(r[9]),
-    )  # fmt: skip

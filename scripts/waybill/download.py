@@ -17,9 +17,9 @@ from functools import cached_property, partial
 
 import botocore.exceptions as be
 
-from waybill import diff
+from waybill import difference
 from waybill.compare import source_mtime
-from waybill.diff import Difference
+from waybill.difference import Difference
 from waybill.engine import ReplacedError
 from waybill.errors import EntryError, WaybillError
 from waybill.evidence import DAMAGED_ATTEMPTS, Answer, Stored, ask, etag_of, size_of, stored
@@ -52,7 +52,7 @@ class Downloader(Mover):
         self._folders: dict[str, tuple[int, int]] = {}
         self._sync = Sync(lambda work: self._pool.submit(work))
         for item in items:
-            if item.action == diff.KEEP:
+            if item.action == difference.KEEP:
                 self._drop_leftover(item)
         try:
             super().run(items)
@@ -309,7 +309,7 @@ class Downloader(Mover):
                 text = "was answered without an ETag, and nothing else tells whose bytes came"
                 raise EntryError(item.path, f"{self._url(item)} {text}")
             answer = {"ETag": item.etag}
-        if item.status == diff.NEW or self._transfer.overwrite == "never":
+        if item.status == difference.NEW or self._transfer.overwrite == "never":
             if not (file.become() or file.is_same(check.sha256)):
                 text = "appeared at the destination since the inventory; not touched; run again"
                 raise EntryError(item.path, text)

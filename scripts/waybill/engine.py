@@ -17,16 +17,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import botocore.exceptions as be
-import botocore.session
 
-from waybill.errors import EXIT_CONFIG, WaybillError
 from waybill.evidence import Answer, OddAnswerError, Stored
 from waybill.parts import Part
-from waybill.s3 import make_client
 from waybill.s3_errors import CONFLICT, error_code, is_missing
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -113,29 +110,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back threads and connections; requests in flight are not waited for."""
-
-
-def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
-    """The engine that ``engine`` of the transfer asks for; with ``auto`` the CRT engine wherever it
-    can serve, else botocore's.
-
-    Raises WaybillError when the CRT engine is asked for and cannot serve, and as ``make_client``.
-    """
-    session = botocore.session.get_session()
-    client = make_client(transfer, accelerate=accelerate, session=session)
-    if transfer.engine != "boto3":
-        try:
-            from waybill.crt_engine import CrtEngine
-
-            return CrtEngine(transfer, session, client)
-        except (UnsupportedError, ImportError) as error:
-            if transfer.engine == "crt":
-                text = f'{transfer.url}: engine = "crt" cannot be used: {error}; use "auto"'
-                raise WaybillError(text, exit_code=EXIT_CONFIG) from None
-            log.info("engine boto3: %s", error)
-    from waybill.boto_engine import BotoEngine
-
-    return BotoEngine(transfer, client)
 
 
 class Pace:

@@ -15,6 +15,7 @@ code  meaning
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 EXIT_OK = 0
@@ -78,3 +79,10 @@ class StaleHashError(EntryError):
 
 class ReportedError(WaybillError):
     """A failed job whose failures are recorded already, entry by entry."""
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several transfers: a failure outweighs a mistake, which outweighs an
+    empty selection."""
+    found = set(codes)
+    return next((c for c in (EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY) if c in found), EXIT_OK)

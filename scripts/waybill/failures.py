@@ -9,31 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from waybill import tables
-from waybill.errors import DamagedError, EntryError, WaybillError, one_line
+from waybill.errors import DamagedError
+from waybill.escaping import escape, unescape
+from waybill.failure import Failure
+from waybill.files import write_atomic
 from waybill.layout import Layout
-from waybill.tables import escape, render, unescape, write_atomic
+from waybill.tables import render
 
 _BATCH = re.compile("[abfz][0-9a-f]{16}")
 COLUMNS = ("path", "exit_code", "message")
-
-
-class Failure(NamedTuple):
-    """One failure: the entry's path or ``""``, the exit code it asks for, the line to print."""
-
-    path: str
-    exit_code: int
-    message: str
-
-    @classmethod
-    def of(cls, error: WaybillError) -> Failure:
-        path = error.path if isinstance(error, EntryError) else ""
-        return cls(path, error.exit_code, str(error))
-
-    def __str__(self) -> str:
-        return one_line(f"{escape(self.path)}: {self.message}" if self.path else self.message)
 
 
 def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import botocore.exceptions as be
 
 from waybill.compare import part_sizes
-from waybill.diff import Difference
+from waybill.difference import Difference
 from waybill.engine import Engine, ReplacedError
 from waybill.evidence import ask, etag_of, object_of, size_of
 from waybill.journal import Journal, OpenDownload, Record

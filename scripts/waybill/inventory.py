@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill import audit, datasets, failures, journal, state
+from waybill.batch_tables import ASIDE_COLUMNS
+from waybill.dataset import Dataset
 from waybill.errors import FolderError
-from waybill.failures import Failure
+from waybill.escaping import escape
+from waybill.failure import Failure
 from waybill.inventory_update import Update
-from waybill.layout import Layout
+from waybill.layout import FOUND, Layout
 from waybill.seals import write_if_changed
 from waybill.selection import Selection
 from waybill.sides import of_download, of_upload
-from waybill.tables import ASIDE_COLUMNS, escape, render
+from waybill.tables import render
 
 if TYPE_CHECKING:
     from waybill.control import Control
     from waybill.transfer import Transfer
-
-FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer
 
 
 def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
@@ -91,7 +92,7 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
 
 
 def _look_at(
-    dataset: datasets.Dataset,
+    dataset: Dataset,
     place: state.Place,
     transfer: Transfer,
     layout: Layout,

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 LOCAL_SUFFIX = ".local.tsv"
 REMOTE_SUFFIX = ".remote.tsv"
@@ -165,3 +169,6 @@ def _batch_in(name: str) -> str:
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     return name
+
+
+FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer

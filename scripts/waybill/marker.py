@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from waybill import tables
-from waybill.tables import escape, unescape, write_atomic
+from waybill.escaping import escape, unescape
+from waybill.files import write_atomic
 
 COLUMNS = ("path", "key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
 

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import botocore.exceptions as be
 
-from waybill import diff
+from waybill import difference
 from waybill.budget import Budget
-from waybill.diff import Difference
-from waybill.engine import make_engine
+from waybill.difference import Difference
+from waybill.engine_choose import make_engine
 from waybill.errors import EntryError, StaleHashError
 from waybill.evidence import Stored
-from waybill.failures import Failure
+from waybill.failure import Failure
 from waybill.futures import error_of
 from waybill.journal import Journal, Record
 from waybill.marker import Proof
@@ -91,9 +91,9 @@ class Mover(ABC):
         """Move what is to be moved. Raises WaybillError for what would fail every entry."""
         todo = []
         for item in items:
-            if item.action == diff.REFUSE:
+            if item.action == difference.REFUSE:
                 self.outcome.failed.append(Failure(item.path, 1, item.reason))
-            elif item.action == diff.KEEP:
+            elif item.action == difference.KEEP:
                 proof = self._proof(item, Stored(item.etag, ""), utc(int(item.time)))
                 if self._transfer.compare != "sha256":  # nobody looked at the content
                     proof = proof._replace(sha256="")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import botocore.exceptions as be
 
 from waybill.budget import Budget
-from waybill.diff import Difference
+from waybill.difference import Difference
 from waybill.engine import Engine, base64_sha256
 from waybill.errors import StaleHashError
 from waybill.evidence import (

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from waybill import failures, journal, marker, state
+from waybill.batch_tables import ASIDE_COLUMNS, PLAN_COLUMNS
 from waybill.entries import read_local, read_remote
 from waybill.errors import (
-    EXIT_CONFIG,
     EXIT_EMPTY,
     EXIT_FAILED,
     EXIT_OK,
     WaybillError,
     one_line,
+    worst,
 )
-from waybill.inventory import FOUND
-from waybill.layout import LOCAL_SUFFIX, REMOTE_SUFFIX, Layout
-from waybill.stages import PLAN_COLUMNS
-from waybill.tables import ASIDE_COLUMNS, escape, rows
+from waybill.escaping import escape
+from waybill.layout import FOUND, LOCAL_SUFFIX, REMOTE_SUFFIX, Layout
+from waybill.tables import rows
 from waybill.units import format_size
 
 if TYPE_CHECKING:
@@ -172,13 +172,6 @@ class Outcome:
         if standing is Standing.PROVEN:
             return EXIT_FAILED if self.held and asked is Asked.STATUS else EXIT_OK
         return EXIT_OK if asked is Asked.PART else EXIT_FAILED
-
-
-def worst(codes: Iterable[int]) -> int:
-    """The exit code of several transfers: a failure outweighs a mistake, which outweighs an
-    empty selection."""
-    found = set(codes)
-    return next((c for c in (EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY) if c in found), EXIT_OK)
 
 
 def read(transfer: Transfer, layout: Layout, *, closely: bool = False) -> Outcome:

@@ -22,13 +22,13 @@ from waybill.evidence import (
     size_of,
     stored,
 )
+from waybill.files import write_atomic
 from waybill.look import look_for
 from waybill.manifest import generated_at
 from waybill.published import manifest_name
 from waybill.s3 import common_arguments, make_client, write_arguments
 from waybill.s3_errors import CONFLICT, DENIED, UNSUPPORTED, error_code, explain, is_missing
 from waybill.seals import sha256_of
-from waybill.tables import write_atomic
 from waybill.times import utc
 
 if TYPE_CHECKING:

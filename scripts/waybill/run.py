@@ -11,7 +11,7 @@ from typing import Any
 from waybill import config as configuration
 from waybill import encoding, installed, notify, outcome, state
 from waybill.collector import spare_imports
-from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
 from waybill.interrupt import Interrupts
 from waybill.layout import Layout
 from waybill.lock import lock, lock_folder
@@ -174,7 +174,7 @@ class Run(Inputs):
             explained |= self.verification.wanted and code != EXIT_OK
             for line in lines:
                 print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
-        code = outcome.worst(codes)
+        code = worst(codes)
         if not explained and not success:
             print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
             code = EXIT_FAILED

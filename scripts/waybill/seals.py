@@ -19,8 +19,8 @@ from pathlib import Path
 
 from waybill import sha256sum
 from waybill.errors import DamagedError
+from waybill.files import write_atomic
 from waybill.layout import Layout
-from waybill.tables import write_atomic
 
 Seals = dict[str, set[str]]  # the names in a ledger, each with the SHA-256 (hex) it may have
 
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.5
 
 
 def write(layout: Layout, path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
-    """Write a file of the results in one step (``tables.write_atomic``) and seal it."""
+    """Write a file of the results in one step (``files.write_atomic``) and seal it."""
 
     def seal(sha256: str) -> None:
         add(layout.seals_of(path), {layout.name_of(path): sha256})

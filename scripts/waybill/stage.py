@@ -29,7 +29,7 @@ from waybill.errors import (
     WaybillError,
     one_line,
 )
-from waybill.failures import Failure
+from waybill.failure import Failure
 from waybill.interrupt import NUMBERS, exit_code
 from waybill.layout import Layout
 from waybill.task import Task

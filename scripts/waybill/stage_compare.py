@@ -7,10 +7,11 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from waybill import checksum, diff, failures, journal, marker, sha256sum
-from waybill.diff import Difference
+from waybill.batch_tables import render_diff
+from waybill.difference import Difference
 from waybill.entries import LocalEntry, RemoteEntry, read_local, read_remote
 from waybill.errors import EntryError
-from waybill.failures import Failure
+from waybill.failure import Failure
 from waybill.root import Root
 from waybill.same_bytes import Verdict
 from waybill.task import Task
@@ -24,7 +25,7 @@ def compare(task: Task) -> None:
     failed: list[Failure] = []
     uploads = task.transfer.direction == "upload"
     differences = (_upload if uploads else _download)(task, failed)
-    task.write(task.layout.diff(task.dataset, task.batch), diff.render_table(differences))
+    task.write(task.layout.diff(task.dataset, task.batch), render_diff(differences))
     failures.write(task.failure_record, failed)
 
 

@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from waybill import checksum, diff, failures, journal, marker, sha256sum, state
+from waybill import checksum, failures, journal, marker, sha256sum, state
+from waybill.batch_tables import read_diff, render_diff
 from waybill.batches import is_last
-from waybill.diff import Difference
+from waybill.difference import Difference
 from waybill.entries import LocalEntry, read_local, read_remote
 from waybill.errors import ReportedError, WaybillError
-from waybill.failures import Failure
+from waybill.failure import Failure
+from waybill.files import write_atomic
 from waybill.marker import Proof
 from waybill.root import Root
 from waybill.stage_compare import compare, compare_files
-from waybill.tables import write_atomic
 from waybill.task import Task
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
     try:
         proofs = _move(task, turn, Uploader, items, prove=prove)
     except ReportedError:
-        task.write(layout.diff(dataset, batch), diff.render_table(iter(items)))
+        task.write(layout.diff(dataset, batch), render_diff(iter(items)))
         raise
     hashes = {
         item.path: item.sha256 or proof.sha256 for item, proof in zip(items, proofs, strict=True)
@@ -101,7 +102,7 @@ def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
     task.write(layout.cache(dataset, batch), cache)
     task.write(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
     told = (item._replace(sha256=hashes[item.path]) for item in items)
-    task.write(layout.diff(dataset, batch), diff.render_table(told))
+    task.write(layout.diff(dataset, batch), render_diff(told))
     _write_marker(task, proofs, prove=prove)
 
 
@@ -135,7 +136,7 @@ def _hash_what_must_be(
 
 def _planned(task: Task) -> list[Difference]:
     """The entries of a batch, as its diff table has them."""
-    return list(diff.read_table(task.layout.diff(task.dataset, task.batch)))
+    return list(read_diff(task.layout.diff(task.dataset, task.batch)))
 
 
 class Turn(NamedTuple):

@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from waybill import diff, failures, marker, published, seals, sha256sum, state
+from waybill import difference, failures, marker, published, seals, sha256sum, state
+from waybill.batch_tables import ASIDE_COLUMNS, PLAN_COLUMNS, read_diff
 from waybill.entries import read_local
 from waybill.errors import ReportedError
+from waybill.escaping import escape
+from waybill.files import write_atomic
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.root import Root
-from waybill.tables import ASIDE_COLUMNS, escape, read, render, rows, write_atomic
+from waybill.tables import read, render, rows
 from waybill.task import Task
 from waybill.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
-PLAN_COLUMNS = (
-    "dataset", "status", "action", "path", "size", "mtime_ns", "sha256", "reason",
-)  # fmt: skip
 
 PROVEN = "proven by its marker"
 
@@ -80,9 +80,11 @@ def plan(task: Task) -> None:
                 proven = f"{dataset}/{table.stem}" not in open_ and not _is_newer(
                     table, layout.marker(dataset, table.stem), task.transfer
                 )
-                for d in diff.read_table(table):
+                for d in read_diff(table):
                     if proven:
-                        d = d._replace(status=diff.UNCHANGED, action=diff.KEEP, reason=PROVEN)
+                        d = d._replace(
+                            status=difference.UNCHANGED, action=difference.KEEP, reason=PROVEN
+                        )
                     yield "\t".join(
                         (dataset, d.status, d.action, escape(d.path), str(d.size),
                          str(d.mtime_ns), d.sha256, escape(d.reason))
@@ -104,7 +106,7 @@ def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
 
 
 def _first_path(table: Path) -> str:
-    return next(diff.read_table(table)).path
+    return next(read_diff(table)).path
 
 
 def manifest(task: Task) -> None:

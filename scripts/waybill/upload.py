@@ -13,9 +13,9 @@ from typing import Any
 
 import botocore.exceptions as be
 
-from waybill import diff
+from waybill import difference
 from waybill.compare import compare_file, with_checksums
-from waybill.diff import Difference
+from waybill.difference import Difference
 from waybill.engine import SOURCE_MTIME, Content
 from waybill.errors import EntryError, StaleHashError
 from waybill.evidence import Stored, ask, etag_of, object_of, stored
@@ -221,7 +221,7 @@ class Uploader(Mover):
     def _condition(self, item: Difference) -> dict[str, str]:
         if self._transfer.overwrite == "always":
             return {}
-        if item.status == diff.NEW or self._transfer.overwrite == "never":
+        if item.status == difference.NEW or self._transfer.overwrite == "never":
             condition = {"IfNoneMatch": "*"}
         else:
             condition = {"IfMatch": f'"{item.etag}"'}

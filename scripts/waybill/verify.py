@@ -25,7 +25,7 @@ from datetime import date
 from hashlib import blake2b
 from typing import NamedTuple
 
-from waybill.diff import CHANGED, FAILED, NEW, ONLY_THERE, UNCHANGED
+from waybill.difference import CHANGED, FAILED, NEW, ONLY_THERE, UNCHANGED
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.same_bytes import PROOF, PROVEN, REPLACED, SHA256, SOURCE_SHA256, Verdict

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from waybill import verify_lists
-from waybill.diff import FAILED, ONLY_THERE
+from waybill.difference import FAILED, ONLY_THERE
 from waybill.entries import LocalEntry
 from waybill.errors import EntryError, WaybillError
 from waybill.hashing import sha256_of

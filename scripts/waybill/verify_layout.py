@@ -22,8 +22,10 @@ from pathlib import Path
 
 from waybill import tables
 from waybill.errors import DamagedError
+from waybill.escaping import escape, unescape
+from waybill.files import write_atomic
 from waybill.layout import Layout
-from waybill.tables import escape, render, unescape, write_atomic
+from waybill.tables import render
 from waybill.verify import Finding, Look
 
 REPORT_COLUMNS = ("dataset", "status", "side", "path", "size", "reason")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions as be
 
 from waybill.compare import with_checksums
-from waybill.diff import CHANGED, FAILED
-from waybill.engine import Engine, ReplacedError, make_engine
+from waybill.difference import CHANGED, FAILED
+from waybill.engine import Engine, ReplacedError
+from waybill.engine_choose import make_engine
 from waybill.errors import EntryError
 from waybill.evidence import ask, etag_of, object_of
 from waybill.hashing import sha256_of

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from waybill import failures
-from waybill.diff import CHANGED, FAILED, NEW, UNCHANGED
-from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, one_line
-from waybill.outcome import worst
-from waybill.tables import escape
+from waybill.difference import CHANGED, FAILED, NEW, UNCHANGED
+from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, one_line, worst
+from waybill.escaping import escape
 from waybill.units import format_size
 from waybill.verify import BOTH, SOURCE, Finding
 from waybill.verify_layout import Verified, VerifyLayout, read_findings, read_state

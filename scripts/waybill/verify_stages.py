@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from waybill import verify_outcome, verify_stock
 from waybill.control import Control
 from waybill.errors import ReportedError
-from waybill.tables import write_atomic
+from waybill.files import write_atomic
 from waybill.task import Task
 from waybill.verify_layout import (
     VerifyLayout,

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill import batches, datasets, state, verify_proofs
-from waybill.diff import FAILED, NEW, ONLY_THERE
+from waybill.difference import FAILED, NEW, ONLY_THERE
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError, WaybillError
+from waybill.escaping import escape
 from waybill.root import Root
 from waybill.sides import Sides, of_download, of_upload, own_folders
-from waybill.tables import escape
 from waybill.verify import (
     DESTINATION,
     NEVER_MOVED,

@@ -34,10 +34,10 @@ from waybill import (
     stage_move,
     stages,
     state,
-    tables,
 )
 from waybill.control import Control
 from waybill.errors import WaybillError
+from waybill.escaping import escape, unescape
 from waybill.layout import Layout
 from waybill.s3 import make_client
 from waybill.task import Task
@@ -374,10 +374,10 @@ def test_E12_a_table_names_file_and_line(tmp_path):
 def test_E16_names_are_escaped_in_tables_and_come_back():
     for code in (*range(0xA0), 0x61C, 0x200E, *range(0x2028, 0x202F), 0x2066, 0xDC80, 0xDCFF):
         name = f"a{chr(code)}b\\x1b"
-        escaped = tables.escape(name)
+        escaped = escape(name)
         assert escaped.isprintable(), code
-        assert tables.unescape(escaped) == name
-    assert tables.escape("\x1b[2J\x9b\udc9b") == "\\x1b[2J\\u009b\\x9b"
+        assert unescape(escaped) == name
+    assert escape("\x1b[2J\x9b\udc9b") == "\\x1b[2J\\u009b\\x9b"
 
 
 def test_E16_what_a_killed_write_left_is_removed_and_what_is_being_written_is_not(chain):

@@ -32,7 +32,7 @@ from support.server import S3Server, env_for
 from support.uploads import Uploads
 from support.workflow import Workflow
 from waybill import gate
-from waybill.diff import MOVE, NEW, Difference
+from waybill.difference import MOVE, NEW, Difference
 from waybill.download import Downloader
 from waybill.journal import Journal, Record
 from waybill.move import Outcome

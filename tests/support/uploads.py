@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import journal
-from waybill.diff import CHANGED, MOVE, NEW, Difference
+from waybill.difference import CHANGED, MOVE, NEW, Difference
 from waybill.journal import Journal, Record
 from waybill.move import Outcome
 from waybill.transfer import Transfer

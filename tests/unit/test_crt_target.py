@@ -20,7 +20,8 @@ from test_put import put, transfer_to
 from waybill.boto_engine import BotoEngine
 from waybill.crt_engine import CrtEngine
 from waybill.crt_target import target
-from waybill.engine import UnsupportedError, make_engine
+from waybill.engine import UnsupportedError
+from waybill.engine_choose import make_engine
 from waybill.errors import EXIT_CONFIG, WaybillError
 from waybill.s3 import make_client
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from waybill.diff import action_of, compare_entry, diff, read_table, render_table, undecided
+from waybill.batch_tables import read_diff, render_diff
+from waybill.diff import action_of, compare_entry, diff, undecided
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.same_bytes import Verdict
@@ -111,5 +112,5 @@ def test_a_refusal_says_why_and_so_does_a_forced_move():
 def test_a_table_comes_back(tmp_path):
     items = [run(None), run(OBJECT, answer=True), run(OBJECT, answer=None), run(None, hashes={})]
     items.append(items[0]._replace(path="a\tb\nc"))
-    (tmp_path / "t.tsv").write_bytes(render_table(iter(items)))
-    assert list(read_table(tmp_path / "t.tsv")) == items
+    (tmp_path / "t.tsv").write_bytes(render_diff(iter(items)))
+    assert list(read_diff(tmp_path / "t.tsv")) == items

@@ -2,14 +2,8 @@
 
 import pytest
 
-from waybill.diff import (
-    NOTHING_TO_COMPARE,
-    action_of,
-    compare_object,
-    diff_download,
-    read_table,
-    render_table,
-)
+from waybill.batch_tables import read_diff, render_diff
+from waybill.diff import NOTHING_TO_COMPARE, action_of, compare_object, diff_download
 from waybill.entries import LocalEntry, RemoteEntry
 from waybill.errors import EntryError
 from waybill.same_bytes import Verdict
@@ -161,5 +155,5 @@ def test_entries_stay_in_their_order_and_a_table_comes_back(tmp_path):
     )
     assert [d.path for d in found] == ["b", "a\tb\nc", "a", "d/"]
     assert [d.status for d in found] == ["+", "+", "!", "+"]
-    (tmp_path / "t.tsv").write_bytes(render_table(iter(found)))
-    assert list(read_table(tmp_path / "t.tsv")) == found
+    (tmp_path / "t.tsv").write_bytes(render_diff(iter(found)))
+    assert list(read_diff(tmp_path / "t.tsv")) == found

@@ -12,7 +12,7 @@ from support.downloads import MIB, RangeFault, range_number
 from support.objects import keys
 from support.proxy import Call, Fault, Reset, not_implemented
 from waybill import download, engine, journal
-from waybill.diff import CHANGED, KEEP, MOVE, NEW, UNCHANGED, Difference
+from waybill.difference import CHANGED, KEEP, MOVE, NEW, UNCHANGED, Difference
 from waybill.download import Downloader
 from waybill.errors import WaybillError
 from waybill.journal import Journal

@@ -21,7 +21,8 @@ from support.proxy import (
     slow_down,
 )
 from waybill import engine
-from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError, make_engine
+from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError
+from waybill.engine_choose import make_engine
 from waybill.parts import Part
 from waybill.transfer import Transfer
 

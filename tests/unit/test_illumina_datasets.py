@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from waybill import failures
-from waybill.failures import Failure
+from waybill.dataset import Found
+from waybill.failure import Failure
 from waybill.illumina import datasets, run_state, waiting
 from waybill.illumina.run_state import RunState
 from waybill.layout import Layout
@@ -50,7 +51,7 @@ class Core:
         self.before.places[run.name] = place
         return run
 
-    def find(self, *, mend: bool = True, **settings: Any) -> datasets.Found:
+    def find(self, *, mend: bool = True, **settings: Any) -> Found:
         folders = (self.folder / "A", self.folder / "B")
         transfer = Transfer(
             name="runs",
@@ -76,7 +77,7 @@ def core(tmp_path: Path) -> Core:
     return Core(tmp_path, State())
 
 
-def looks(found: datasets.Found) -> dict[str, bool]:
+def looks(found: Found) -> dict[str, bool]:
     return {dataset.name: dataset.look for dataset in found.datasets}
 
 

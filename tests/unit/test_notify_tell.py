@@ -17,7 +17,7 @@ import pytest
 
 from support.sinks import HttpSink, SmtpSink
 from waybill import failures, marker, notify, state
-from waybill.failures import Failure
+from waybill.failure import Failure
 from waybill.journal import Journal, mark_listing
 from waybill.layout import Layout
 from waybill.marker import Proof

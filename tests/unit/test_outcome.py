@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from waybill import failures, marker, outcome, state
-from waybill.failures import Failure
+from waybill.failure import Failure
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.state import Place, State

@@ -27,7 +27,8 @@ from support.proxy import (
 from waybill import gate
 from waybill.boto_engine import BotoEngine
 from waybill.connections import ClosedError
-from waybill.engine import Content, make_engine
+from waybill.engine import Content
+from waybill.engine_choose import make_engine
 from waybill.errors import EntryError
 from waybill.s3 import MAX_ATTEMPTS
 from waybill.transfer import Transfer

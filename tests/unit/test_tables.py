@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill import marker, tables
+from waybill import files, marker, tables
 from waybill.entries import (
     LocalEntry,
     RemoteEntry,
@@ -18,6 +18,7 @@ from waybill.entries import (
     render_remote,
 )
 from waybill.errors import WaybillError
+from waybill.escaping import escape, unescape
 from waybill.marker import Proof
 
 NAMES = st.text(min_size=1).filter(lambda t: not any(0xD800 <= ord(c) <= 0xDFFF for c in t))
@@ -25,15 +26,15 @@ NAMES = st.text(min_size=1).filter(lambda t: not any(0xD800 <= ord(c) <= 0xDFFF 
 
 @given(NAMES)
 def test_escape_is_one_line_and_comes_back(name):
-    escaped = tables.escape(name)
+    escaped = escape(name)
     assert not set(escaped) & {"\t", "\n", "\r"}
-    assert tables.unescape(escaped) == name
+    assert unescape(escaped) == name
 
 
 def test_a_byte_that_is_not_utf8_comes_back():
     name = os.fsdecode(b"caf\xe9\\x.bin")
-    assert tables.escape(name) == "caf\\xe9\\\\x.bin"
-    assert tables.unescape(tables.escape(name)) == name
+    assert escape(name) == "caf\\xe9\\\\x.bin"
+    assert unescape(escape(name)) == name
 
 
 @given(st.lists(NAMES, unique=True, max_size=20))
@@ -55,7 +56,7 @@ def test_pandas_reads_a_table_as_documented(tmp_path):
     frame = pd.read_csv(
         tmp_path / "m.tsv", sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False
     )
-    assert [tables.unescape(name) for name in frame["path"]] == names
+    assert [unescape(name) for name in frame["path"]] == names
     assert [proof.path for proof in marker.read(tmp_path / "m.tsv")] == names
 
 
@@ -68,7 +69,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        tables.write_atomic(path, broken())
+        files.write_atomic(path, broken())
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["t.tsv"]
 

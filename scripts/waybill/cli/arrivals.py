@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill import diff, journal, marker, outcome, state
+from waybill import difference, journal, marker, outcome, state
+from waybill.batch_tables import ASIDE_COLUMNS, read_diff, read_local, read_remote
 from waybill.cli.progress import in_parts
-from waybill.entries import read_local, read_remote
+from waybill.escaping import unescape
 from waybill.layout import LOCAL_SUFFIX, Layout
 from waybill.outcome import Failed
 from waybill.state import Place, State
-from waybill.tables import ASIDE_COLUMNS, rows, unescape
+from waybill.tables import rows
 
 _STAGES = ("checksum", "diff", "upload")
 _LAST_STAGES = ("manifest", "publish")
@@ -127,8 +128,8 @@ class Arrivals:
         there = {e.path: (e.size, e.etag) for e in read_remote(self._remote(batch))}
         found = {}
         table = self.layout.diff(self.dataset, batch.name)
-        for item in diff.read_table(table) if table.exists() else ():
-            if item.action == diff.KEEP:
+        for item in read_diff(table) if table.exists() else ():
+            if item.action == difference.KEEP:
                 found[item.path] = item.size, item.etag
         for path, (run, proof) in record.done.items():
             here = local.get(path)

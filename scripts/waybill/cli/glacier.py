@@ -16,7 +16,7 @@ from waybill.cli.launch import Ended
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, asks, guarded, visible
-from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK
+from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, worst
 from waybill.layout import Layout
 from waybill.outcome import Asked
 from waybill.presets.glacier import region_patterns
@@ -90,7 +90,7 @@ class Sync:
             self.screen.line(f"Dry run: nothing {self._moved_word}")
             code = self._code([first])
             different = any(plan.refused for plan in plans.values())
-            return outcome.worst([code, EXIT_FAILED if different else EXIT_OK, _empty(missing)])
+            return worst([code, EXIT_FAILED if different else EXIT_OK, _empty(missing)])
         self.session.notify_without_plan(first, plans)
         busy = {name: plan for name, plan in plans.items() if plan.found or plan.refused}
         if not busy:
@@ -181,7 +181,7 @@ class Sync:
         if filled and not self.wish.named:
             codes = {name: code for name, code in codes.items() if code != EXIT_EMPTY}
         others = [ended.code for ended in runs if ended.code != EXIT_EMPTY]
-        return outcome.worst([*codes.values(), *others])
+        return worst([*codes.values(), *others])
 
 
 def _empty(missing: list[str]) -> int:

@@ -14,9 +14,9 @@ from waybill.cli.glacier_arguments import Wish
 from waybill.cli.glacier_config import Settings
 from waybill.config_check import dotted, toml
 from waybill.errors import ConfigError
+from waybill.files import write_atomic
 from waybill.layout import Layout
 from waybill.presets.glacier import BASE_PATH, BUCKET
-from waybill.tables import write_atomic
 from waybill.transfer import Transfer
 
 DOOR = "glacier"

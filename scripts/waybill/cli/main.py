@@ -16,7 +16,7 @@ from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.starter import STARTER
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
 from waybill.config_check import dotted, properties, toml
-from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError
+from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError, worst
 from waybill.layout import Layout
 from waybill.run import DEFAULT_TOML
 from waybill.transfer import Transfer
@@ -80,7 +80,7 @@ def run(screen: Screen, given: argparse.Namespace) -> int:
             if not line.startswith("FAILED "):  # which is told already
                 screen.line(visible(f"{name}: {line}"))
     # A second half with nothing left to do says nothing of what the first could not do.
-    return outcome.worst(codes)
+    return worst(codes)
 
 
 def _words(transfers: list[Transfer]) -> tuple[str, str]:
@@ -98,7 +98,7 @@ def status(screen: Screen, given: argparse.Namespace) -> int:
         codes.append(code)
         for line in lines:
             screen.line(visible(f"{name}: {line}"))
-    return outcome.worst(codes)
+    return worst(codes)
 
 
 def show_config(screen: Screen, given: argparse.Namespace) -> int:

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill import diff, tables
+from waybill import difference, tables
+from waybill.batch_tables import PLAN_COLUMNS
+from waybill.escaping import unescape
 from waybill.manifest import natural_key
-from waybill.stages import PLAN_COLUMNS
-from waybill.tables import unescape
 
 NEW, CHANGED, FORCED, UNKNOWN = "new", "changed", "forced", "cannot be compared"
 
 _WHAT = {
-    diff.NEW: NEW,
-    diff.CHANGED: CHANGED,
-    diff.UNCHANGED: FORCED,
-    diff.FAILED: UNKNOWN,
+    difference.NEW: NEW,
+    difference.CHANGED: CHANGED,
+    difference.UNCHANGED: FORCED,
+    difference.FAILED: UNKNOWN,
 }
 
 
@@ -69,13 +69,13 @@ def read(table: Path, *, forced: bool = False) -> Plan:
         table, PLAN_COLUMNS, _entry
     ):
         name = unescape(path)
-        if action == diff.KEEP and not forced:
+        if action == difference.KEEP and not forced:
             plan.same.append(name)
-        elif action in (diff.KEEP, diff.MOVE):
+        elif action in (difference.KEEP, difference.MOVE):
             plan.moves.append(Move(dataset, name, size, sha256, _WHAT[status]))
-        elif action == diff.REFUSE:
+        elif action == difference.REFUSE:
             plan.refused.append((name, reason))
-        elif status == diff.ONLY_THERE:
+        elif status == difference.ONLY_THERE:
             plan.only_there += 1
         else:
             why, _, text = reason.partition(": ")
@@ -89,6 +89,6 @@ def read(table: Path, *, forced: bool = False) -> Plan:
 
 def _entry(row: list[str]) -> tuple[str, str, str, str, int, str, str, str]:
     dataset, status, action, path, size, mtime_ns, sha256, reason = row
-    if status not in _WHAT and status != diff.ONLY_THERE:
+    if status not in _WHAT and status != difference.ONLY_THERE:
         raise ValueError(f"no status: {status!r}")
     return dataset, status, action, path, int(size or 0), mtime_ns, sha256, reason

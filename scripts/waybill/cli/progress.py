@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from waybill import journal, state
+from waybill.batch_tables import read_local
 from waybill.cli.plan import Plan
-from waybill.entries import read_local
 from waybill.layout import Layout
 from waybill.units import format_size
 

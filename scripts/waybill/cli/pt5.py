@@ -15,6 +15,7 @@ from pathlib import Path
 import botocore.exceptions as be
 
 from waybill import journal, outcome, state
+from waybill.batch_tables import ASIDE_COLUMNS
 from waybill.cli import pt5_place, pt5_screen, state_folder
 from waybill.cli.arrivals import Arrivals, of_transfer
 from waybill.cli.launch import Ended
@@ -25,11 +26,12 @@ from waybill.cli.pt5_screen import Colours
 from waybill.cli.session import Session, hold_results
 from waybill.cli.terminal import Screen, guarded, printable
 from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
+from waybill.escaping import unescape
 from waybill.layout import Layout
 from waybill.marker import Proof
 from waybill.presets.ifcb import NO_BIN
 from waybill.published import last_published, published_key
-from waybill.tables import ASIDE_COLUMNS, rows, unescape
+from waybill.tables import rows
 from waybill.transfer import Transfer
 
 

@@ -16,7 +16,7 @@ from waybill.cli import s3_upload_transfers as transfers_of
 from waybill.cli import state_folder
 from waybill.cli.s3_upload_report import Line
 from waybill.cli.terminal import visible
-from waybill.datasets import Found
+from waybill.dataset import Found
 from waybill.errors import EXIT_FAILED, EXIT_OK, WaybillError
 from waybill.illumina import datasets, routing
 from waybill.illumina.glance import partial

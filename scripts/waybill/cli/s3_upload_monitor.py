@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from waybill import failures, outcome, state
+from waybill import failures, state
 from waybill.cli import s3_upload_log as logs
 from waybill.cli import s3_upload_notify as notifying
 from waybill.cli import s3_upload_report as report
@@ -21,8 +21,8 @@ from waybill.cli.s3_upload_arguments import Monitor
 from waybill.cli.s3_upload_dry_run import dry_run
 from waybill.cli.s3_upload_states import StateFiles, Watch
 from waybill.cli.terminal import Screen, visible
-from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError
-from waybill.failures import Failure
+from waybill.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
+from waybill.failure import Failure
 from waybill.illumina import monitor_config, waiting
 from waybill.illumina.datasets import is_proven
 from waybill.illumina.glance import partial
@@ -262,7 +262,7 @@ class Pass:
             log.warning("interrupted; what has arrived stays proven, the next pass goes on there")
             return EXIT_OK
         codes = [code for code in self._codes.values() if code != EXIT_EMPTY]
-        code = outcome.worst([*codes, *(one.code for one in ended if one.code != EXIT_EMPTY)])
+        code = worst([*codes, *(one.code for one in ended if one.code != EXIT_EMPTY)])
         if code and not any(codes):
             log.error("the workflow failed; its log is %s", self.launch.log)
         failed = sum(line.level == logging.ERROR for line in lines)

@@ -23,7 +23,7 @@ from waybill.cli.terminal import visible
 from waybill.config_check import default_settings
 from waybill.config_notify import parse
 from waybill.errors import EXIT_CONFIG, EXIT_OK
-from waybill.failures import Failure
+from waybill.failure import Failure
 from waybill.illumina.monitor_config import LOG_DIR
 from waybill.layout import Layout
 from waybill.transfer import Notify, Transfer

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from waybill import failures, outcome, state
+from waybill.batch_tables import ASIDE_COLUMNS
 from waybill.cli.launch import Ended
+from waybill.escaping import unescape
 from waybill.illumina import routing
 from waybill.illumina.datasets import COMPLETED
 from waybill.illumina.routing import Decision, Outcome, Routed
-from waybill.inventory import FOUND
-from waybill.layout import Layout
-from waybill.tables import ASIDE_COLUMNS, rows, unescape
+from waybill.layout import FOUND, Layout
+from waybill.tables import rows
 from waybill.transfer import Transfer
 
 MOST_NAMED = 20

@@ -12,8 +12,8 @@ from waybill import config, state
 from waybill.cli.launch import Launch
 from waybill.cli.terminal import Screen
 from waybill.errors import ConfigError
+from waybill.files import write_atomic
 from waybill.layout import Layout
-from waybill.tables import write_atomic
 from waybill.transfer import Transfer
 
 

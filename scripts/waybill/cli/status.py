@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill import datasets, outcome, state
-from waybill.entries import read_local
+from waybill.batch_tables import read_local
 from waybill.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
+from waybill.escaping import escape
 from waybill.layout import LOCAL_SUFFIX, Layout
 from waybill.outcome import Asked
 from waybill.sides import of_upload
-from waybill.tables import escape
 
 if TYPE_CHECKING:
     from waybill.transfer import Transfer

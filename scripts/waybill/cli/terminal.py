@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from waybill import encoding
 from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, ConfigError, WaybillError
-from waybill.tables import escape
+from waybill.escaping import escape
 
 
 def printable(text: str) -> str:
-    """A name for the screen: as ``tables.escape`` writes it, and no character in it is one that
+    """A name for the screen: as ``escape`` writes it, and no character in it is one that
     a terminal would obey."""
     return visible(escape(text))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from waybill.errors import WaybillError
-from waybill.tables import write_atomic
+from waybill.files import write_atomic
 
 KEYS = ("profile", "atlas")
 

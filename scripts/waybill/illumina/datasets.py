@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waybill import failures
-from waybill.datasets import Dataset, Found
-from waybill.failures import Failure
+from waybill.dataset import Dataset, Found
+from waybill.failure import Failure
 from waybill.illumina import instrument, places, routing, run_state, runs, waiting
 from waybill.illumina.glance import glance
 from waybill.layout import Layout

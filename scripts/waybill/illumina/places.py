@@ -15,7 +15,7 @@ import secrets
 from pathlib import Path
 
 from waybill import foreign_json
-from waybill.tables import write_atomic
+from waybill.files import write_atomic
 
 FOLDER = "places"
 

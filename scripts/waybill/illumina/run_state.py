@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from waybill.tables import write_atomic
+from waybill.files import write_atomic
 
 SUFFIX = ".upload.log.json"
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from waybill import foreign_json
+from waybill.files import write_atomic
 from waybill.illumina.run_state import SUFFIX
 from waybill.illumina.runs import RUN_INFO
-from waybill.tables import write_atomic
 from waybill.times import utc
 
 RETRY_SUFFIX = ".retry.json"

@@ -14,9 +14,9 @@ from typing import Any
 
 from waybill import __version__
 from waybill.errors import one_line
+from waybill.escaping import escape
 from waybill.notify.report import Failed, Report, is_blind
 from waybill.notify.state import FAILURE, RECOVERY, SUCCESS
-from waybill.tables import escape
 from waybill.times import utc
 from waybill.units import format_size
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from waybill import outcome
 from waybill.errors import EXIT_FAILED, one_line
+from waybill.escaping import escape
 from waybill.layout import Layout
-from waybill.tables import escape
 
 if TYPE_CHECKING:
     from waybill.transfer import Transfer

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from waybill import foreign_json
 from waybill.errors import EXIT_OK
+from waybill.files import write_atomic
 from waybill.notify.report import Failed, Report
-from waybill.tables import write_atomic
 from waybill.times import utc
 
 NAME = "notify.json"
