@@ -63,7 +63,7 @@ lint: $(VENV)/.lint
 		&& $(BIN)/codespell && $(BIN)/snakemake --lint
 
 docs: $(VENV)/.ready
-	@$(BIN)/python -m waybill.config_docs --write
+	@$(BIN)/python -m waybill.config.docs --write
 
 clean:
 	rm -rf $(VENV) $(LOCALSTACK) demo

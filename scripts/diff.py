@@ -4,6 +4,6 @@ import sys
 
 sys.path.insert(0, snakemake.config["waybill_tree"])
 
-from waybill import stage, stage_compare
+from waybill.stages import compare, job
 
-stage.run(snakemake, stage_compare.compare, name="diff")
+job.run(snakemake, compare.compare, name="diff")

@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, snakemake.config["waybill_tree"])
 
-from waybill import stage, stage_move
+from waybill.stages import job, move
 
 one_job = snakemake.config["one_job_per_batch"]
-stage.run(snakemake, stage_move.move if one_job else stage_move.download, name="download")
+job.run(snakemake, move.move if one_job else move.download, name="download")

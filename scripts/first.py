@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from waybill import stage, stage_move
+from waybill.stages import job, move
 
-attempt = partial(stage_move.attempt, one_job=snakemake.config["one_job_per_batch"])
-stage.run(snakemake, attempt, name="first")
+attempt = partial(move.attempt, one_job=snakemake.config["one_job_per_batch"])
+job.run(snakemake, attempt, name="first")

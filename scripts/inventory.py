@@ -4,6 +4,6 @@ import sys
 
 sys.path.insert(0, snakemake.config["waybill_tree"])
 
-from waybill import stage, stages
+from waybill.stages import job, rules
 
-stage.run(snakemake, stages.inventory, name="inventory")
+job.run(snakemake, rules.inventory, name="inventory")

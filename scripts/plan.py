@@ -4,6 +4,6 @@ import sys
 
 sys.path.insert(0, snakemake.config["waybill_tree"])
 
-from waybill import stage, stages
+from waybill.stages import job, rules
 
-stage.run(snakemake, stages.plan, name="gather_plan")
+job.run(snakemake, rules.plan, name="gather_plan")

@@ -4,6 +4,6 @@ import sys
 
 sys.path.insert(0, snakemake.config["waybill_tree"])
 
-from waybill import stage, stages
+from waybill.stages import job, rules
 
-stage.run(snakemake, stages.summary, name="summary")
+job.run(snakemake, rules.summary, name="summary")

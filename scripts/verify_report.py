@@ -5,8 +5,8 @@ from functools import partial
 
 sys.path.insert(0, snakemake.config["waybill_tree"])
 
-from waybill import stage, verify_stages
-from waybill.verify_layout import VerifyLayout
+from waybill.stages import job, verify
+from waybill.verify.layout import VerifyLayout
 
 layout = partial(VerifyLayout, run=snakemake.wildcards.run)
-stage.run(snakemake, verify_stages.report, layout, name="verify_report")
+job.run(snakemake, verify.report, layout, name="verify_report")

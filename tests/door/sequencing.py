@@ -19,8 +19,8 @@ from doors import TIMEOUT_SECONDS, Door, Spoken
 
 from support.illumina import run_info, sheet
 from support.workflow import is_manifest
-from waybill import seals
-from waybill.layout import Layout
+from waybill.results import seals
+from waybill.results.layout import Layout
 
 FIELDS = [
     "run_id", "run_path", "completed", "total_local_files", "total_uploaded_files",

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from waybill import __version__, config
-from waybill.cli import pt5_place, pt5_screen
-from waybill.cli.pt5 import main
-from waybill.cli.pt5_arguments import parse
-from waybill.errors import WaybillError
-from waybill.transfer import Transfer
+from waybill import __version__
+from waybill.cli.pt5 import place as pt5_place
+from waybill.cli.pt5 import screen
+from waybill.cli.pt5.arguments import parse
+from waybill.cli.pt5.command import main
+from waybill.config import read
+from waybill.model.errors import WaybillError
+from waybill.model.transfer import Transfer
 
 URL = {"AWS_UPLOAD_URL": "s3://mine/deployment/7"}
 
@@ -128,7 +130,7 @@ def test_the_configuration(tmp_path):
         place = pt5_place.place(wish, {})
         homes.add(pt5_place.home_of(wish, place))
         (tmp_path / "c.toml").write_text(pt5_place.config_text(wish, place))
-        return config.load(tmp_path / "c.toml")["ifcb"]
+        return read.load(tmp_path / "c.toml")["ifcb"]
 
     homes: set[Path] = set()
     flat = made(str(odd))
@@ -154,15 +156,15 @@ def test_the_configuration(tmp_path):
      (3 << 50, "3.00 PB"), (5 << 60, "5120.00 PB")],
 )  # fmt: skip
 def test_units_of_the_seed(size, text):
-    assert pt5_screen.in_units(size) == text
+    assert screen.in_units(size) == text
 
 
 def test_summary_and_bar():
-    assert list(pt5_screen.summary(5, 3011, 0.5)) == [
+    assert list(screen.summary(5, 3011, 0.5)) == [
         "Upload Summary Report:", "Total Files: 5", "Total Size: 2.94 KB",
         "Duration: 0.50 seconds", "Average Rate: 5.88 KB/s", "Files/Second: 10.00",
     ]  # fmt: skip
-    assert "Files/Second: 0.00" in list(pt5_screen.summary(0, 0, 0))
-    assert pt5_screen.bar(0, 0) == f"[{'-' * 20}]"
-    assert pt5_screen.bar(1, 4) == f"[{'#' * 5}{'-' * 15}]"
-    assert pt5_screen.bar(4, 4) == f"[{'#' * 20}]"
+    assert "Files/Second: 0.00" in list(screen.summary(0, 0, 0))
+    assert screen.bar(0, 0) == f"[{'-' * 20}]"
+    assert screen.bar(1, 4) == f"[{'#' * 5}{'-' * 15}]"
+    assert screen.bar(4, 4) == f"[{'#' * 20}]"

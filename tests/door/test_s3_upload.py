@@ -12,8 +12,9 @@ from sequencing import FILES, Core, sent
 from support.illumina import make_run
 from support.proxy import access_denied
 from support.server import ACCESS_KEY, SECRET_KEY
-from waybill import __version__, config
-from waybill.illumina import monitor_config
+from waybill import __version__
+from waybill.cli.s3_upload import config
+from waybill.config import read
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -153,8 +154,8 @@ def test_half_a_key(core: Core, pair: dict[str, str], message: str) -> None:
 
 
 def test_the_examples_are_sound() -> None:
-    assert len(monitor_config.load(CONFIG / "monitor.json").monitor) == 2
-    assert {t.preset for t in config.load(CONFIG / "illumina.toml").values()} == {"illumina"}
+    assert len(config.load(CONFIG / "monitor.json").monitor) == 2
+    assert {t.preset for t in read.load(CONFIG / "illumina.toml").values()} == {"illumina"}
 
 
 def test_version_and_help(core: Core) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from waybill import state
 from waybill.cli.plan import Move, Plan
 from waybill.cli.progress import Moving
 from waybill.cli.terminal import printable, table, width
-from waybill.journal import Journal, OpenDownload, OpenUpload, mark_listing
-from waybill.layout import Layout
-from waybill.marker import Proof
+from waybill.results import state
+from waybill.results.journal import Journal, OpenDownload, OpenUpload, mark_listing
+from waybill.results.layout import Layout
+from waybill.results.marker import Proof
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from glaciers import BASE, SCENES, Glacier, fetched, is_tile, tree
 
 from support.proxy import Delay, Fault, Request, access_denied, slow_down
-from waybill.lock import lock_folder
+from waybill.system.locks import lock_folder
 
 
 def processed() -> dict[str, bytes]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from doors import Door, Spoken
 
-from waybill import __version__, config
+from waybill import __version__
 from waybill.cli.starter import STARTER
+from waybill.config import read
 
 
 @pytest.fixture
@@ -87,11 +88,11 @@ def test_config(door: Door, work: Path, tmp_path: Path) -> None:
     )
     hca = f'preset = "hca"\nsource = "{door.data}"\n[transfers.more.hca]\natlas = "gut-v1"\n'
     toml.write_text(f"{toml.read_text()}[transfers.more]\n{hca}")
-    before = config.load(toml)
+    before = read.load(toml)
     printed = waybill(door, work, "config").out
     again = tmp_path / "again.toml"
     again.write_text(printed)
-    assert config.load(again) == before
+    assert read.load(again) == before
     assert set(tomllib.loads(printed)["transfers"]) == {"data", "1e5", "lost", "more"}
 
     toml.write_text('[transfers.a]\nsource = "x"\nsecret_key = "hush"\ncompare = "sha1"\n')
@@ -112,7 +113,7 @@ def test_init(door: Door, tmp_path: Path) -> None:
     waybill(door, new, "init")
     path = new / "config" / "config.toml"
     assert path.read_text() == STARTER
-    assert list(config.load(path)) == ["data"]
+    assert list(read.load(path)) == ["data"]
     path.write_text("mine")
     said = waybill(door, new, "init", code=2)
     assert "is there already" in said.err
@@ -127,7 +128,7 @@ def test_the_starter_is_right_in_all_it_offers(tmp_path: Path) -> None:
     used = [line.removeprefix("# ") if " = " in line or "# [" in line else line for line in lines]
     path = tmp_path / "config.toml"
     path.write_text("\n".join(used))
-    assert list(config.load(path)) == ["data", "scenes", "gut"]
+    assert list(read.load(path)) == ["data", "scenes", "gut"]
 
 
 def test_version_and_usage(door: Door, tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from support.ifcb import NEW, bin_files
 from support.illumina import grow_old, run_info
 from support.proxy import Proxy, access_denied
 from support.workflow import Workflow
-from waybill import config, sides
-from waybill.illumina import instrument
-from waybill.illumina.instrument import Phase
-from waybill.layout import Layout
+from waybill.config import read
+from waybill.inventory import sides
+from waybill.presets.illumina import instrument
+from waybill.presets.illumina.instrument import Phase
+from waybill.results.layout import Layout
 
 OLD = "D20130526T105207_IFCB013"
 
@@ -46,7 +47,7 @@ def held(tmp_path: Path) -> Callable[..., sides.Sides]:
         (tmp_path / "c.toml").write_text(
             f'[transfers.t]\npreset = "ifcb"\nsource = "{folder}"\ndestination = "s3://bucket/x"\n'
         )
-        transfer = config.load(tmp_path / "c.toml")["t"]
+        transfer = read.load(tmp_path / "c.toml")["t"]
         return sides.of_upload(transfer, Layout(tmp_path / "results" / "t"), lambda _: [])
 
     return look
@@ -233,7 +234,7 @@ def test_D3_a_download_that_fails_first_keeps_nothing_but_the_last(
 def test_D3_results_of_an_earlier_version_are_not_made_anew(tmp_path: Path) -> None:
     """There a marker alone told that the first files were moved, and jobs know it as their input:
     with another one Snakemake would make them again."""
-    from waybill.run_inputs import _tried
+    from waybill.stages.run_inputs import _tried
 
     layout, batch = Layout(tmp_path), "a" + "0" * 16
     assert _tried(layout, "t", batch) == layout.tried("t", batch)

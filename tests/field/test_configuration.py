@@ -14,9 +14,9 @@ from doors import Door
 
 from support.proxy import Proxy
 from support.workflow import SNAKEFILE, Workflow
-from waybill import config
 from waybill.cli import state_folder
-from waybill.errors import ConfigError
+from waybill.config import read as config
+from waybill.model.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 

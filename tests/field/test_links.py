@@ -20,15 +20,15 @@ from support.proxy import Call, Proxy
 from support.server import S3Server
 from support.verifying import Verifying
 from support.workflow import Workflow
-from waybill import stage_move, stages
-from waybill.errors import ReportedError, WaybillError
-from waybill.layout import Layout
-from waybill.selection import Selection
-from waybill.target_names import partial_name
-from waybill.task import Task
-from waybill.verify import Look
-from waybill.verify_look import Looker
-from waybill.walk import Walk
+from waybill.inventory.walk import Walk
+from waybill.model.errors import ReportedError, WaybillError
+from waybill.model.selection import Selection
+from waybill.model.target_names import partial_name
+from waybill.results.layout import Layout
+from waybill.stages import move, rules
+from waybill.stages.task import Task
+from waybill.verify.judge import Look
+from waybill.verify.look import Looker
 
 OURS, FOREIGN = b"ours!", b"alien"
 LONG_AGO = 1_500_000_000 * 10**9  # ns
@@ -112,15 +112,15 @@ def test_E7_an_upload_reads_no_link_put_there_since_the_inventory(
         write(outside / path, FOREIGN)
     transfer = world.transfer(symlinks=symlinks, engine=engine)
     layout = Layout(transfer.results)
-    stages.inventory(Task(transfer, layout, "inventory"))
+    rules.inventory(Task(transfer, layout, "inventory"))
     swap(world.data / "file", outside / "file")
     swap(world.data / "sub", outside)
     ((dataset, batch),) = layout.batches()
     task = Task(transfer, layout, "upload", dataset, batch)
     if hashed:
-        stages.checksum(task.of_stage("checksum"))
+        rules.checksum(task.of_stage("checksum"))
     with pytest.raises(ReportedError):
-        stage_move.move(task)
+        move.move(task)
     assert keys(s3, world.bucket) == ["x/stays"]
     assert stored(s3, world.bucket, "x/stays") == OURS
     assert not list(layout.root.glob("markers/*/*"))

@@ -15,12 +15,16 @@ import pytest
 from support.pages import OBJECT, Pages, page, store
 from support.proxy import Proxy
 from support.workflow import Workflow
-from waybill import config, listing, published, sides, verify_lists, verify_proofs
-from waybill.control import Control
-from waybill.entries import RemoteEntry
-from waybill.errors import WaybillError
-from waybill.layout import Layout
-from waybill.transfer import Transfer
+from waybill.config import read
+from waybill.inventory import sides
+from waybill.model.entries import RemoteEntry
+from waybill.model.errors import WaybillError
+from waybill.model.transfer import Transfer
+from waybill.results import published
+from waybill.results.layout import Layout
+from waybill.s3 import listing
+from waybill.s3.bucket import Control
+from waybill.verify import lists, proofs
 
 MANIFEST = "manifest-2026-01-02-03-04-05-678.json"
 BEFORE = "manifest-2026-01-02-03-04-05-000.json"
@@ -35,7 +39,7 @@ def transfer_of(tmp_path: Path) -> Callable[..., Transfer]:
         given = {"source": str(tmp_path / "data"), "destination": "s3://bucket/p/", **settings}
         lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
         (tmp_path / "c.toml").write_text("\n".join(["[transfers.t]", *lines]))
-        return config.load(tmp_path / "c.toml")["t"]
+        return read.load(tmp_path / "c.toml")["t"]
 
     return make
 
@@ -259,7 +263,7 @@ def test_E13_a_hostile_manifest_is_named_and_passed_by(
     (said,) = (record.getMessage() for record in caplog.records if record.levelno >= 30)
     assert said.startswith(f"s3://{bucket}/p/manifests/{MANIFEST}: ")
     assert said.endswith("; it is not used")
-    proven = verify_proofs.published(transfer, control, "t")
+    proven = proofs.published(transfer, control, "t")
     assert proven is not None
     assert proven.origin == f"s3://{bucket}/p/manifests/{BEFORE}"
 
@@ -273,7 +277,7 @@ def test_E13_a_manifest_cannot_point_out_of_the_folder(
     body = of_ours('"size_bytes": 1').replace(b"%s", bucket.encode())
     body = body.replace(b'"filename": "a"', b'"filename": "../a"').replace(b"p/a", b"p/../a")
     proxy.client().put_object(Bucket=bucket, Key=f"p/manifests/{MANIFEST}", Body=body)
-    assert verify_proofs.published(transfer, Control(transfer), "t") is None
+    assert proofs.published(transfer, Control(transfer), "t") is None
 
 
 @pytest.mark.parametrize("body", DAMAGED.values(), ids=DAMAGED)
@@ -283,7 +287,7 @@ def test_E13_a_hostile_list_is_named(tmp_path: Path, body: bytes) -> None:
     file.write_bytes(body)
     if body.startswith(b"{"):
         with pytest.raises(WaybillError, match=r"list\.json: ") as found:
-            verify_lists.read(file)
+            lists.read(file)
         assert found.value.exit_code == 2
     with pytest.raises(WaybillError, match=r"list\.json: damaged"):
         published.published_key(file)

@@ -14,11 +14,11 @@ from support.objects import keys
 from support.proxy import Proxy
 from support.server import S3Server
 from support.workflow import Workflow
-from waybill.entries import LocalEntry
-from waybill.errors import EntryError
-from waybill.hashing import opened, read_range, read_small, sha256_of
-from waybill.verify import Look
-from waybill.verify_folder import look_at
+from waybill.model.entries import LocalEntry
+from waybill.model.errors import EntryError
+from waybill.system.hashing import opened, read_range, read_small, sha256_of
+from waybill.verify.folder import look_at
+from waybill.verify.judge import Look
 
 ENDLESS = Path("/proc/version")  # has content, and a size of 0
 SHORT = Path("/sys/kernel/uevent_seqnum")  # has some bytes, and a size of 4,096

@@ -12,8 +12,8 @@ from sequencing import until
 from support import workflow as runs
 from support.proxy import Proxy
 from support.workflow import Workflow
-from waybill import installed
-from waybill.errors import WaybillError
+from waybill.model.errors import WaybillError
+from waybill.system import installed
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,26 +22,22 @@ from support.downloads import files
 from support.proxy import Proxy
 from support.server import S3Server
 from support.workflow import Workflow, is_manifest
-from waybill import (
-    compare,
-    config,
-    control,
-    engine,
-    inventory,
-    marker,
-    publish,
-    stage_compare,
-    stage_move,
-    stages,
-    state,
-)
-from waybill.control import Control
-from waybill.errors import WaybillError
-from waybill.escaping import escape, unescape
-from waybill.layout import Layout
-from waybill.s3 import make_client
-from waybill.task import Task
-from waybill.transfer import Transfer
+from waybill.config import read as config
+from waybill.inventory import take
+from waybill.model.errors import WaybillError
+from waybill.model.escaping import escape, unescape
+from waybill.model.transfer import Transfer
+from waybill.move import compare, publish
+from waybill.results import marker, state
+from waybill.results.layout import Layout
+from waybill.s3 import bucket as control
+from waybill.s3.bucket import Control
+from waybill.s3.client import make_client
+from waybill.s3.engine import base
+from waybill.stages import compare as stage_compare
+from waybill.stages import move as stage_move
+from waybill.stages import rules
+from waybill.stages.task import Task
 
 LONG_AGO_NS = 10**18
 
@@ -93,26 +89,26 @@ class Chain:
         """One run; what it wrote to the bucket and what it fetched, ``OP key`` each, sorted."""
         first = len(self.proxy.requests)
         layout = self.layout
-        inventory.run(self.transfer, layout, Control(self.transfer))
+        take.run(self.transfer, layout, Control(self.transfer))
         for dataset, batch in layout.batches():
             if not layout.marker(dataset, batch).exists():
                 self._move(dataset, batch)
         for dataset in sorted({dataset for dataset, _ in layout.batches()}):
             if not layout.manifest(dataset).exists():
-                stages.manifest(self._task("manifest", dataset))
+                rules.manifest(self._task("manifest", dataset))
             if self.transfer.publishes and not layout.publication(dataset).exists():
-                stages.publish(self._task("publish", dataset))
+                rules.publish(self._task("publish", dataset))
         if not layout.plan.exists():
-            stages.plan(self._task("gather_plan"))
+            rules.plan(self._task("gather_plan"))
         if not layout.summary.exists():
-            stages.summary(self._task("summary"))
+            rules.summary(self._task("summary"))
         moved = ("PutObject", "GetObject", "CreateMultipartUpload")
         return sorted(f"{r.op} {r.key}" for r in self.proxy.requests[first:] if r.op in moved)
 
     def _move(self, dataset: str, batch: str) -> None:
         hashed = self.layout.checksums(dataset, batch).exists()
         if self.transfer.direction == "upload" and not hashed:
-            stages.checksum(self._task("checksum", dataset, batch))
+            rules.checksum(self._task("checksum", dataset, batch))
         if not self.layout.diff(dataset, batch).exists():
             stage_compare.compare(self._task("diff", dataset, batch))
         move = stage_move.upload if self.transfer.direction == "upload" else stage_move.download
@@ -156,7 +152,7 @@ def chain(tmp_path: Path, bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyP
             clients[transfer.direction] = make_client(transfer)
         return clients[transfer.direction]
 
-    for module in (engine, control, publish, compare):
+    for module in (base, control, publish, compare):
         monkeypatch.setattr(module, "make_client", client)
 
     def make(direction: str, count: int, **settings: str) -> Chain:
@@ -259,7 +255,7 @@ def test_E6_a_published_manifest_is_never_overwritten_with_other_content(chain, 
     # As a version without seals would have had it: the damage is published.
     (transfer.root / "seals/results.sha256").unlink(missing_ok=True)
     (transfer.root / "published/t.json").unlink()
-    stages.publish(Task(transfer.transfer, transfer.layout, "publish", "t"))
+    rules.publish(Task(transfer.transfer, transfer.layout, "publish", "t"))
     record = json.loads((transfer.root / "published/t.json").read_bytes())
     assert client.get(key) == before
     assert record["key"] > key and client.get(record["key"]) == manifest.read_bytes()
@@ -297,7 +293,7 @@ def test_E6_an_edited_marker_is_neither_proven_nor_published(chain, caplog):
 
 
 def test_E12_a_job_refuses_what_was_damaged_since_the_inventory(chain):
-    from waybill import seals
+    from waybill.results import seals
 
     transfer = chain("upload", 1)
     transfer.run()
@@ -329,7 +325,7 @@ def test_E12_results_of_a_version_without_seals_are_taken_over(chain, way, caplo
 
 
 def test_E12_a_damaged_journal_loses_only_its_damaged_lines(tmp_path, caplog):
-    from waybill.journal import Journal, read
+    from waybill.results.journal import Journal, read
 
     path = tmp_path / "j.jsonl"
     proof = marker.Proof("a", "p/a", 5, 7, "00" * 32, "etag", "", "2026-01-01T00:00:00.000Z")

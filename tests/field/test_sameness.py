@@ -24,7 +24,7 @@ from support.proxy import Call, Proxy, SetHeaders
 from support.server import S3Server
 from support.verifying import Verifying
 from support.workflow import Results, Workflow
-from waybill.errors import ReportedError
+from waybill.model.errors import ReportedError
 
 MIB = 1 << 20
 OLD, NEW = b"old bytes" * 9, b"new bytes" * 9

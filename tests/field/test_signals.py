@@ -24,8 +24,8 @@ from support.objects import stored
 from support.proxy import Proxy, Stall
 from support.server import S3Server
 from support.workflow import Finished, Running, Workflow
-from waybill import journal
-from waybill.marker import Proof
+from waybill.results import journal
+from waybill.results.marker import Proof
 
 MOMENTS = 6  # of one way to end a run
 SOON_SECONDS = 15  # five, and what a busy machine takes

@@ -17,11 +17,11 @@ from support.proxy import Proxy, Stall
 from support.server import S3Server
 from support.verifying import Verifying
 from support.workflow import SNAKEFILE, Workflow, read_table
-from waybill import stage_compare, stages
 from waybill.cli.main import main
-from waybill.layout import Layout
-from waybill.lock import lock
-from waybill.task import Task
+from waybill.results.layout import Layout
+from waybill.stages import compare, rules
+from waybill.stages.task import Task
+from waybill.system.locks import lock
 
 SETTINGS = {"batch": {"max_files": 4}, "symlinks": "skip"}
 
@@ -39,12 +39,12 @@ class Uploads(Verifying):
     def look(self) -> list[tuple[str, str]]:
         """Take the inventory and leave a plan; the batches that are open."""
         it = self.transfer(**SETTINGS)
-        stages.inventory(Task(it, self.here, "inventory"))
+        rules.inventory(Task(it, self.here, "inventory"))
         batches = list(self.here.batches())
         for names in batches:
-            stages.checksum(Task(it, self.here, "checksum", *names))
-            stage_compare.compare(Task(it, self.here, "diff", *names))
-        stages.plan(Task(it, self.here, "gather_plan"))
+            rules.checksum(Task(it, self.here, "checksum", *names))
+            compare.compare(Task(it, self.here, "diff", *names))
+        rules.plan(Task(it, self.here, "gather_plan"))
         return batches
 
     def status(self, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -194,7 +194,7 @@ def test_A1_status_names_a_run_at_work_and_what_failed(
     assert up.status(capsys)[0] == 0
     for path in up.data.iterdir():
         path.unlink()
-    stages.inventory(Task(up.transfer(**SETTINGS), up.here, "inventory"))
+    rules.inventory(Task(up.transfer(**SETTINGS), up.here, "inventory"))
     code, said = up.status(capsys)
     assert code == 3 and "nothing to upload" in said
 

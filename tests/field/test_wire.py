@@ -31,13 +31,13 @@ from support.rogue import Rogue
 from support.server import S3Server, env_for
 from support.uploads import Uploads
 from support.workflow import Workflow
-from waybill import gate
-from waybill.difference import MOVE, NEW, Difference
-from waybill.download import Downloader
-from waybill.journal import Journal, Record
-from waybill.move import Outcome
-from waybill.publish import publish
-from waybill.transfer import Transfer
+from waybill.model.difference import MOVE, NEW, Difference
+from waybill.model.transfer import Transfer
+from waybill.move.download import Downloader
+from waybill.move.mover import Outcome
+from waybill.move.publish import publish
+from waybill.results.journal import Journal, Record
+from waybill.s3.engine import limit
 
 ENGINES = pytest.mark.parametrize("engine", ["boto3", "crt"])
 MIB = 1 << 20
@@ -49,7 +49,7 @@ Use = Callable[[str], None]
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch, s3: S3Server, bucket: str) -> Iterator[Use]:
     """Have jobs of this process ask the server at an address, and not wait between attempts."""
-    monkeypatch.setattr(gate.Gate, "back_off", lambda *_: 0.01)
+    monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 0.01)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     monkeypatch.setattr("random.uniform", lambda *_: 0.001)
 
@@ -180,7 +180,7 @@ def test_E2_an_answer_before_its_request_closes_the_connection() -> None:
     import socket
     import threading
 
-    from waybill.connections import Connections, Exchange
+    from waybill.s3.http.connections import Connections, Exchange
 
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d"
     listener = socket.create_server(("127.0.0.1", 0))
@@ -221,7 +221,7 @@ def test_E2_a_good_answer_before_the_request_was_sent_is_none() -> None:
     import socket
     import threading
 
-    from waybill.connections import Connections, Exchange
+    from waybill.s3.http.connections import Connections, Exchange
 
     listener = socket.create_server(("127.0.0.1", 0))
 

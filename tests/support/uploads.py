@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from waybill import journal
-from waybill.difference import CHANGED, MOVE, NEW, Difference
-from waybill.journal import Journal, Record
-from waybill.move import Outcome
-from waybill.transfer import Transfer
-from waybill.upload import Uploader
+from waybill.model.difference import CHANGED, MOVE, NEW, Difference
+from waybill.model.transfer import Transfer
+from waybill.move.mover import Outcome
+from waybill.move.upload import Uploader
+from waybill.results import journal
+from waybill.results.journal import Journal, Record
 
 
 class Uploads:

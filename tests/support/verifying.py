@@ -13,13 +13,16 @@ import pytest
 
 from support.proxy import Proxy
 from support.workflow import read_table, unescape
-from waybill import config, stage_move, stages, state
-from waybill.errors import ReportedError
-from waybill.layout import Layout
-from waybill.task import Task
-from waybill.transfer import Transfer
-from waybill.verify_layout import Verified, VerifyLayout, read_state
-from waybill.verify_stages import batch, report, stock
+from waybill.config import read
+from waybill.model.errors import ReportedError
+from waybill.model.transfer import Transfer
+from waybill.results import state
+from waybill.results.layout import Layout
+from waybill.stages import move as stage_move
+from waybill.stages import rules
+from waybill.stages.task import Task
+from waybill.stages.verify import batch, report, stock
+from waybill.verify.layout import Verified, VerifyLayout, read_state
 
 
 class Verifying:
@@ -43,20 +46,20 @@ class Verifying:
             f'[transfers.t]\nsource = "{source}"\ndestination = "{destination}"\n'
             f'results = "{self.folder}/results"\nendpoint_url = "{self.proxy.endpoint_url}"\n'
         )
-        return config.load(toml, overrides=settings)["t"]
+        return read.load(toml, overrides=settings)["t"]
 
     def move(self, direction: str = "upload", **settings: Any) -> None:
         """Move all of it, to the published manifest."""
         transfer = self.transfer(direction, **settings)
         layout = Layout(transfer.results)
-        stages.inventory(Task(transfer, layout, "inventory"))
+        rules.inventory(Task(transfer, layout, "inventory"))
         for name, place in state.read(layout).places.items():
             view = transfer.for_dataset(place.folder, place.prefix)
             for _, part in (names for names in layout.batches() if names[0] == name):
                 stage_move.move(Task(view, layout, direction, name, part))
-            stages.manifest(Task(view, layout, "manifest", name))
+            rules.manifest(Task(view, layout, "manifest", name))
             if direction == "upload":
-                stages.publish(Task(view, layout, "publish", name))
+                rules.publish(Task(view, layout, "publish", name))
         self.proxy.clear()
 
     def verify(self, depth: str, direction: str = "upload", **settings: Any) -> dict[str, str]:

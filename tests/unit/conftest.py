@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from waybill import config
+from waybill.config import read
 from waybill.notify.channels import DeliveryError
 from waybill.notify.message import Item, Message
 from waybill.notify.report import Dataset, Report
@@ -25,7 +25,7 @@ def load(tmp_path, monkeypatch):
 
     def _load(text, **options):
         Path("c.toml").write_text(text, encoding="utf-8")
-        return config.load("c.toml", **options)
+        return read.load("c.toml", **options)
 
     return _load
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.batches import START, assign, assign_in_order, is_first, is_last
+from waybill.inventory.batches import START, assign, assign_in_order, is_first, is_last
 
 PATHS = st.lists(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),

@@ -20,7 +20,7 @@ import table
 import workloads
 from targets import Figures, targets
 
-from waybill.ifcb import bins
+from waybill.presets.ifcb import bins
 
 ROW = raw.Row(
     time="2026-01-01T00:00:00+00:00",

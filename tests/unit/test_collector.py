@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 PROGRAM = """
 import atexit, gc
 atexit.register(lambda: print(gc.get_freeze_count() - at_first))
-from waybill.collector import spare_imports
+from waybill.system.collector import spare_imports
 spare_imports()
 at_first = gc.get_freeze_count()
 held = [[[]] for _ in range(1000)]

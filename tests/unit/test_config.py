@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from waybill import config, config_check, presets, resources
-from waybill.transfer import Transfer
+from waybill import presets
+from waybill.config import check, read
+from waybill.model.transfer import Transfer
+from waybill.system import resources
 
 PLACE = 'source = "/data"\ndestination = "s3://bucket/prefix"\n'
 
@@ -145,7 +147,7 @@ def test_schema_and_transfer_have_the_same_defaults(one):
 
 
 def test_schema_is_closed_and_complete():
-    schema = config_check.schema()
+    schema = check.schema()
     Draft202012Validator.check_schema(schema)
     optional = {"source", "destination", "atlas", "bucket", "max_bandwidth", "profile", "region"}
     optional |= {"endpoint_url", "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id"}
@@ -167,7 +169,7 @@ def test_schema_is_closed_and_complete():
 
     walk(schema["$defs"]["settings"])
     assert all(schema["properties"][key]["description"] for key in ("defaults", "transfers"))
-    assert config_check.properties()["preset"]["enum"] == list(presets.PRESETS)
+    assert check.properties()["preset"]["enum"] == list(presets.PRESETS)
 
 
 def test_a_source_in_s3_makes_a_download(load):
@@ -179,8 +181,10 @@ def test_a_source_in_s3_makes_a_download(load):
 
 
 def test_import_stays_cheap():
-    code = "import sys, waybill.config; print(*{'yaml', 'jsonschema', 'boto3'} & {*sys.modules})"
-    folder = Path(config.__file__).parent.parent
+    code = (
+        "import sys, waybill.config.read; print(*{'yaml', 'jsonschema', 'boto3'} & {*sys.modules})"
+    )
+    folder = Path(read.__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, check=True)
     assert done.stdout.strip() == b""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from waybill import config
-from waybill.errors import ConfigError
+from waybill.config import read
+from waybill.model.errors import ConfigError
 
 PLACE = 'source = "/data"\ndestination = "s3://bucket/prefix"\n'
 
@@ -215,4 +215,4 @@ def test_unreadable_files(tmp_path):
         ("latin.toml", "not valid TOML: byte 5 is not UTF-8"),
     ):
         with pytest.raises(ConfigError, match=expected):
-            config.load(tmp_path / name)
+            read.load(tmp_path / name)

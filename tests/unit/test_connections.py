@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import botocore.exceptions as be
 import pytest
 
-from waybill.connections import ClosedError, Connections, Exchange
-from waybill.flow import MOST_BYTES, Flow
+from waybill.s3.http.body import MOST_BYTES, Flow
+from waybill.s3.http.connections import ClosedError, Connections, Exchange
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Said: hello\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"

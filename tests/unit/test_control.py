@@ -3,9 +3,9 @@
 import pytest
 from botocore.stub import Stubber
 
-from waybill.config import load
-from waybill.control import Control
-from waybill.errors import WaybillError
+from waybill.config.read import load
+from waybill.model.errors import WaybillError
+from waybill.s3.bucket import Control
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_nobody_is_asked_where_the_answer_is_known(control, settings, expected):
 
 
 def test_jobs_use_the_accelerated_endpoint_only_then(control):
-    from waybill.s3 import make_client
+    from waybill.s3.client import make_client
 
     transfer = control()._transfer
     plain, fast = make_client(transfer), make_client(transfer, accelerate=True)

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from test_put import put, transfer_to
 
-from waybill.boto_engine import BotoEngine
-from waybill.crt_engine import CrtEngine
-from waybill.crt_target import target
-from waybill.engine import UnsupportedError
-from waybill.engine_choose import make_engine
-from waybill.errors import EXIT_CONFIG, WaybillError
-from waybill.s3 import make_client
+from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.s3.client import make_client
+from waybill.s3.engine.base import UnsupportedError
+from waybill.s3.engine.boto import BotoEngine
+from waybill.s3.engine.choose import make_engine
+from waybill.s3.engine.native import CrtEngine
+from waybill.s3.engine.target import target
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ def secure(tmp_path):
 def test_tls_trusts_whom_it_is_told_to(tmp_path, secure, monkeypatch, kind):
     """This server also checks the signature."""
     url, pem, store = secure
-    monkeypatch.setattr("waybill.gate.Gate.back_off", lambda *_: 0.0)
+    monkeypatch.setattr("waybill.s3.engine.limit.Gate.back_off", lambda *_: 0.0)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     transfer = transfer_to("safe-data", tmp_path, engine=kind, endpoint_url=url, timeout=10)
     data = b"carried safely"

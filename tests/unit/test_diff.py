@@ -1,12 +1,12 @@
-"""The two truth tables of `waybill.diff`, cell by cell."""
+"""The two truth tables of `waybill.move.diff`, cell by cell."""
 
 import pytest
 
-from waybill.batch_tables import read_diff, render_diff
-from waybill.diff import action_of, compare_entry, diff, undecided
-from waybill.entries import LocalEntry, RemoteEntry
-from waybill.errors import EntryError
-from waybill.same_bytes import Verdict
+from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.errors import EntryError
+from waybill.move.diff import action_of, compare_entry, diff, undecided
+from waybill.results.batch_tables import read_diff, render_diff
+from waybill.s3.same_bytes import Verdict
 
 FILE = LocalEntry("f", 10, 1_000, 1)
 OBJECT = RemoteEntry("f", 10, 2_000, "etag")

@@ -1,12 +1,12 @@
-"""The truth tables of `waybill.diff` for downloads, cell by cell."""
+"""The truth tables of `waybill.move.diff` for downloads, cell by cell."""
 
 import pytest
 
-from waybill.batch_tables import read_diff, render_diff
-from waybill.diff import NOTHING_TO_COMPARE, action_of, compare_object, diff_download
-from waybill.entries import LocalEntry, RemoteEntry
-from waybill.errors import EntryError
-from waybill.same_bytes import Verdict
+from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.errors import EntryError
+from waybill.move.diff import NOTHING_TO_COMPARE, action_of, compare_object, diff_download
+from waybill.results.batch_tables import read_diff, render_diff
+from waybill.s3.same_bytes import Verdict
 
 OBJECT = RemoteEntry("f", 10, 2_000, "etag")
 SAME = LocalEntry("f", 10, 2_000, 1)

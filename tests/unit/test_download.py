@@ -11,13 +11,15 @@ import pytest
 from support.downloads import MIB, RangeFault, range_number
 from support.objects import keys
 from support.proxy import Call, Fault, Reset, not_implemented
-from waybill import download, engine, journal
-from waybill.difference import CHANGED, KEEP, MOVE, NEW, UNCHANGED, Difference
-from waybill.download import Downloader
-from waybill.errors import WaybillError
-from waybill.journal import Journal
-from waybill.target_names import partial_name
-from waybill.transfer import Transfer
+from waybill.model.difference import CHANGED, KEEP, MOVE, NEW, UNCHANGED, Difference
+from waybill.model.errors import WaybillError
+from waybill.model.target_names import partial_name
+from waybill.model.transfer import Transfer
+from waybill.move import download
+from waybill.move.download import Downloader
+from waybill.results import journal
+from waybill.results.journal import Journal
+from waybill.s3.engine import base
 
 LARGE = 65 * MIB
 CUT = 15 * MIB // 2  # no tool has such parts, but as many of LARGE as parts of 8 MiB
@@ -112,7 +114,7 @@ class Job:
 def job(s3, proxy, bucket, tmp_path, monkeypatch):
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(engine.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(base.time, "sleep", lambda _seconds: None)
     job = Job(s3, proxy, bucket, tmp_path)
     yield job
     for key in keys(s3, bucket):
@@ -251,7 +253,7 @@ def test_a_disk_without_links_and_locks(job, monkeypatch):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("waybill.partial.fcntl.flock", refuse)
+    monkeypatch.setattr("waybill.move.partial.fcntl.flock", refuse)
     job.put("a", b"1")
     assert job.run(job.item("a")).failed == []
     assert (job.folder / "a").read_bytes() == b"1"

@@ -6,9 +6,9 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.engine import Pace
-from waybill.multipart import Budget
-from waybill.parts import (
+from waybill.move.multipart import Budget
+from waybill.s3.engine.base import Pace
+from waybill.s3.parts import (
     MAX_PARTS,
     MULTIPART_ABOVE_BYTES,
     SMALLEST_PART_BYTES,

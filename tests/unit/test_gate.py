@@ -2,7 +2,7 @@
 
 import pytest
 
-from waybill.gate import PROBE_WINDOWS, START, WINDOW_SECONDS, Gate
+from waybill.s3.engine.limit import PROBE_WINDOWS, START, WINDOW_SECONDS, Gate
 
 
 class Line:

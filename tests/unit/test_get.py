@@ -20,11 +20,11 @@ from support.proxy import (
     no_such_key,
     slow_down,
 )
-from waybill import engine
-from waybill.engine import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError
-from waybill.engine_choose import make_engine
-from waybill.parts import Part
-from waybill.transfer import Transfer
+from waybill.model.transfer import Transfer
+from waybill.s3.engine import base
+from waybill.s3.engine.base import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError
+from waybill.s3.engine.choose import make_engine
+from waybill.s3.parts import Part
 
 DATA = random.Random(8).randbytes(3_000_000)
 WHOLE = Part(1, 0, len(DATA))
@@ -49,7 +49,7 @@ def store(request, proxy, bucket, s3, tmp_path, monkeypatch):
     """An object at ``key`` behind the proxy, and ``get`` for it, by each engine."""
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(engine, "random", SimpleNamespace(uniform=lambda *_: 0))
+    monkeypatch.setattr(base, "random", SimpleNamespace(uniform=lambda *_: 0))
     transfer = Transfer(
         name="t",
         direction="download",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from waybill.cli import glacier_config, glacier_ini
-from waybill.errors import ConfigError, WaybillError
+from waybill.cli.glacier import config
+from waybill.cli.glacier import ini as glacier_ini
+from waybill.model.errors import ConfigError, WaybillError
 
 SEED = """\
 # Workflow configuration
@@ -113,19 +114,19 @@ def test_an_ini_that_says_two_things(tmp_path):
     with pytest.raises(ConfigError, match="byte 12 is not UTF-8"):
         glacier_ini.read(ini(tmp_path, b"base_dir = /\xff"))
     with pytest.raises(ConfigError, match='execution_mode: "slurm" is not allowed'):
-        glacier_config.read(ini(tmp_path, "execution_mode = SLURM"))
+        config.read(ini(tmp_path, "execution_mode = SLURM"))
 
 
 def test_the_mode_of_an_ini(tmp_path):
     file = ini(tmp_path, SEED.replace("mode = auto", "mode = HPC"))
-    settings = glacier_config.read(file)
+    settings = config.read(file)
     assert settings.environment == "hpc"
     assert settings.paths == BOTH
-    assert glacier_config.read(ini(tmp_path, "base_dir = /x")).environment == "auto"
+    assert config.read(ini(tmp_path, "base_dir = /x")).environment == "auto"
 
 
 def test_all_of_a_toml(tmp_path):
-    settings = glacier_config.read(
+    settings = config.read(
         toml(
             tmp_path,
             """
@@ -176,7 +177,7 @@ def test_every_mistake_at_once(tmp_path):
         """,
     )
     with pytest.raises(ConfigError) as caught:
-        glacier_config.read(file)
+        config.read(file)
     found = [problem.removeprefix(f"{file}: ") for problem in caught.value.problems]
     expected = [
         'environ: unknown key; did you mean "environment"?',
@@ -209,7 +210,7 @@ def test_every_mistake_at_once(tmp_path):
 )
 def test_a_toml_that_cannot_be_used(tmp_path, text, expected):
     with pytest.raises(ConfigError) as caught:
-        glacier_config.read(toml(tmp_path, text))
+        config.read(toml(tmp_path, text))
     assert caught.value.problems[0].startswith(f"{tmp_path}/config.toml: {expected}")
 
 
@@ -228,40 +229,40 @@ def places(tmp_path, monkeypatch):
     (folders[2] / "sync").symlink_to("../project/sync")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(folders[3])
-    monkeypatch.setattr(glacier_config, "project_root", lambda: folders[0])
+    monkeypatch.setattr(config, "project_root", lambda: folders[0])
     return folders
 
 
 def test_the_first_place_counts(places):
     command = places[2] / "sync"
     with pytest.raises(WaybillError) as caught:
-        glacier_config.find(command)
+        config.find(command)
     assert caught.value.exit_code == 2
     listed = str(caught.value).partition(" in ")[2].partition(";")[0]
     assert listed.split(", ") == [str(place) for place in places]
 
     for place in reversed(places):  # each in front of those before
         file = ini(place, "")
-        assert glacier_config.find(command) == file
+        assert config.find(command) == file
         better = toml(place, "")
-        assert glacier_config.find(command) == better
+        assert config.find(command) == better
         better.write_text("not TOML")
-        assert glacier_config.find(command) == better, "a mistake is not passed over"
+        assert config.find(command) == better, "a mistake is not passed over"
         better.write_text('[transfers.x]\nsource = "y"\n')
-        assert glacier_config.find(command) == file
+        assert config.find(command) == file
     for place in places:
         (place / "config.ini").unlink()
     with pytest.raises(WaybillError, match=f"{places[0]}/config.toml, .* for `waybill`"):
-        glacier_config.find(command)
+        config.find(command)
 
 
 def test_a_relative_link_a_loop_and_no_link(places):
     file = ini(places[0], "")
     os.chdir(places[2])
-    assert glacier_config.find(Path("sync")) == file
+    assert config.find(Path("sync")) == file
     (places[3] / "loop").symlink_to("loop")
-    assert glacier_config.find(places[3] / "loop") == file  # by project_root
-    assert glacier_config.find(Path("/nowhere/at/all")) == file
+    assert config.find(places[3] / "loop") == file  # by project_root
+    assert config.find(Path("/nowhere/at/all")) == file
 
 
 def test_hpc_or_local(tmp_path):
@@ -270,15 +271,15 @@ def test_hpc_or_local(tmp_path):
         folder.mkdir()
     (cluster / "sbatch").write_text("#!/bin/sh\n")
     here, there = {"PATH": str(empty)}, {"PATH": f"{empty}:{cluster}"}
-    assert glacier_config.environment_of("auto", there)[0] == "local", "not to be run"
+    assert config.environment_of("auto", there)[0] == "local", "not to be run"
     (cluster / "sbatch").chmod(0o755)
-    assert glacier_config.environment_of("auto", there) == ("hpc", "sbatch is on PATH")
-    assert glacier_config.environment_of("auto", here)[0] == "local"
+    assert config.environment_of("auto", there) == ("hpc", "sbatch is on PATH")
+    assert config.environment_of("auto", here)[0] == "local"
     job = here | {"SLURM_JOB_ID": "1"}
-    assert glacier_config.environment_of("auto", job) == ("hpc", "SLURM_JOB_ID is set")
-    assert glacier_config.environment_of("auto", here | {"SLURM_JOB_ID": ""})[0] == "local"
-    assert glacier_config.environment_of("local", there)[0] == "local"
-    assert glacier_config.environment_of("hpc", here)[0] == "hpc"
+    assert config.environment_of("auto", job) == ("hpc", "SLURM_JOB_ID is set")
+    assert config.environment_of("auto", here | {"SLURM_JOB_ID": ""})[0] == "local"
+    assert config.environment_of("local", there)[0] == "local"
+    assert config.environment_of("hpc", here)[0] == "hpc"
 
 
 @pytest.mark.parametrize(
@@ -288,10 +289,10 @@ def test_the_data_folder(tmp_path, monkeypatch, written):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "a b=c"
     folder.mkdir()
-    settings = glacier_config.Settings(
+    settings = config.Settings(
         tmp_path / "config.ini", paths={"local_base_dir": written.format(tmp_path)}
     )
-    assert glacier_config.data_folder(settings, "local", "no SLURM") == folder
+    assert config.data_folder(settings, "local", "no SLURM") == folder
 
 
 @pytest.mark.parametrize(
@@ -311,8 +312,8 @@ def test_the_data_folder(tmp_path, monkeypatch, written):
     ],
 )
 def test_no_data_folder(paths, expected):
-    settings = glacier_config.Settings(Path("/p/config.ini"), paths=paths)
+    settings = config.Settings(Path("/p/config.ini"), paths=paths)
     with pytest.raises(WaybillError, match=expected) as caught:
-        glacier_config.data_folder(settings, "hpc", "sbatch is on PATH")
+        config.data_folder(settings, "hpc", "sbatch is on PATH")
     assert caught.value.exit_code == 2
     assert str(caught.value).startswith("/p/config.ini: base_dir: ")

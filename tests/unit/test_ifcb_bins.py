@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.ifcb import IMAGES, NEW, OLD, bin_files
-from waybill.ifcb import bins
+from waybill.presets.ifcb import bins
 
 ENDING_IN_AN_IMAGE = IMAGES[:3]
 

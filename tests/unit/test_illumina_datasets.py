@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from waybill import failures
-from waybill.dataset import Found
-from waybill.failure import Failure
-from waybill.illumina import datasets, run_state, waiting
-from waybill.illumina.run_state import RunState
-from waybill.layout import Layout
-from waybill.state import Place, State
-from waybill.transfer import Transfer
+from waybill.model.dataset import Found
+from waybill.model.failure import Failure
+from waybill.model.transfer import Transfer
+from waybill.presets.illumina import datasets, run_state, waiting
+from waybill.presets.illumina.run_state import RunState
+from waybill.results import failures
+from waybill.results.layout import Layout
+from waybill.results.state import Place, State
 
 NOW = datetime.now(UTC)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.illumina import MODELS, S1_BYTES, S1_FILES, make_all, make_run, model
-from waybill.illumina import files, instrument, sample_sheet
-from waybill.selection import Selection, check_pattern
+from waybill.model.selection import Selection, check_pattern
+from waybill.presets.illumina import files, instrument, sample_sheet
 
 FIRST, LAST = Selection(files.FIRST), Selection(files.LAST)
 

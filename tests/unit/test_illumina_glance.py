@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from waybill.illumina import run_state
-from waybill.illumina.glance import Glance, glance, partial
-from waybill.illumina.run_state import SUFFIX, RunState
+from waybill.presets.illumina import run_state
+from waybill.presets.illumina.glance import Glance, glance, partial
+from waybill.presets.illumina.run_state import SUFFIX, RunState
 
 
 def test_what_is_written_is_seen(tmp_path: Path) -> None:

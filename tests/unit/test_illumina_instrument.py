@@ -18,8 +18,8 @@ from support.illumina import (
     run_info,
     run_parameters,
 )
-from waybill.illumina import instrument, run_xml
-from waybill.illumina.instrument import Phase
+from waybill.presets.illumina import instrument, run_xml
+from waybill.presets.illumina.instrument import Phase
 
 RTA = ("CopyComplete.txt", "RTAComplete.txt", "RTAComplete.xml")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from waybill.errors import EXIT_CONFIG, ConfigError
-from waybill.illumina import monitor_config
-from waybill.illumina.monitor_config import MonitorConfig, Section
+from waybill.cli.s3_upload import config
+from waybill.cli.s3_upload.config import MonitorConfig, Section
+from waybill.model.errors import EXIT_CONFIG, ConfigError
 
 SECRET = "https://hooks.slack.com/services/T0/B0/s3cr3t"
 
@@ -45,7 +45,7 @@ def load(folder: Path, document: Any, *, name: str = "config.json") -> MonitorCo
     file = folder / name
     data = document if isinstance(document, bytes) else None
     file.write_bytes(data if data is not None else json.dumps(document).encode())
-    return monitor_config.load(file)
+    return config.load(file)
 
 
 def problems(folder: Path, document: Any, **arguments: Any) -> list[str]:
@@ -350,6 +350,6 @@ def test_a_file_that_cannot_be_used(tmp_path, name, data, says):
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"gone\.json: no such file"):
-        monitor_config.load(tmp_path / "gone.json")
+        config.load(tmp_path / "gone.json")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        monitor_config.load(tmp_path)
+        config.load(tmp_path)

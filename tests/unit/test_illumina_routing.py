@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.illumina import make_run, sheet
-from waybill.illumina import routing
-from waybill.illumina.routing import Decision, Outcome
+from waybill.presets.illumina import routing
+from waybill.presets.illumina.routing import Decision, Outcome
 
 TAKE = Decision(Outcome.TAKE, "takes every run")
 NO = Decision(Outcome.ELSEWHERE, "no")

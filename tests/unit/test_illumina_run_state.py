@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.illumina import run_state
-from waybill.illumina.run_state import RunState, Standing
+from waybill.presets.illumina import run_state
+from waybill.presets.illumina.run_state import RunState, Standing
 
 # As s3_upload writes it.
 SEED = {

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.illumina import make_run
-from waybill.illumina import runs
+from waybill.presets.illumina import runs
 
 _CAP_DAC = 0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 

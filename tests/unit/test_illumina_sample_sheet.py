@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.illumina import SAMPLES, make_run, sheet
-from waybill.illumina import sample_sheet
-from waybill.illumina.sample_sheet import SheetError
+from waybill.presets.illumina import sample_sheet
+from waybill.presets.illumina.sample_sheet import SheetError
 
 V1, V2 = sheet(), sheet(version=2)
 

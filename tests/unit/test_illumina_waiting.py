@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from support.illumina import make_run
-from waybill.illumina import run_state, waiting
+from waybill.presets.illumina import run_state, waiting
 
 NOW = datetime(2024, 10, 25, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

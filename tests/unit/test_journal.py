@@ -2,9 +2,9 @@
 
 import os
 
-from waybill import journal
-from waybill.journal import Journal, OpenUpload
-from waybill.marker import Proof
+from waybill.results import journal
+from waybill.results.journal import Journal, OpenUpload
+from waybill.results.marker import Proof
 
 PROOF = Proof("a\nb", "p/a\nb", 5, 7, "00", "etag", "", "2026-01-01T00:00:00.000Z")
 UPLOAD = OpenUpload("big", "id1", 100, "00", 16, "p/big")

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from waybill import journal
-from waybill.journal import Journal
-from waybill.marker import Proof
+from waybill.results import journal
+from waybill.results.journal import Journal
+from waybill.results.marker import Proof
 
 PROOF = Proof("a", "p/a", 5, 7, "00", "etag", "", "2026-01-01T00:00:00.000Z")
 

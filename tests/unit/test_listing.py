@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from support.proxy import Answer, Fault
-from waybill import listing
-from waybill.config import load
-from waybill.control import Control
-from waybill.entries import RemoteEntry
-from waybill.errors import WaybillError
-from waybill.listing import SIDE_BY_SIDE, parse_listing
-from waybill.published import is_published, manifest_name
-from waybill.times import utc
+from waybill.config.read import load
+from waybill.model.entries import RemoteEntry
+from waybill.model.errors import WaybillError
+from waybill.model.times import utc
+from waybill.results.published import is_published, manifest_name
+from waybill.s3 import listing
+from waybill.s3.bucket import Control
+from waybill.s3.listing import SIDE_BY_SIDE, parse_listing
 
 PAGE = b"""<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from waybill.locations import key_prefix, local_path, parse_s3
-from waybill.units import parse_sample, parse_size
+from waybill.model.locations import key_prefix, local_path, parse_s3
+from waybill.model.units import parse_sample, parse_size
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from waybill.config import load
-from waybill.manifest import manifest, natural_key
-from waybill.marker import Proof
-from waybill.published import known_sha256
+from waybill.config.read import load
+from waybill.results.manifest import manifest, natural_key
+from waybill.results.marker import Proof
+from waybill.results.published import known_sha256
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 

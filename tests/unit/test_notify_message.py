@@ -9,10 +9,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from waybill import __version__
+from waybill.model.transfer import Transfer
 from waybill.notify.message import MOST_CHARACTERS, Item, Message
 from waybill.notify.report import Dataset, Failed, Report
-from waybill.s3_errors import explain
-from waybill.transfer import Transfer
+from waybill.s3.errors import explain
 
 NOW = datetime(2026, 11, 21, 12, 30, 7, tzinfo=UTC)
 SINCE = "2026-11-20T08:15:00.000Z"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from waybill import config
 from waybill.cli import main as command
-from waybill.config_notify import check_address, resolve
-from waybill.errors import ConfigError
+from waybill.config import read
+from waybill.config.notify import check_address, resolve
+from waybill.model.errors import ConfigError
+from waybill.model.transfer import Notify
 from waybill.notify.channels import Command, Hook, Mail, routes
-from waybill.transfer import Notify
 
 SECRET = "https://hooks.example.org/services/T0/B0/HUSHHUSH"
 MAIL = 'email_to = ["a@example.org"]\nemail_from = "w@example.org"\nsmtp_host = "mx"\n'
@@ -27,7 +27,7 @@ def load(tmp_path, monkeypatch):
         text = f'[defaults]\n{defaults}\n[transfers.t]\nsource = "/data"\n'
         text += f'destination = "s3://bucket/p"\n[transfers.t.notify]\n{table}'
         Path("c.toml").write_text(text, encoding="utf-8")
-        return config.load("c.toml", **options)["t"]
+        return read.load("c.toml", **options)["t"]
 
     return _load
 

@@ -16,14 +16,15 @@ from pathlib import Path
 import pytest
 
 from support.sinks import HttpSink, SmtpSink
-from waybill import failures, marker, notify, state
-from waybill.failure import Failure
-from waybill.journal import Journal, mark_listing
-from waybill.layout import Layout
-from waybill.marker import Proof
+from waybill import notify
+from waybill.model.failure import Failure
+from waybill.model.transfer import Notify, Transfer
 from waybill.notify import channels, tell
 from waybill.notify.report import LOST_JOB, report
-from waybill.transfer import Notify, Transfer
+from waybill.results import failures, marker, state
+from waybill.results.journal import Journal, mark_listing
+from waybill.results.layout import Layout
+from waybill.results.marker import Proof
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RUN = "this-run"

@@ -10,7 +10,7 @@ from awscrt import checksums as crt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.object_check import ObjectCheck
+from waybill.s3.object_check import ObjectCheck
 
 MIB = 1 << 20
 DATA = random.Random(3).randbytes(10_000)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from waybill import failures, marker, outcome, state
-from waybill.failure import Failure
-from waybill.layout import Layout
-from waybill.marker import Proof
-from waybill.state import Place, State
-from waybill.transfer import Transfer
+from waybill.model.failure import Failure
+from waybill.model.transfer import Transfer
+from waybill.results import failures, marker, outcome, state
+from waybill.results.layout import Layout
+from waybill.results.marker import Proof
+from waybill.results.state import Place, State
 
 
 class Runs:

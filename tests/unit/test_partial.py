@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from waybill.partial import Partial
-from waybill.parts import Part
-from waybill.target_names import is_partial
+from waybill.model.target_names import is_partial
+from waybill.move.partial import Partial
+from waybill.s3.parts import Part
 
 SHA256 = hashlib.sha256(b"content").hexdigest()
 
@@ -115,7 +115,7 @@ def test_one_writer_at_a_time(target):
 def test_the_lock_goes_with_its_process(target):
     code = """if True:
         import sys, time, pathlib
-        from waybill.partial import Partial
+        from waybill.move.partial import Partial
         with Partial(pathlib.Path(sys.argv[1])) as partial:
             partial.write(0, b"half")
             print("open", flush=True)

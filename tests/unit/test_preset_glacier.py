@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill import config, config_check, presets
-from waybill.errors import ConfigError
+from waybill import presets
+from waybill.config import check, read
+from waybill.model.errors import ConfigError
+from waybill.model.selection import Selection
+from waybill.model.transfer import Transfer
 from waybill.presets import PresetError, glacier
-from waybill.selection import Selection
-from waybill.transfer import Transfer
 
 S2 = "S2A_MSIL2A_20240704T142751_N0510_R139.tif"
 TILE = "S2A_MSIL2A_20240101T000000_N0500_R001_T22WEB_20240101T000000_B08.tif"
@@ -157,7 +158,7 @@ def test_mistakes_name_their_key(table, key):
 
 
 def test_assumes_the_defaults_of_the_schema():
-    table = config_check.default_settings()["glacier"]
+    table = check.default_settings()["glacier"]
     bare = {"satellite": "sentinel2", "data_folder": "/d"}
     assert glacier.defaults({"glacier": bare}) == glacier.defaults({"glacier": table | bare})
 
@@ -165,7 +166,7 @@ def test_assumes_the_defaults_of_the_schema():
 def load(tmp_path: Path, text: str) -> Transfer:
     file = tmp_path / "c.toml"
     file.write_text(f'[transfers.t]\npreset = "glacier"\nglacier.satellite = "sentinel2"\n{text}')
-    return config.load(file)["t"]
+    return read.load(file)["t"]
 
 
 PLACE = "1_download_merge_and_clip/sentinel2"
@@ -210,12 +211,12 @@ def test_mistakes_of_a_configuration(tmp_path):
         '[transfers.a]\nsource = "/d"\ndestination = "s3://abc"\n'
     )
     with pytest.raises(ConfigError, match=r"defaults\.glacier: only with preset"):
-        config.load(other)
+        read.load(other)
 
 
 def test_the_example_is_a_configuration():
     file = Path(__file__).parents[2] / "config" / "glacier.toml"
-    transfers = config.load(file)
+    transfers = read.load(file)
     assert [t.direction for t in transfers.values()] == ["download"] * 2
     assert [t.bucket for t in transfers.values()] == ["greenland-glacier-data"] * 2
     for name, transfer in transfers.items():

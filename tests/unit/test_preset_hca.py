@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from waybill import config_check, presets
+from waybill import presets
+from waybill.config import check
 from waybill.presets import PresetError, hca
 
 
@@ -75,7 +76,7 @@ def test_mistakes_name_their_key(table, key):
 
 
 def test_assumes_the_defaults_of_the_schema():
-    table = config_check.default_settings()["hca"]
+    table = check.default_settings()["hca"]
     bare = {"atlas": "gut-v1"}
     assert hca.defaults({"hca": bare}) == hca.defaults({"hca": table | bare})
 

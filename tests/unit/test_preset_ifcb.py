@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from support.ifcb import NEW, OLD, bin_files, placed
-from waybill import config, config_check, presets, sides
-from waybill.entries import RemoteEntry
-from waybill.layout import Layout
+from waybill import presets
+from waybill.config import check, read
+from waybill.inventory import sides
+from waybill.model.entries import RemoteEntry
+from waybill.results.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 OTHER = "D20141117T001645_IFCB101"
@@ -31,12 +33,12 @@ def look(tmp_path):
             file.write_bytes(body)
             then = time.time() - (0 if path in fresh else 1000)
             os.utime(file, (then, then))
-        settings = "".join(f"ifcb.{k} = {config_check.toml(v)}\n" for k, v in table.items())
+        settings = "".join(f"ifcb.{k} = {check.toml(v)}\n" for k, v in table.items())
         toml.write_text(
             f'[transfers.t]\npreset = "ifcb"\nsource = "{folder}"\nsettle = {settle}\n'
             f'destination = "s3://bucket/x"\n{settings}'
         )
-        transfer = config.load(toml)["t"]
+        transfer = read.load(toml)["t"]
         listing = [RemoteEntry(path, size, 0, "etag") for path, size in sorted(there)]
         return sides.of_upload(transfer, Layout(tmp_path / "results" / "t"), lambda _: listing)
 
@@ -46,7 +48,7 @@ def look(tmp_path):
 
 def test_defaults():
     assert presets.apply("ifcb", {}) == {"max_concurrency": 32}
-    table = config_check.default_settings()["ifcb"]
+    table = check.default_settings()["ifcb"]
     assert table == {"all_files": False, "skip_folders": ["skip", "beads"]}
 
 
@@ -134,6 +136,6 @@ def test_an_adc_that_cannot_be_opened_holds_nothing_back(look, monkeypatch):
 
 def test_the_example_is_a_configuration(monkeypatch):
     monkeypatch.setenv("IFCB_DATA_DIR", "/data/ifcb")
-    (transfer,) = config.load(ROOT / "config" / "ifcb.toml").values()
+    (transfer,) = read.load(ROOT / "config" / "ifcb.toml").values()
     assert (transfer.preset, transfer.direction, transfer.max_concurrency) == ("ifcb", "upload", 32)
     assert transfer.settle > 0

@@ -24,14 +24,14 @@ from support.proxy import (
     slow_down,
     wrong_region,
 )
-from waybill import gate
-from waybill.boto_engine import BotoEngine
-from waybill.connections import ClosedError
-from waybill.engine import Content
-from waybill.engine_choose import make_engine
-from waybill.errors import EntryError
-from waybill.s3 import MAX_ATTEMPTS
-from waybill.transfer import Transfer
+from waybill.model.errors import EntryError
+from waybill.model.transfer import Transfer
+from waybill.s3.client import MAX_ATTEMPTS
+from waybill.s3.engine import limit
+from waybill.s3.engine.base import Content
+from waybill.s3.engine.boto import BotoEngine
+from waybill.s3.engine.choose import make_engine
+from waybill.s3.http.connections import ClosedError
 
 DATA = random.Random(9).randbytes(200_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -58,7 +58,7 @@ def make(request, proxy, bucket, s3, tmp_path, monkeypatch):
     """Makes an engine of each kind for a bucket behind the proxy."""
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(gate.Gate, "back_off", lambda *_: 0.01)
+    monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 0.01)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     made = []
 
@@ -259,7 +259,7 @@ def test_many_that_cannot_be_read(make):
 @pytest.mark.parametrize("trouble", [Stall(30), slow_down()])
 def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
     """Be it for its turn, or for the end of the pause that S3 has asked for."""
-    monkeypatch.setattr(gate.Gate, "back_off", lambda *_: 600)
+    monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 600)
     proxy.fault(trouble, op="PutObject")
     engine = make(max_concurrency=1, timeout=60)
     puts = [begin(engine, f"k{i}", DATA) for i in range(20)]
@@ -277,7 +277,7 @@ def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
 @pytest.mark.parametrize("make", ["crt"], indirect=True)
 def test_a_pause_ends_for_all_though_one_does_not(make, proxy, monkeypatch):
     """The request that was told to slow down is tried again, and meets silence."""
-    monkeypatch.setattr(gate.Gate, "back_off", lambda *_: 0.5)
+    monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 0.5)
     proxy.fault(slow_down(), op="PutObject", key="k0", times=1)
     proxy.fault(Stall(20), op="PutObject", key="k0")
     engine = make(max_concurrency=4, timeout=30)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from waybill.root import KEEP, LinkError, Root
+from waybill.system.root import KEEP, LinkError, Root
 
 
 def descriptors():

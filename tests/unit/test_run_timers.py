@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from waybill.run import _drop_timers
+from waybill.stages.run import _drop_timers
 
 
 def test_timers_end_unheard_and_other_threads_go_on() -> None:

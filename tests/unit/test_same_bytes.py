@@ -1,4 +1,4 @@
-"""The truth table of `waybill.same_bytes`, cell by cell, and what a file costs to be compared."""
+"""The truth table of `same_bytes`, cell by cell, and what a file costs to be compared."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from awscrt import checksums as crt
 
-from waybill.object_check import ObjectCheck, by_sha256, check_file
-from waybill.object_checksum import claimed, stored
-from waybill.parts import part_size
-from waybill.same_bytes import PROVEN, REPLACED, UNPROVEN, Word, same_bytes
+from waybill.s3.checksums import claimed, stored
+from waybill.s3.object_check import ObjectCheck, by_sha256, check_file
+from waybill.s3.parts import part_size
+from waybill.s3.same_bytes import PROVEN, REPLACED, UNPROVEN, Word, same_bytes
 
 MIB = 1 << 20
 SIGNS = {True: "=", False: "*", None: "!"}

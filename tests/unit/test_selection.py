@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.selection import Selection, check_pattern
+from waybill.model.selection import Selection, check_pattern
 
 
 @pytest.mark.parametrize(

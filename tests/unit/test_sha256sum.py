@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill import sha256sum
-from waybill.errors import WaybillError
+from waybill.model.errors import WaybillError
+from waybill.results import sha256sum
 
 NAMES = [
     "plain",

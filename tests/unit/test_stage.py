@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from waybill import failures, stage, state
-from waybill.layout import Layout
-from waybill.state import Place, State
+from waybill.results import failures, state
+from waybill.results.layout import Layout
+from waybill.results.state import Place, State
+from waybill.stages import job as stage
 
 # A rule script, with what Snakemake gives to one; its stage tells where it is to work.
 JOB = """
@@ -19,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from waybill import stage, state
-from waybill.layout import Layout
-from waybill.state import Place, State
-from waybill.verify_layout import VerifyLayout
+from waybill.results.layout import Layout
+from waybill.results.state import Place, State
+from waybill.verify.layout import VerifyLayout
 
 root = Path(sys.argv[1])
 settings = dict(

@@ -7,15 +7,17 @@ import threading
 import pytest
 
 from support.verifying import Verifying
-from waybill import journal, marker, stage_move, stages, state, upload
-from waybill.crt_engine import AHEAD, CrtEngine
-from waybill.entries import read_local
-from waybill.errors import ReportedError
-from waybill.gate import Gate
-from waybill.layout import Layout
-from waybill.marker import Proof
-from waybill.parts import MULTIPART_ABOVE_BYTES
-from waybill.task import Task
+from waybill.model.errors import ReportedError
+from waybill.move import upload
+from waybill.results import journal, marker, state
+from waybill.results.batch_tables import read_local
+from waybill.results.layout import Layout
+from waybill.results.marker import Proof
+from waybill.s3.engine.limit import Gate
+from waybill.s3.engine.native import AHEAD, CrtEngine
+from waybill.s3.parts import MULTIPART_ABOVE_BYTES
+from waybill.stages import move, rules
+from waybill.stages.task import Task
 
 FILES = {f"f{i}": b"%d" % i * 10 for i in range(5)}
 
@@ -28,7 +30,7 @@ def task(tmp_path, proxy, bucket, monkeypatch):
         (world.data / name).write_bytes(data)
     transfer = world.transfer()
     layout = Layout(transfer.results)
-    stages.inventory(Task(transfer, layout, "inventory"))
+    rules.inventory(Task(transfer, layout, "inventory"))
     ((dataset, batch),) = layout.batches()
     return Task(transfer, layout, "upload", dataset, batch)
 
@@ -38,7 +40,7 @@ def test_what_another_copy_has_done_is_not_sent_again(task, proxy, s3, bucket, m
     monkeypatch.setattr(journal, "POLL_SECONDS", 0.01)
     layout, names = task.layout, (task.dataset, task.batch)
     with journal.Journal(layout.journal(*names), state.read(layout).run) as first:
-        second = threading.Thread(target=stage_move.move, args=(task,))
+        second = threading.Thread(target=move.move, args=(task,))
         second.start()
         second.join(0.3)
         for entry in read_local(layout.local(*names)):
@@ -56,11 +58,9 @@ def test_what_another_copy_has_done_is_not_sent_again(task, proxy, s3, bucket, m
 
 def test_a_file_that_is_not_there_yet_is_read_once(task, monkeypatch):
     opened = []
-    real = stage_move.checksum.sha256_of
-    monkeypatch.setattr(
-        stage_move.checksum, "sha256_of", lambda *a: opened.append(a[1].path) or real(*a)
-    )
-    stage_move.move(task)
+    real = move.checksum.sha256_of
+    monkeypatch.setattr(move.checksum, "sha256_of", lambda *a: opened.append(a[1].path) or real(*a))
+    move.move(task)
     assert opened == []  # hashed as it was sent, by the upload alone
     table = task.layout.checksums(task.dataset, task.batch).read_text()
     assert table.count("\n") == len(FILES)
@@ -80,7 +80,7 @@ def large(tmp_path, proxy, bucket, monkeypatch):
     os.utime(file, (1, 1))
     transfer = world.transfer()
     layout = Layout(transfer.results)
-    stages.inventory(Task(transfer, layout, "inventory"))
+    rules.inventory(Task(transfer, layout, "inventory"))
     ((dataset, batch),) = layout.batches()
     return Task(transfer, layout, "upload", dataset, batch), file
 
@@ -90,7 +90,7 @@ def test_a_large_file_is_hashed_right_before_it_goes(large, monkeypatch, s3, buc
     hashed = []
     real = upload.sha256_of
     monkeypatch.setattr(upload, "sha256_of", lambda *a: hashed.append(a[1].path) or real(*a))
-    stage_move.move(task)
+    move.move(task)
     assert hashed == ["large"]
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
@@ -116,13 +116,13 @@ def test_other_bytes_behind_the_same_size_and_time_are_found(large, monkeypatch,
 
     monkeypatch.setattr(upload, "sha256_of", hash_and_change)
     with pytest.raises(ReportedError):
-        stage_move.move(task)
+        move.move(task)
     client = s3.client()
     assert "Contents" not in client.list_objects_v2(Bucket=bucket, Prefix="x/")
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
     assert not task.layout.marker(task.dataset, task.batch).exists()
     monkeypatch.setattr(upload, "sha256_of", real)
-    stage_move.move(task)
+    move.move(task)
     (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
     assert proof.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 

@@ -3,9 +3,9 @@
 import errno
 import os
 
-from waybill import sync
-from waybill.partial import Partial
-from waybill.sync import GROUP, Sync
+from waybill.move import flush
+from waybill.move.flush import GROUP, Sync
+from waybill.move.partial import Partial
 
 
 class Work:
@@ -43,7 +43,7 @@ def test_a_group_does_not_wait_for_ever(tmp_path, monkeypatch):
     assert not work.sync.is_due
     work.add(tmp_path, "first")
     assert not work.sync.is_due
-    monkeypatch.setattr(sync, "GROUP_SECONDS", 0)
+    monkeypatch.setattr(flush, "GROUP_SECONDS", 0)
     assert work.sync.is_due
     work.sync.flush()
     assert not work.sync.is_due

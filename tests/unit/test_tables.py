@@ -8,18 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill import files, marker, tables
-from waybill.entries import (
-    LocalEntry,
-    RemoteEntry,
-    read_local,
-    read_remote,
-    render_local,
-    render_remote,
-)
-from waybill.errors import WaybillError
-from waybill.escaping import escape, unescape
-from waybill.marker import Proof
+from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.errors import WaybillError
+from waybill.model.escaping import escape, unescape
+from waybill.results import marker
+from waybill.results.batch_tables import read_local, read_remote, render_local, render_remote
+from waybill.results.marker import Proof
+from waybill.system import files, tsv
 
 NAMES = st.text(min_size=1).filter(lambda t: not any(0xD800 <= ord(c) <= 0xDFFF for c in t))
 
@@ -79,7 +74,7 @@ def test_a_damaged_table_is_named(tmp_path, text):
     path = tmp_path / "t.tsv"
     path.write_text(text)
     if text == "path\tsize\n":
-        assert list(tables.rows(path, ("path", "size"))) == []
+        assert list(tsv.rows(path, ("path", "size"))) == []
         return
     with pytest.raises(WaybillError, match=r"t\.tsv"):
-        list(tables.rows(path, ("path", "size")))
+        list(tsv.rows(path, ("path", "size")))

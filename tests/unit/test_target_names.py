@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill import target_names
-from waybill.target_names import Limits, is_partial, limits, partial_name, refusals
+from waybill.model import target_names
+from waybill.model.target_names import Limits, is_partial, limits, partial_name, refusals
 
 ROOT = "/data/in"
 

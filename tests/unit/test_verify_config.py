@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from waybill import config
-from waybill.errors import ConfigError
-from waybill.transfer import Transfer
+from waybill.config import read
+from waybill.model.errors import ConfigError
+from waybill.model.transfer import Transfer
 
 
 def load(tmp_path: Path, text: str, **overrides: object) -> Transfer:
     file = tmp_path / "config.toml"
     file.write_text(f'[transfers.t]\nsource = "/d"\ndestination = "s3://bucket/x"\n{text}\n')
-    return config.load(file, overrides=overrides)["t"]
+    return read.load(file, overrides=overrides)["t"]
 
 
 @pytest.mark.parametrize(

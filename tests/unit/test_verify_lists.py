@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from waybill import published, verify_lists
-from waybill.errors import WaybillError
-from waybill.selection import Selection
-from waybill.verify import Expected, Finding
-from waybill.verify_count import Count
-from waybill.verify_folder import hold_folder, look_at
+from waybill.model.errors import WaybillError
+from waybill.model.selection import Selection
+from waybill.results import published
+from waybill.verify import lists
+from waybill.verify.count import Count
+from waybill.verify.folder import hold_folder, look_at
+from waybill.verify.judge import Expected, Finding
 
 FILES = {
     "plain": b"1",
@@ -101,7 +102,7 @@ def seed(name: str) -> dict[str, Any]:
 def test_lists_of_all_kinds(tmp_path: Path, folder: Path, writer: str) -> None:
     file = tmp_path / "list"
     file.write_bytes(WRITERS[writer](folder))
-    listed = {entry.path for entry in verify_lists.read(file)}
+    listed = {entry.path for entry in lists.read(file)}
     if writer not in ("upper case", "OpenSSL"):
         listed = {Path(path).name if writer == "absolute" else path for path in listed}
         assert listed == ({"plain"} if writer == "absolute" else set(FILES))
@@ -204,16 +205,16 @@ def test_what_is_no_list(tmp_path: Path, text: str, problem: str) -> None:
     file = tmp_path / "list"
     file.write_text(text)
     with pytest.raises(WaybillError, match=problem) as caught:
-        verify_lists.read(file)
+        lists.read(file)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
 
 
 def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(WaybillError, match="No such file"):
-        verify_lists.read(tmp_path / "nowhere")
+        lists.read(tmp_path / "nowhere")
     with pytest.raises(WaybillError, match="directory"):
-        verify_lists.read(tmp_path)
+        lists.read(tmp_path)
 
 
 def test_a_manifest_of_ours_tells_more() -> None:
@@ -224,10 +225,10 @@ def test_a_manifest_of_ours_tells_more() -> None:
         "modified_at": "1969-12-31T23:59:59.999Z",
     }
     data = json.dumps({"metadata": {"upload_destination": "s3://b/x/"}, "files": [file]}).encode()
-    assert list(verify_lists.manifest(data, "m")) == [
+    assert list(lists.manifest(data, "m")) == [
         Expected("plain", "x/plain", 1, -1_000_000, sha256(b"1"), "e")
     ]
     assert published.destination(json.loads(data)) == "s3://b/x/"
     assert published.destination({"files": []}) == ""
     seeds = json.dumps({"files": [seed("plain")]}).encode()
-    assert next(verify_lists.manifest(seeds, "m")).mtime_ns is None
+    assert next(lists.manifest(seeds, "m")).mtime_ns is None

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.entries import LocalEntry, RemoteEntry
-from waybill.errors import EntryError
-from waybill.object_check import by_sha256
-from waybill.verify import (
+from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.errors import EntryError
+from waybill.s3.object_check import by_sha256
+from waybill.verify.judge import (
     Expected,
     Finding,
     Look,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from waybill.errors import WaybillError
-from waybill.selection import Selection
-from waybill.walk import MAX_KEY_BYTES, Tree, Walk
+from waybill.inventory.walk import MAX_KEY_BYTES, Tree, Walk
+from waybill.model.errors import WaybillError
+from waybill.model.selection import Selection
 
 
 @pytest.fixture

@@ -36,8 +36,8 @@ from support.proxy import (
 )
 from support.server import S3Server
 from support.workflow import Finished, Workflow
-from waybill.download import WHOLE_BYTES
-from waybill.target_names import partial_name
+from waybill.model.target_names import partial_name
+from waybill.move.download import WHOLE_BYTES
 
 LARGE = 65 * MIB  # five ranges
 ATTEMPTS = 3

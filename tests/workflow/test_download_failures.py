@@ -25,7 +25,7 @@ from support.failing import (
 from support.proxy import Answer, Proxy, access_denied
 from support.server import S3Server
 from support.workflow import Workflow
-from waybill.target_names import partial_name
+from waybill.model.target_names import partial_name
 
 LARGE = 65 * MIB
 ONE = {"a file": b"its bytes"}

@@ -13,10 +13,11 @@ import pytest
 from support.proxy import Proxy
 from support.server import S3Server
 from support.verifying import Verifying, tree
-from waybill import marker, seals, verify_stages
-from waybill.errors import WaybillError
-from waybill.layout import Layout
-from waybill.verify import in_sample
+from waybill.model.errors import WaybillError
+from waybill.results import marker, seals
+from waybill.results.layout import Layout
+from waybill.stages import verify
+from waybill.verify.judge import in_sample
 
 HARMED = ("flipped-here", "flipped-there", "touched", "gone-here", "gone-there")
 FILES = {
@@ -184,7 +185,7 @@ def test_a_sample_is_looked_at_and_all_are_there(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime(2026, 1, days, tzinfo=tz)
 
-    monkeypatch.setattr(verify_stages, "datetime", Then)
+    monkeypatch.setattr(verify, "datetime", Then)
     write(verifying, "upload", s3)
     verifying.move()
     sampled = {"verify": {"sample": "1/3"}}

@@ -22,9 +22,9 @@ from support.proxy import (
 )
 from support.server import S3Server
 from support.verifying import Verifying
-from waybill import marker
-from waybill.errors import WaybillError
-from waybill.marker import Proof
+from waybill.model.errors import WaybillError
+from waybill.results import marker
+from waybill.results.marker import Proof
 
 FILES = {name: name.encode() * 100 for name in "abcdef"}
 

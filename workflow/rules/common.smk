@@ -7,14 +7,14 @@ from pathlib import Path
 # The package that belongs to this Snakefile, whatever else is installed and also where a host
 # workflow uses it as a module: in a clone it is in `scripts`, in a wheel around it.
 root = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-homes = [p for p in (root / "scripts", root.parent) if (p / "waybill" / "run.py").is_file()]
+homes = [p for p in (root / "scripts", root.parent) if (p / "waybill" / "__init__.py").is_file()]
 sys.path[:0] = map(str, homes)
 
 # Until Waybill listens to it, an interrupt ends the process without a traceback.
 if homes and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from waybill.run import Run
+from waybill.stages.run import Run
 
 runner = Run.from_snakemake(workflow, config)
 

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill import difference, journal, marker, outcome, state
-from waybill.batch_tables import ASIDE_COLUMNS, read_diff, read_local, read_remote
 from waybill.cli.progress import in_parts
-from waybill.escaping import unescape
-from waybill.layout import LOCAL_SUFFIX, Layout
-from waybill.outcome import Failed
-from waybill.state import Place, State
-from waybill.tables import rows
+from waybill.model import difference
+from waybill.model.escaping import unescape
+from waybill.results import journal, marker, outcome, state
+from waybill.results.batch_tables import ASIDE_COLUMNS, read_diff, read_local, read_remote
+from waybill.results.layout import LOCAL_SUFFIX, Layout
+from waybill.results.outcome import Failed
+from waybill.results.state import Place, State
+from waybill.system.tsv import rows
 
 _STAGES = ("checksum", "diff", "upload")
 _LAST_STAGES = ("manifest", "publish")

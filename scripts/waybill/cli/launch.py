@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from waybill.cli import leash
-from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-from waybill.interrupt import NUMBERS, exit_code
-from waybill.resources import project_root
+from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from waybill.system.interrupt import NUMBERS, exit_code
+from waybill.system.resources import project_root
 
 TICK_SECONDS = 1.0
 INSIST_SECONDS = 4.0  # that Snakemake has to end after the first signal; then its group is killed

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from waybill import __version__, config, outcome
+from waybill import __version__
 from waybill.cli import status as standing
 from waybill.cli import verify as verifying
 from waybill.cli.launch import Launch
@@ -15,11 +15,13 @@ from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.starter import STARTER
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
-from waybill.config_check import dotted, properties, toml
-from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError, worst
-from waybill.layout import Layout
-from waybill.run import DEFAULT_TOML
-from waybill.transfer import Transfer
+from waybill.config import read
+from waybill.config.check import dotted, properties, toml
+from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError, worst
+from waybill.model.transfer import Transfer
+from waybill.results import outcome
+from waybill.results.layout import Layout
+from waybill.stages.run import DEFAULT_TOML
 
 PROGRAM = "waybill"
 MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
@@ -132,7 +134,7 @@ def init(screen: Screen, given: argparse.Namespace) -> int:
 
 def _transfers(given: argparse.Namespace) -> dict[str, Transfer]:
     names = [name.strip() for name in (given.transfers or "").split(",")]
-    return config.load(given.config, transfers=[name for name in names if name])
+    return read.load(given.config, transfers=[name for name in names if name])
 
 
 def _session(screen: Screen, given: argparse.Namespace) -> tuple[Session, dict[str, Transfer]]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill import difference, tables
-from waybill.batch_tables import PLAN_COLUMNS
-from waybill.escaping import unescape
-from waybill.manifest import natural_key
+from waybill.model import difference
+from waybill.model.escaping import unescape
+from waybill.results.batch_tables import PLAN_COLUMNS
+from waybill.results.manifest import natural_key
+from waybill.system import tsv
 
 NEW, CHANGED, FORCED, UNKNOWN = "new", "changed", "forced", "cannot be compared"
 
@@ -65,7 +66,7 @@ class Plan:
 def read(table: Path, *, forced: bool = False) -> Plan:
     """The plan in a plan.tsv. ``forced`` shows what it would be if everything were sent again."""
     plan = Plan()
-    for dataset, status, action, path, size, _mtime, sha256, reason in tables.read(
+    for dataset, status, action, path, size, _mtime, sha256, reason in tsv.read(
         table, PLAN_COLUMNS, _entry
     ):
         name = unescape(path)

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from waybill import journal, state
-from waybill.batch_tables import read_local
 from waybill.cli.plan import Plan
-from waybill.layout import Layout
-from waybill.units import format_size
+from waybill.model.units import format_size
+from waybill.results import journal, state
+from waybill.results.batch_tables import read_local
+from waybill.results.layout import Layout
 
 
 class Hashing:

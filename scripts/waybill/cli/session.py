@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from waybill import failures, notify, outcome, state
+from waybill import notify
 from waybill.cli import plan as planning
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.plan import Plan
 from waybill.cli.progress import Hashing, Moving
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
-from waybill.layout import Layout
-from waybill.lock import lock
-from waybill.outcome import Asked
-from waybill.transfer import Transfer
+from waybill.model.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
+from waybill.model.transfer import Transfer
+from waybill.results import failures, outcome, state
+from waybill.results.layout import Layout
+from waybill.results.outcome import Asked
+from waybill.system.locks import lock
 
 _FAILED = "FAILED "
 

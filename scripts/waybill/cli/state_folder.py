@@ -8,13 +8,14 @@ import re
 import shutil
 from pathlib import Path
 
-from waybill import config, state
 from waybill.cli.launch import Launch
 from waybill.cli.terminal import Screen
-from waybill.errors import ConfigError
-from waybill.files import write_atomic
-from waybill.layout import Layout
-from waybill.transfer import Transfer
+from waybill.config import read
+from waybill.model.errors import ConfigError
+from waybill.model.transfer import Transfer
+from waybill.results import state
+from waybill.results.layout import Layout
+from waybill.system.files import write_atomic
 
 
 def state_home(door: str) -> Path:
@@ -36,7 +37,7 @@ def configure(file: Path, text: str) -> dict[str, Transfer]:
     """
     write_atomic(file, text.encode())
     try:
-        return config.load(file, directory=file.parent)
+        return read.load(file, directory=file.parent)
     except ConfigError as error:
         place = re.compile(rf"{re.escape(str(file))}: (?:transfers\.[\w-]+|defaults)\.")
         problems = dict.fromkeys(place.sub("", problem, count=1) for problem in error.problems)
@@ -46,7 +47,7 @@ def configure(file: Path, text: str) -> dict[str, Transfer]:
 def configured(file: Path) -> dict[str, Transfer]:
     """The transfers of the last run; none when that cannot be told."""
     try:
-        return config.load(file, directory=file.parent)
+        return read.load(file, directory=file.parent)
     except ConfigError:
         return {}
 

@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill import datasets, outcome, state
-from waybill.batch_tables import read_local
-from waybill.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
-from waybill.escaping import escape
-from waybill.layout import LOCAL_SUFFIX, Layout
-from waybill.outcome import Asked
-from waybill.sides import of_upload
+from waybill.inventory import datasets
+from waybill.inventory.sides import of_upload
+from waybill.model.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
+from waybill.model.escaping import escape
+from waybill.results import outcome, state
+from waybill.results.batch_tables import read_local
+from waybill.results.layout import LOCAL_SUFFIX, Layout
+from waybill.results.outcome import Asked
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
+    from waybill.model.transfer import Transfer
 
 MOST_NAMED = 3
 

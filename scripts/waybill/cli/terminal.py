@@ -8,9 +8,15 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from waybill import encoding
-from waybill.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, ConfigError, WaybillError
-from waybill.escaping import escape
+from waybill.model.errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ConfigError,
+    WaybillError,
+)
+from waybill.model.escaping import escape
+from waybill.system import encoding
 
 
 def printable(text: str) -> str:

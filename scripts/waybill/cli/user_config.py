@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from waybill.errors import WaybillError
-from waybill.files import write_atomic
+from waybill.model.errors import WaybillError
+from waybill.system.files import write_atomic
 
 KEYS = ("profile", "atlas")
 

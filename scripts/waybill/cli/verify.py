@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from waybill import config
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
-from waybill.run import DEFAULT_TOML
-from waybill.selection import Selection
-from waybill.transfer import Transfer
-from waybill.units import format_size, parse_sample
-from waybill.verify import CONTENT, LISTING, METADATA, Finding
-from waybill.verify_count import Count
-from waybill.verify_folder import hold_folder, look_at
-from waybill.verify_layout import Verified, VerifyLayout, read_findings, read_state
-from waybill.verify_outcome import Tally
+from waybill.config import read
+from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
+from waybill.model.selection import Selection
+from waybill.model.transfer import Transfer
+from waybill.model.units import format_size, parse_sample
+from waybill.stages.run import DEFAULT_TOML
+from waybill.verify.count import Count
+from waybill.verify.folder import hold_folder, look_at
+from waybill.verify.judge import CONTENT, LISTING, METADATA, Finding
+from waybill.verify.layout import Verified, VerifyLayout, read_findings, read_state
+from waybill.verify.outcome import Tally
 
 MOST_ROWS = 50  # of a report on the screen; all are in report.tsv
 
@@ -58,7 +58,7 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = {"verify": chosen} if chosen else {}
     names = [name.strip() for name in (given.transfers or "").split(",")]
-    transfers = config.load(
+    transfers = read.load(
         given.config, transfers=[name for name in names if name], overrides=settings
     )
     here = Path.cwd()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
+    from waybill.model.transfer import Transfer
 
 
 def after_run(

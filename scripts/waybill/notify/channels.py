@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from waybill.config_notify import check_address, resolve
-from waybill.errors import one_line
+from waybill.config.notify import check_address, resolve
+from waybill.model.errors import one_line
+from waybill.model.transfer import Notify
 from waybill.notify import post
 from waybill.notify.message import Message
 from waybill.notify.state import FAILURE, RECOVERY, SUCCESS
-from waybill.transfer import Notify
 
 ATTEMPT_SECONDS = 10.0  # how long a server may be silent
 LIMIT_SECONDS = 25.0  # for one message, with a second attempt

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from waybill import __version__
-from waybill.errors import one_line
-from waybill.escaping import escape
+from waybill.model.errors import one_line
+from waybill.model.escaping import escape
+from waybill.model.times import utc
+from waybill.model.units import format_size
 from waybill.notify.report import Failed, Report, is_blind
 from waybill.notify.state import FAILURE, RECOVERY, SUCCESS
-from waybill.times import utc
-from waybill.units import format_size
 
 MOST_NAMED = 20
 MOST_CHARACTERS = 30_000  # Slack cuts a text at 40,000
@@ -29,7 +29,7 @@ _WORDS = {
     "upload": ("S3 Upload", "Successfully uploaded", "Failed uploading"),
     "download": ("S3 Download", "Successfully downloaded", "Failed downloading"),
 }
-# Failures of a whole inventory that are AWS's to mend, as waybill.s3_errors words them.
+# Failures of a whole inventory that are AWS's to mend, as waybill.s3.errors words them.
 _CONNECTING = re.compile(r"credentials|AWS (login|profile|region)|cannot reach|clock of this")
 _ACCESSING = re.compile(r": bucket '|: access denied")
 

@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import Any
 
 from waybill import __version__
-from waybill.errors import one_line
+from waybill.model.errors import one_line
 
 RETRY_AFTER_SECONDS = 1.0  # where a server does not say
 

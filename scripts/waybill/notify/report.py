@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from waybill import outcome
-from waybill.errors import EXIT_FAILED, one_line
-from waybill.escaping import escape
-from waybill.layout import Layout
+from waybill.model.errors import EXIT_FAILED, one_line
+from waybill.model.escaping import escape
+from waybill.results import outcome
+from waybill.results.layout import Layout
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
+    from waybill.model.transfer import Transfer
 
 LOST_JOB = "not finished, and no job left a record of why; see the logs"
 

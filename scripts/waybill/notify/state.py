@@ -19,11 +19,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill import foreign_json
-from waybill.errors import EXIT_OK
-from waybill.files import write_atomic
+from waybill.model.errors import EXIT_OK
+from waybill.model.times import utc
 from waybill.notify.report import Failed, Report
-from waybill.times import utc
+from waybill.system import foreign_json
+from waybill.system.files import write_atomic
 
 NAME = "notify.json"
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill.errors import WaybillError
+from waybill.model.errors import WaybillError
 from waybill.notify import state
 from waybill.notify.channels import Channel, Command, DeliveryError, Routes, routes
 from waybill.notify.message import Item, Message
@@ -20,7 +20,7 @@ from waybill.notify.post import why
 from waybill.notify.report import Report, report, with_lost_jobs
 
 if TYPE_CHECKING:
-    from waybill.transfer import Transfer
+    from waybill.model.transfer import Transfer
 
 _GRACE_SECONDS = 1.0
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from waybill.sides import Sides
-    from waybill.transfer import Transfer
+    from waybill.inventory.sides import Sides
+    from waybill.model.transfer import Transfer
 
 
 class PresetError(ValueError):
@@ -39,13 +39,13 @@ def _glacier(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _illumina(settings: Mapping[str, Any]) -> dict[str, Any]:
-    from waybill.presets import illumina
+    from waybill.presets.illumina import settings as illumina
 
     return illumina.defaults(settings)
 
 
 def _ifcb(settings: Mapping[str, Any]) -> dict[str, Any]:
-    from waybill.presets import ifcb
+    from waybill.presets.ifcb import settings as ifcb
 
     return ifcb.defaults(settings)
 
@@ -80,7 +80,7 @@ def apply(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def hold(transfer: Transfer, sides: Sides) -> None:
     """Let the preset of an upload hold back what is not ready and skip what is none of its data."""
     if transfer.preset == "ifcb":
-        from waybill.presets import ifcb
+        from waybill.presets.ifcb import settings as ifcb
 
         ifcb.hold(transfer, sides)
 

@@ -18,9 +18,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from waybill.locations import check_blanks, check_bucket, is_s3
+from waybill.model.locations import check_blanks, check_bucket, is_s3
+from waybill.model.selection import Selection
 from waybill.presets import PresetError
-from waybill.selection import Selection
 
 BUCKET = "greenland-glacier-data"
 BASE_PATH = "1_download_merge_and_clip"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from waybill.locations import check_bucket
+from waybill.model.locations import check_bucket
 from waybill.presets import PresetError
 
 BUCKETS = {"prod": "hca-atlas-tracker-data", "dev": "hca-atlas-tracker-data-dev"}

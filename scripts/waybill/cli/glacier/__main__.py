@@ -1,0 +1,7 @@
+"""``python -m waybill.cli.glacier``."""
+
+import sys
+
+from waybill.cli.glacier.command import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command s3-upload."""

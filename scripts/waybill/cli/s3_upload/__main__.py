@@ -1,0 +1,7 @@
+"""``python -m waybill.cli.s3_upload``."""
+
+import sys
+
+from waybill.cli.s3_upload.command import main
+
+sys.exit(main())

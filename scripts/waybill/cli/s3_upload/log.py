@@ -1,0 +1,128 @@
+"""The log folder of ``s3-upload monitor``: whether it can be used, its lock, and a log of each day.
+
+Cron starts a process for each pass, so a log that is renamed at midnight would never be: the day
+of its start is in the name of a log, and old ones are removed by every pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+from waybill.cli.terminal import Screen
+from waybill.model.errors import EXIT_CONFIG, WaybillError
+
+LOCK = "s3_upload.lock"
+LOG = "s3_upload.log"
+KEPT_DAYS = 5
+
+_FORMAT = "%(asctime)s [%(module)s] %(levelname)s: %(message)s"  # that of the seed
+
+log = logging.getLogger(__name__)
+
+
+def prepare(folder: Path) -> None:
+    """Make the log folder where it is missing. Raises WaybillError, exit code 2, when it or the
+    nearest folder above it cannot be written."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    advice = "give write permission or name another log_dir"
+    if not nearest.is_dir():
+        text = f"log_dir {folder}: {nearest} is not a folder; name another log_dir"
+        raise WaybillError(text, exit_code=EXIT_CONFIG)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        text = f"log_dir {folder}: no permission to write to {nearest}; {advice}"
+        raise WaybillError(text, exit_code=EXIT_CONFIG)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"log_dir {folder}: cannot be made: {error.strerror}; {advice}"
+        raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[str | None]:
+    """Hold the lock of the monitor, which ends with this process however it ends; gives who holds
+    it when it is another one, else None. Raises WaybillError when there can be no lock."""
+    path = folder / LOCK
+    try:
+        # No child has it open: that of a killed monitor would keep all later ones away.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise WaybillError(f"{path}: {error.strerror}", exit_code=EXIT_CONFIG) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "no name in it"
+            return
+        except OSError as error:
+            text = f"{path}: cannot be locked: {error.strerror}; name a log_dir on another disk"
+            raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+        now = datetime.now().astimezone()
+        os.ftruncate(descriptor, 0)
+        text = (
+            f"file lock acquired from running upload at {now:%H:%M:%S} from process {os.getpid()}"
+        )
+        os.pwrite(descriptor, text.encode(), 0)
+        try:
+            yield None
+        finally:
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def logging_to(folder: Path, level: int, screen: Screen) -> Iterator[None]:
+    """Log to the file of today and to the screen. Raises WaybillError when the file cannot be
+    written."""
+    today = datetime.now().astimezone().date()
+    path = folder / f"{LOG}.{today.isoformat()}"
+    try:
+        file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise WaybillError(f"{path}: {error.strerror}", exit_code=EXIT_CONFIG) from None
+    logging.raiseExceptions = False  # a full disk is no reason for a traceback on each line
+    root = logging.getLogger("waybill")
+    handlers = [file, _OnScreen(screen)]
+    root.setLevel(level)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        root.addHandler(handler)
+    try:
+        _remove_old(folder, today)
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+class _OnScreen(logging.Handler):
+    """What is wrong goes to standard error, all else to standard output."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        show = self._screen.note if record.levelno >= logging.WARNING else self._screen.line
+        show(self.format(record))
+
+
+def _remove_old(folder: Path, today: date) -> None:
+    for path in sorted(folder.glob(f"{LOG}.*")):
+        try:
+            day = date.fromisoformat(path.name.removeprefix(f"{LOG}."))
+        except ValueError:
+            continue
+        if (today - day).days > KEPT_DAYS:
+            try:
+                path.unlink()
+            except OSError as error:
+                log.warning("%s: old log cannot be removed: %s", path, error.strerror)

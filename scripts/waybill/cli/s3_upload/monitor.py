@@ -1,0 +1,277 @@
+"""``s3-upload monitor``: one pass over the monitored folders, as cron starts it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from waybill.cli import state_folder
+from waybill.cli.arrivals import Arrivals
+from waybill.cli.launch import Ended, Launch
+from waybill.cli.s3_upload import config as monitor_config
+from waybill.cli.s3_upload import log as logs
+from waybill.cli.s3_upload import notify as notifying
+from waybill.cli.s3_upload import report
+from waybill.cli.s3_upload import transfers as transfers_of
+from waybill.cli.s3_upload.arguments import Monitor
+from waybill.cli.s3_upload.config import MonitorConfig
+from waybill.cli.s3_upload.dry_run import dry_run
+from waybill.cli.s3_upload.states import StateFiles, Watch
+from waybill.cli.terminal import Screen, visible
+from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
+from waybill.model.failure import Failure
+from waybill.model.units import format_size
+from waybill.presets.illumina import waiting
+from waybill.presets.illumina.datasets import is_proven
+from waybill.presets.illumina.glance import partial
+from waybill.results import failures, state
+from waybill.results.layout import Layout
+
+log = logging.getLogger(__name__)
+
+_DOOR = "monitor"  # the stage of failures that only this command sees
+
+
+def monitor(screen: Screen, wish: Monitor) -> int:
+    """One pass; returns the exit code."""
+    file = Path(wish.config).absolute()
+    try:
+        config = monitor_config.load(file)
+    except ConfigError as error:
+        if not wish.dry_run:
+            whom, log_dir = notifying.of_broken(file)
+            notifying.Beforehand(whom, file, _home(log_dir, file)).failed(error.problems)
+        raise
+    logs.prepare(config.log_dir)
+    with logs.only_one(config.log_dir) as holder:
+        if holder is not None:
+            screen.line(f"another monitor is at work: {visible(holder)}; nothing done")
+            return EXIT_OK
+        with logs.logging_to(config.log_dir, config.log_level, screen):
+            return _locked(screen, wish, config)
+
+
+def _home(log_dir: Path, file: Path) -> Path:
+    """Where the passes over a configuration keep their tables, journals and markers."""
+    return log_dir / "waybill" / f"{file.stem}-{state_folder.digest(file)}"
+
+
+def _locked(screen: Screen, wish: Monitor, config: MonitorConfig) -> int:
+    home = _home(config.log_dir, config.file)
+    hooks = ("slack_log_webhook", "slack_alert_webhook")
+    whom = notifying.settings({hook: getattr(config, hook) for hook in hooks})
+    beforehand = notifying.Beforehand(whom, config.file, home)
+    log.info("looking for runs, as %s says", visible(str(config.file)))
+    try:
+        if wish.dry_run:
+            return dry_run(config, home)
+        one = Pass(screen, config, home)
+    except WaybillError as error:
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        for problem in problems:
+            log.error("%s", visible(problem))
+        if not wish.dry_run:
+            beforehand.failed(problems, error.exit_code)
+        return error.exit_code
+    try:
+        code = one.run()
+    except (WaybillError, OSError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        text = visible(f"{where}{getattr(error, 'strerror', None) or error}")
+        log.error("%s", text)
+        beforehand.failed([text], EXIT_FAILED)
+        return EXIT_FAILED
+    if not one.interrupted:
+        beforehand.passed()
+        one.tell(whom, code)
+    return code
+
+
+class Pass:
+    """One pass at work: the runs that were begun, then all; the states, the log, the exit code."""
+
+    def __init__(self, screen: Screen, config: MonitorConfig, home: Path) -> None:
+        self._screen = screen
+        self._uploads = transfers_of.uploads(config)
+        env = transfers_of.environment(os.environ)
+        home.mkdir(parents=True, exist_ok=True)
+        file = home / "config.toml"
+        configured = state_folder.configure(file, transfers_of.of_monitor(config))
+        self.layouts = {name: Layout(home / t.results) for name, t in configured.items()}
+        # As the workflow has them, but for a reader in another folder.
+        self.transfers = {
+            name: replace(transfer, results=self.layouts[name].root)
+            for name, transfer in configured.items()
+        }
+        self._relative = {name: Layout(t.results) for name, t in configured.items()}
+        self.launch = Launch(
+            home,
+            file.name,
+            home / "snakemake.log",
+            cores=config.max_cores,
+            env=env,
+            echo=log.debug if config.log_level <= logging.DEBUG else None,
+        )
+        self.launch.log.unlink(missing_ok=True)
+        self._states = StateFiles(self._uploads)
+        self._watch = Watch(self.layouts)
+        self._known: dict[str, bool] = {}  # runs an earlier pass took, and whether all is proven
+        for transfer, layout in self.layouts.items():
+            for name, place in state.read(layout).places.items():
+                proven = is_proven(name, place, self.transfers[transfer])
+                self._known[place.folder] = proven and self._known.get(place.folder, True)
+        self._launched: list[Ended] = []
+        self._announced: list[Arrivals] = []
+        self._codes: dict[str, int] = {}
+        self._success = True
+        self.interrupted = False
+
+    def run(self) -> int:
+        """Do it all; returns the exit code."""
+        for layout in self.layouts.values():
+            for record in layout.failures.glob(f"{_DOOR}.*"):
+                record.unlink(missing_ok=True)
+        ended = self._ship()
+        self._screen.clear()
+        self._watch.look()
+        self.interrupted = any(one.signal for one in ended)
+        self._success = all(one.code in (EXIT_OK, EXIT_EMPTY) for one in ended)
+        runs = self._watch.by_folder()
+        done = [folder for folder, ways in runs.items() if self._conclude(folder, ways)]
+        self._conclude_resting()
+        code = self._report(ended, runs, done)
+        return ended[-1].code if self.interrupted else code
+
+    def _ship(self) -> list[Ended]:
+        """Run the workflow: once, or for the runs that were begun before and then for the rest.
+        Those runs of the workflow are returned whose end counts."""
+        begun = {folder for folder, proven in self._known.items() if not proven}
+        begun |= {folder or "" for folder in partial(self._uploads)}
+        if not any(folder == "" or Path(folder).is_dir() for folder in begun):
+            return [self._launch()]
+        looked = self._launch(layout.inventory for layout in self._relative.values())
+        if looked.signal:
+            return [looked]
+        self._watch.look()
+        active = [(n, run) for n, runs in self._watch.runs.items() for run in runs if run.total]
+        old = [(name, run) for name, run in active if str(run.folder) in begun]
+        rest = [(name, run) for name, run in active if str(run.folder) not in begun]
+        if not old or all(self._known.get(str(run.folder)) for _, run in rest):
+            return [self._launch()]
+        first = self._launch(self._last(name, run) for name, run in old)
+        if first.signal:
+            return [first]
+        if first.code in (EXIT_OK, EXIT_EMPTY):
+            return [self._launch()]
+        # A workflow for all would try again at once what has just failed.
+        return [first, self._launch(self._last(name, run) for name, run in rest)]
+
+    def _launch(self, files: Iterable[Path] = ()) -> Ended:
+        targets = [os.fspath(path) for path in files]
+        ended = self.launch.run("all", list(self.transfers), self._tick, targets)
+        self._launched.append(ended)
+        return ended
+
+    def _last(self, name: str, run: Arrivals) -> Path:
+        """The file that is written when all of a run is proven."""
+        layout = self._relative[name]
+        last = layout.publication if self.transfers[name].publishes else layout.manifest
+        return last(run.dataset)
+
+    def _tick(self) -> None:
+        self._watch.look()
+        for run in self._watch.all():
+            missing = run.total - run.count
+            if missing and run not in self._announced:
+                where = visible(str(run.folder)), self._url(run)
+                log.info("%s: %d file(s) to upload to %s", where[0], missing, where[1])
+                self._announced.append(run)
+        self._screen.progress(self._watch.text())
+        self._states.follow(self._watch.by_folder())
+
+    def _conclude(self, folder: Path, ways: list[Arrivals]) -> bool:
+        """Write what became of a run, and count its failures; tells whether all of it is proven."""
+        proven = all(is_proven(w.dataset, w.place, self.transfers[self._name(w)]) for w in ways)
+        reasons = [reason for way in ways if (reason := way.reason())]
+        waits = any(way.refused or way.held or not way.total for way in ways)
+        lost = not (proven or reasons or waits or self.interrupted or self._success)
+        self._states.conclude(folder, ways, proven=proven, lost=lost)
+        for way in ways:
+            if not (way.total or way.refused or way.held):
+                text = "holds no file to upload; see exclude_patterns"
+                record = failures.record_path(way.layout, _DOOR, way.dataset)
+                failures.write(record, [Failure("", EXIT_FAILED, text)])
+        if proven:
+            waiting.succeeded(self._states.file(folder))
+        elif (lost or reasons) and not self.interrupted:
+            text = reasons[0] if reasons else "a job ended and left no record"
+            waiting.failed(self._states.file(folder), text, datetime.now(UTC))
+        return proven
+
+    def _name(self, run: Arrivals) -> str:
+        return next(name for name, layout in self.layouts.items() if layout == run.layout)
+
+    def _url(self, run: Arrivals) -> str:
+        return visible(f"s3://{self.transfers[self._name(run)].bucket}/{run.place.prefix}")
+
+    def _conclude_resting(self) -> None:
+        """Mend the state of a run that was proven while nobody was there to write that down."""
+        busy = self._watch.by_folder()
+        mended: dict[Path, list[Arrivals]] = {}
+        for name, layout in self.layouts.items():
+            now = state.read(layout)
+            for dataset, place in now.places.items():
+                folder = Path(place.folder)
+                if (
+                    place.resting
+                    and folder not in busy
+                    and is_proven(dataset, place, self.transfers[name])
+                    and not self._states.tells_completed(folder)
+                ):
+                    run = Arrivals(layout, dataset, place, now)
+                    run.update()
+                    mended.setdefault(folder, []).append(run)
+        for folder, ways in mended.items():
+            self._states.conclude(folder, ways, proven=True, lost=False)
+
+    def _report(
+        self, ended: list[Ended], runs: dict[Path, list[Arrivals]], done: list[Path]
+    ) -> int:
+        told: dict[str, list[report.Line]] = {}
+        for name, layout in self.layouts.items():
+            told[name], self._codes[name] = report.conclusion(self.transfers[name], layout)
+        lines = [*report.notes(self._launched, self.layouts), *report.once(told)]
+        for line in (*lines, *report.routes(self.layouts)):
+            log.log(line.level, "%s", visible(line.text))
+        uploaded, partly = 0, False
+        for folder, ways in runs.items():
+            for way in ways:
+                files, size = way.moved
+                if files:
+                    log.info(
+                        "%s: %d file(s), %s, uploaded to %s; %d of %d proven", visible(str(folder)),
+                        files, format_size(size), self._url(way), way.count, way.total,
+                    )  # fmt: skip
+            moved = any(way.moved[0] for way in ways)
+            uploaded += moved and folder in done
+            partly |= moved
+        if self.interrupted:
+            log.warning("interrupted; what has arrived stays proven, the next pass goes on there")
+            return EXIT_OK
+        codes = [code for code in self._codes.values() if code != EXIT_EMPTY]
+        code = worst([*codes, *(one.code for one in ended if one.code != EXIT_EMPTY)])
+        if code and not any(codes):
+            log.error("the workflow failed; its log is %s", self.launch.log)
+        failed = sum(line.level == logging.ERROR for line in lines)
+        note = f"; {failed} failure(s), see above" if failed else ""
+        nothing = "no run uploaded as a whole" if partly else "nothing uploaded"
+        log.info("%s%s", f"{uploaded} run(s) uploaded" if uploaded else nothing, note)
+        return code
+
+    def tell(self, whom: object, code: int) -> None:
+        """Send the notifications of this pass."""
+        notifying.after_pass(whom, self.transfers, self._codes, code=code, success=self._success)

@@ -1,0 +1,114 @@
+"""What ``s3-upload`` says about a run of the workflow, out of what that left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.cli.launch import Ended
+from waybill.model.escaping import unescape
+from waybill.model.transfer import Transfer
+from waybill.presets.illumina import routing
+from waybill.presets.illumina.datasets import COMPLETED
+from waybill.presets.illumina.routing import Decision, Outcome, Routed
+from waybill.results import failures, outcome, state
+from waybill.results.batch_tables import ASIDE_COLUMNS
+from waybill.results.layout import FOUND, Layout
+from waybill.system.tsv import rows
+
+MOST_NAMED = 20
+
+_SKIPPED, _HELD = "skipped: ", "held back: "
+
+
+class Line(NamedTuple):
+    """A line for the log, with its level."""
+
+    level: int
+    text: str
+
+
+def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
+    """What failed and what waits, and the exit code of one transfer."""
+    lines, code = outcome.conclude(transfer, layout)
+    found = []
+    for line in lines:
+        if line.startswith("FAILED "):
+            found.append(Line(logging.ERROR, line))
+        elif line.startswith(_HELD):
+            found.append(held(line.removeprefix(_HELD)))
+        elif line.startswith("and "):
+            found.append(Line(logging.INFO, line))
+    return found, code
+
+
+def held(text: str) -> Line:
+    """A line about a run that waits: one that nobody will take by itself is a warning."""
+    level = logging.WARNING if "max_age" in text else logging.INFO
+    return Line(level, f"{_HELD}{text}")
+
+
+def once(lines: Mapping[str, Iterable[Line]]) -> list[Line]:
+    """The lines of several transfers: with the name of theirs in front, but not what is about a
+    run as such, which each section says that monitors its folder."""
+    found = [
+        line
+        if line.text.startswith((_HELD, "FAILED /"))
+        else Line(line.level, f"{name}: {line.text}")
+        for name, its_lines in lines.items()
+        for line in its_lines
+    ]
+    return list(dict.fromkeys(found))
+
+
+def notes(ended: Iterable[Ended], layouts: Mapping[str, Layout]) -> Iterator[Line]:
+    """What jobs said besides their failures, which are told by name elsewhere."""
+    known = {str(f) for layout in layouts.values() for f in failures.read(layout)}
+    said = [said for one in ended for said in one.said if said.stage]
+    for transfer, _, text in dict.fromkeys(said):
+        if text not in known:
+            yield Line(logging.WARNING, f"{transfer}: {text}")
+
+
+def routes(layouts: Mapping[str, Layout]) -> Iterator[Line]:
+    """The runs that no section takes, and those that several do."""
+    decisions = [
+        (name, run, decision)
+        for name, layout in layouts.items()
+        for run, decision in _decisions(layout)
+    ]
+    yield from of_routes(routing.sort_out(decisions), lambda name: name)
+
+
+def of_routes(routed: Routed, shown: Callable[[str], str]) -> Iterator[Line]:
+    """Lines about routing; ``shown`` makes the text for a route of its name."""
+    several = (
+        Line(logging.WARNING, f"{run}: goes {len(ways)} ways: {', '.join(map(shown, ways))}")
+        for run, ways in routed.several.items()
+    )
+    nowhere = (
+        Line(logging.INFO, f"{run}: taken by no section of monitor: {reason}")
+        for run, reason in routed.nowhere.items()
+    )
+    for lines in (list(several), list(nowhere)):
+        yield from lines[:MOST_NAMED]
+        if len(lines) > MOST_NAMED:
+            yield Line(lines[0].level, f"and {len(lines) - MOST_NAMED} more such runs")
+
+
+def _decisions(layout: Layout) -> Iterator[tuple[Path, Decision]]:
+    """What one transfer decided about each run, as its last inventory has it; for one that waits
+    it may be open."""
+    for place in state.read(layout).places.values():
+        yield Path(place.folder), Decision(Outcome.TAKE, "")
+    table = layout.aside(FOUND)
+    for _, path, _, reason in rows(table, ASIDE_COLUMNS) if table.exists() else ():
+        if reason.startswith(_HELD):
+            yield Path(unescape(path)), Decision(Outcome.PROBLEM, reason)
+        elif reason.startswith(_SKIPPED) and not reason.startswith(_SKIPPED + COMPLETED):
+            yield Path(unescape(path)), Decision(Outcome.ELSEWHERE, reason.removeprefix(_SKIPPED))
+    for failure in failures.read(layout, "inventory.tsv"):
+        if failure.path.startswith("/"):
+            yield Path(failure.path), Decision(Outcome.PROBLEM, failure.message)

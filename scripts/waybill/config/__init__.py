@@ -1,0 +1,1 @@
+"""A TOML file becomes transfers: loaded, checked, built."""

@@ -1,0 +1,257 @@
+"""Holds a configuration against its schema, and says what is wrong in words.
+
+The schema (workflow/schemas/config.schema.yaml) is the only list of keys; what a message allows
+and what the reference page says come from the same text.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from waybill.model.units import parse_size
+from waybill.presets import PRESETS
+from waybill.system.resources import project_root
+
+KeyPath = tuple[str | int, ...]
+
+_SECRET = re.compile(r"secret|token|passw|credential|access_?key|private_?key|api_?key")
+_KINDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The configuration schema, with the registered presets as the values of ``preset``."""
+    import yaml
+
+    path = project_root() / "workflow" / "schemas" / "config.schema.yaml"
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    loaded["$defs"]["settings"]["properties"]["preset"]["enum"] = list(PRESETS)
+    return loaded
+
+
+def properties() -> dict[str, Any]:
+    """The schema of each setting of a transfer, by key."""
+    return schema()["$defs"]["settings"]["properties"]
+
+
+def default_settings() -> dict[str, Any]:
+    """Every setting that has a default in the schema; tables hold their own defaults."""
+    return _defaults(properties())
+
+
+def _defaults(keys: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, rules in keys.items():
+        if "default" in rules:
+            found[key] = copy.deepcopy(rules["default"])
+        elif "properties" in rules:
+            found[key] = _defaults(rules["properties"])
+    return found
+
+
+@dataclass(slots=True)
+class Checked:
+    """What is left of an instance without its mistakes, the mistakes, and where they were."""
+
+    valid: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+    removed: set[KeyPath] = field(default_factory=set)
+
+
+def check_document(document: dict[str, Any], where: str) -> Checked:
+    """Check a whole configuration; ``where`` starts every problem, for example the file."""
+    return _check(document, schema(), where)
+
+
+def check_settings(settings: dict[str, Any], where: str) -> Checked:
+    """Check settings that come from outside the file, for example from the command line."""
+    return _check(settings, {"$ref": "#/$defs/settings", "$defs": schema()["$defs"]}, where)
+
+
+def _check(instance: dict[str, Any], rules: dict[str, Any], where: str) -> Checked:
+    problems: dict[KeyPath, str] = {}
+    for error in _validator_class()(rules).iter_errors(instance):
+        base = tuple(error.absolute_path)
+        for path, text in _explain(error, base):
+            if path not in problems or error.validator == "type":
+                problems[path] = text
+    checked = Checked(copy.deepcopy(instance))
+    for path in sorted(problems, key=lambda path: _position(instance, path)):
+        checked.problems.append(f"{where}{dotted(path)}: {problems[path]}")
+        keys = path[: next((i for i, key in enumerate(path) if isinstance(key, int)), len(path))]
+        checked.removed.add(keys)
+    for path in checked.removed:
+        parent = checked.valid
+        for key in path[:-1]:
+            parent = parent.get(key, {})
+        parent.pop(path[-1], None)
+    return checked
+
+
+@cache
+def _validator_class() -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.validators import extend
+
+    def size(validator: Any, expected: bool, instance: Any, rules: Any) -> Iterator[Any]:
+        if isinstance(instance, str):
+            try:
+                fits = parse_size(instance) >= rules.get("minimum", 0)
+            except ValueError:
+                fits = False
+            if not fits:
+                yield ValidationError("not a size, or too small")
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ).redefine("number", lambda _, value: _is_finite(value))
+    return extend(Draft202012Validator, {"x-size": size}, type_checker=types)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < float("inf")
+
+
+def _explain(error: Any, base: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """The path of each mistake an error of jsonschema stands for, and what is wrong there."""
+    if "propertyNames" in error.relative_schema_path:
+        yield (*base, error.instance), f"not a valid name; allowed: {allowed(error.schema)}"
+    elif error.validator == "additionalProperties":
+        for key in error.instance:
+            if key not in error.schema["properties"]:
+                yield (*base, key), unknown_key(key, error.schema["properties"], top=not base)
+    elif base in ((), ("transfers",)) and error.validator in ("required", "minProperties"):
+        yield ("transfers",), "no transfers; add a section [transfers.NAME]"
+    else:
+        yield base, mistaken(error.instance, error.schema, wrong_type=error.validator == "type")
+
+
+def _position(instance: Any, path: KeyPath) -> list[int]:
+    """Where ``path`` stands in the file, to put problems in its order; what is missing is last."""
+    found: list[int] = []
+    for key in path:
+        if isinstance(instance, dict) and key in instance:
+            found.append(list(instance).index(key))
+            instance = instance[key]
+        elif isinstance(instance, list) and isinstance(key, int):
+            found.append(key)
+            instance = instance[key]
+        else:
+            found.append(sys.maxsize)
+            instance = None
+    return found
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """The full name of a key as TOML would write it, with the place in a list in brackets."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            bare = re.fullmatch(r"[A-Za-z0-9_-]+", key) is not None
+            text += ("." if text else "") + (key if bare else json.dumps(key))
+    return text
+
+
+def unknown_key(key: str, siblings: Mapping[str, Any], *, top: bool = False) -> str:
+    """What to say about a key that the schema does not have; its value is never part of it."""
+    normal = key.lower().replace("-", "_")
+    if _SECRET.search(normal):
+        return (
+            "unknown key; credentials come only from the AWS chain (profile, environment, SSO, "
+            "role), never from this file"
+        )
+    if top and normal in properties():
+        return f"unknown key here; put it into [defaults] or [transfers.NAME] as {normal}"
+    if normal in ("bucket", "prefix"):
+        return 'unknown key; write it into "destination" as s3://bucket/prefix'
+    names = {name: name for name in siblings}
+    for name, rules in siblings.items():
+        names |= {leaf: f"{name}.{leaf}" for leaf in rules.get("properties", ())}
+    near = nearest(normal, names)
+    if near is not None:
+        return f'unknown key; did you mean "{names[near]}"?'
+    return f"unknown key; allowed: {', '.join(siblings)}"
+
+
+def mistaken(value: Any, rules: Mapping[str, Any], *, wrong_type: bool = False) -> str:
+    """What is wrong with the value of a known key, what is allowed, and the nearest choice."""
+    if wrong_type or not isinstance(value, str | int | float):
+        return f"found {kind(value)}; allowed: {allowed(rules)}"
+    shown = "this value" if rules.get("x-secret") else show(value)
+    choices = [choice for choice in rules.get("enum", ()) if isinstance(choice, str)]
+    near = nearest(value, choices) if isinstance(value, str) else None
+    hint = f' did you mean "{near}"?' if near is not None else ""
+    return f"{shown} is not allowed;{hint} allowed: {allowed(rules)}"
+
+
+def allowed(rules: Mapping[str, Any]) -> str:
+    """What a schema allows, in words; the messages and the reference page share it."""
+    if "x-allowed" in rules:
+        return rules["x-allowed"]
+    if "enum" in rules:
+        return ", ".join(show(choice) for choice in rules["enum"])
+    kinds = rules.get("type", "object")
+    text = " or ".join(_KINDS[name] for name in ([kinds] if isinstance(kinds, str) else kinds))
+    if "minimum" in rules and "maximum" in rules:
+        return f"{text} from {rules['minimum']} to {rules['maximum']}"
+    if "minimum" in rules:
+        return f"{text}, at least {rules['minimum']}"
+    return text
+
+
+def kind(value: Any) -> str:
+    """The kind of a TOML value, in words."""
+    if isinstance(value, float) and not _is_finite(value):
+        return "an infinite number or none"
+    if isinstance(value, list | dict):
+        name = "list" if isinstance(value, list) else "table"
+        return f"a {name} of {len(value)}" if value else f"an empty {name}"
+    for name, types in (
+        ("true or false", bool),
+        ("a whole number", int),
+        ("a number", float),
+        ("text", str),
+    ):
+        if isinstance(value, types):
+            return name
+    return "a date or time" if hasattr(value, "isoformat") else f"a {type(value).__name__}"
+
+
+def toml(value: Any) -> str:
+    """A text, number, list or empty table as TOML writes it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def show(value: Any) -> str:
+    """A value as TOML writes it, cut at 80 characters."""
+    text = toml(value)
+    return text if len(text) <= 80 else text[:77] + '..."'
+
+
+def nearest(word: str, words: Sequence[str] | Mapping[str, Any]) -> str | None:
+    """The one of ``words`` most like ``word``, or None when none is like it."""
+    import difflib
+
+    lowered = {choice.lower(): choice for choice in words}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None

@@ -1,0 +1,126 @@
+"""Reads the configuration and hands out transfers that are known to be sound.
+
+Settings are merged in this order, later ones win: the defaults of the schema, those of the preset,
+those of a Snakemake profile, ``[defaults]``, ``[transfers.NAME]``, overrides from outside the file.
+Tables are joined key by key; everything else, lists too, is replaced. All mistakes are reported at
+once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from waybill.model.errors import ConfigError, one_line
+from waybill.model.transfer import Transfer
+
+
+def load(
+    path: str | Path,
+    *,
+    transfers: Sequence[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Any] | None = None,
+    directory: Path | None = None,
+) -> dict[str, Transfer]:
+    """The transfers configured in the TOML file ``path``, by name and in the order of the file.
+
+    ``transfers`` picks some of them (None or empty: all); the others are checked all the same.
+    ``overrides`` are settings put over every picked transfer; those that are None do not count.
+    ``beneath`` are settings of a Snakemake profile, put under ``[defaults]``. ``directory`` is the
+    folder that the workflow runs in (None: the working folder of now).
+    Raises ConfigError with every mistake found, also when the file cannot be read.
+    """
+    from waybill import presets
+    from waybill.config.build import Builder, Layer, merged
+    from waybill.config.check import Checked, check_document, check_settings
+
+    file = os.fspath(path)
+    document = check_document(read_toml(file), f"{file}: ")
+    above = check_settings(_plain(overrides), "command line: ") if overrides else Checked({})
+    below = check_settings(_plain(beneath), "profile: ") if beneath else Checked({})
+    problems = document.problems + above.problems + below.problems
+    for given, where in ((overrides, "command line"), (beneath, "profile")):
+        if given and "notify" in given:
+            problems.append(f"{where}: notify: only in the TOML file; elsewhere it would be seen")
+    shared = merged(below.valid, document.valid.get("defaults", {}))
+    sections = document.valid.get("transfers", {})
+    broken = [keys[1] for keys in document.removed if keys[0] == "transfers" and len(keys) == 2]
+    picked = list(transfers or sections)
+    if ("transfers",) not in document.removed:
+        problems += _unknown_names(file, picked, [*sections, *broken])
+
+    built: list[Transfer] = []
+    used_presets: set[str | None] = set()
+    for name, settings in sections.items():
+        layers = [Layer(f"{file}: defaults.", shared)]
+        layers.append(Layer(f"{file}: transfers.{name}.", settings))
+        removed = {keys[1] for keys in document.removed if keys[0] == "defaults" and keys[1:]}
+        removed |= {keys[2] for keys in document.removed if keys[1:2] == (name,) and keys[2:]}
+        if name in picked:
+            layers.append(Layer("command line: ", above.valid))
+            removed |= {keys[0] for keys in above.removed}
+        builder = Builder(name, layers, removed)
+        transfer = builder.build()
+        problems += builder.problems
+        used_presets.add(builder.preset)
+        if transfer is not None:
+            built.append(transfer)
+    for table in presets.DERIVED if sections and not broken else ():
+        if table in shared and not used_presets & {table, None}:
+            text = f'only with preset "{table}", which no transfer has'
+            problems.append(f"{file}: defaults.{table}: {text}")
+    problems += _misplaced(built, file, directory or Path.cwd())
+    if problems:
+        raise ConfigError([one_line(problem) for problem in dict.fromkeys(problems)])
+    return {transfer.name: transfer for transfer in built if transfer.name in picked}
+
+
+def _misplaced(transfers: Sequence[Transfer], file: str, directory: Path) -> list[str]:
+    """Destinations that no transfer may have, and those that two may not have at once."""
+    from waybill.config.destinations import collisions, exposed
+
+    wrong = [(t.name, exposed(t, directory, Path(file))) for t in transfers]
+    wrong = [(name, text) for name, text in wrong if text]
+    wrong += collisions(transfers)
+    return [f"{file}: transfers.{name}.destination: {text}" for name, text in wrong]
+
+
+def read_toml(file: str | Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises ConfigError, which names it, when it cannot be read."""
+    import tomli
+
+    try:
+        return tomli.loads(Path(file).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        problem = "no such file"
+    except tomli.TOMLDecodeError as error:
+        problem = f"not valid TOML: {error}"
+    except UnicodeDecodeError as error:
+        problem = f"not valid TOML: byte {error.start} is not UTF-8"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    raise ConfigError([f"{file}: {problem}"])
+
+
+def _plain(value: Any) -> Any:
+    """An override in the types TOML has, without what is None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _unknown_names(file: str, picked: Sequence[str], known: Sequence[str]) -> list[str]:
+    from waybill.config.check import nearest
+
+    problems = []
+    for name in dict.fromkeys(picked):
+        if name not in known:
+            near = nearest(name, known)
+            hint = f' did you mean "{near}"?' if near is not None else ""
+            problems.append(f'{file}: no transfer "{name}";{hint} configured: {", ".join(known)}')
+    return problems

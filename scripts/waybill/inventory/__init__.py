@@ -1,0 +1,1 @@
+"""Both sides of a transfer, found and put into batches."""

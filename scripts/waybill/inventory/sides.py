@@ -1,0 +1,202 @@
+"""The two sides of a transfer as an inventory finds them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill import presets
+from waybill.inventory.walk import Tree, Walk
+from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.model.selection import Selection
+from waybill.model.target_names import limits, refusals
+from waybill.results.layout import Layout
+from waybill.results.published import is_published
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+
+# The path of an object whose key is the prefix itself, which would be no name at all.
+ITSELF = "./"
+
+# Lists the objects of the transfer; is told paths that are likely to be among them.
+Listing = Callable[[Collection[str]], Iterable[RemoteEntry]]
+
+
+@dataclass(slots=True)
+class Sides:
+    """What is to be moved, and both sides of it.
+
+    ``paths`` are those of the entries at the source, sorted; ``sizes`` theirs in bytes. ``local``
+    and ``remote`` hold the entries of these paths that each side has. ``only_there`` are (path,
+    size) of what only the destination has. ``held`` and ``skipped`` map a path to a reason and are
+    no failures; ``refused`` are. ``overdue`` maps what is held back for too long, such as a bin of
+    an instrument, to what is wrong with it; that is a failure too. ``published`` are keys of
+    manifests.
+    """
+
+    paths: list[str]
+    sizes: list[int]
+    local: dict[str, LocalEntry]
+    remote: dict[str, RemoteEntry]
+    only_there: list[tuple[str, int]]
+    held: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    overdue: dict[str, str] = field(default_factory=dict)
+    published: set[str] = field(default_factory=set)
+
+    def hold(self, chosen: Callable[[str], bool], reason: str) -> None:
+        """Hold back the entries whose paths are ``chosen``."""
+        self.leave_out(held={path: reason for path in self.paths if chosen(path)})
+
+    def leave_out(
+        self, *, held: Mapping[str, str] | None = None, skipped: Mapping[str, str] | None = None
+    ) -> None:
+        """Hold back or skip the entries at these paths, each for its reason."""
+        held, skipped = held or {}, skipped or {}
+        self.held |= held
+        self.skipped |= skipped
+        out = held.keys() | skipped.keys()
+        if not out:
+            return
+        stay = [pair for pair in zip(self.paths, self.sizes, strict=True) if pair[0] not in out]
+        self.paths, self.sizes = [path for path, _ in stay], [size for _, size in stay]
+
+
+def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
+    """The files of the source folder, and the objects at the destination.
+
+    Raises WaybillError when either side cannot be listed as a whole.
+    """
+    tree = _walk(transfer, layout, prefix_bytes=len(transfer.prefix.encode()), settle=True)
+    # A manifest that was downloaded beside the data is not data.
+    local = {e.path: e for e in tree.entries if not is_published(transfer, e.path)}
+    sides = Sides(
+        list(local), [e.size for e in local.values()], local, {}, [],
+        tree.held, tree.skipped, tree.refused,
+    )  # fmt: skip
+    for entry in listing(local):
+        if entry.path in local:
+            sides.remote[entry.path] = entry
+        elif is_published(transfer, entry.path):
+            sides.published.add(transfer.prefix + entry.path)
+        elif entry.size or not (entry.path or ITSELF).endswith("/"):  # no folder of the console's
+            sides.only_there.append((entry.path or ITSELF, entry.size))
+    presets.hold(transfer, sides)
+    return sides
+
+
+def of_download(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
+    """The selected objects of the source, and the files of the destination folder.
+
+    A key that cannot be a file there is refused; one that ends in a slash and holds nothing asks
+    for a folder. Raises WaybillError when either side cannot be listed as a whole, or when the
+    destination is in a Git work tree and must not be.
+    """
+    if repository := work_tree(transfer):
+        raise WaybillError(
+            f"{transfer.folder}: the destination is in the Git work tree {repository}; take a"
+            " folder outside of it (in a configuration, allow_git_worktree = true allows it)",
+            exit_code=EXIT_CONFIG,
+        )
+    sides = Sides([], [], {}, {}, [])
+    before = _settle_before(transfer)
+    selection = transfer.selection
+    wanted: dict[str, RemoteEntry] = {}
+    tree = _walk(transfer, layout) if transfer.folder.exists() else Tree()
+    found = {entry.path: entry for entry in tree.entries}
+    for entry in listing(found):
+        if is_published(transfer, entry.path):
+            sides.published.add(transfer.prefix + entry.path)
+        elif not entry.path:
+            if entry.size and _is_selected(selection, ITSELF):
+                text = "the key is the prefix itself, ends in a slash and holds bytes"
+                sides.refused[ITSELF] = f"{transfer.url}: {text}"
+        elif not _is_selected(selection, entry.path):
+            continue
+        elif entry.path.endswith("/") and entry.size:
+            sides.refused[entry.path] = "the key ends in a slash but holds bytes"
+        elif before is not None and entry.mtime_ns > before:
+            sides.held[entry.path] = "modified too recently (settle)"
+        else:
+            wanted[entry.path] = entry
+    in_the_way = {
+        path: f"{reason}; it stands at the destination"
+        for reasons in (tree.skipped, tree.refused)
+        for path, reason in reasons.items()
+        if path in wanted
+    }
+    sides.refused |= in_the_way | refusals(
+        wanted,
+        root=os.fspath(transfer.folder),
+        files=found.keys(),
+        folders=tree.folders,
+        limits=limits(transfer.folder),
+    )
+    for path in sorted(wanted.keys() - sides.refused.keys()):
+        entry = sides.remote[path] = wanted[path]
+        sides.paths.append(path)
+        sides.sizes.append(entry.size)
+        if path in found:
+            sides.local[path] = found[path]
+        elif path.endswith("/") and path[:-1] in tree.folders:
+            sides.local[path] = LocalEntry(path, 0, entry.mtime_ns, 0)
+    known = sides.remote.keys() | sides.refused.keys() | sides.held.keys()
+    sides.only_there += [(e.path, e.size) for e in tree.entries if e.path not in known]
+    return sides
+
+
+def _is_selected(selection: Selection, path: str) -> bool:
+    if not path.endswith("/"):
+        return selection.matches(path)
+    return selection.matches(path[:-1]) and not selection.excludes_folder(path[:-1])
+
+
+def _settle_before(transfer: Transfer) -> int | None:
+    return time.time_ns() - int(transfer.settle * 1e9) if transfer.settle else None
+
+
+def _walk(
+    transfer: Transfer, layout: Layout, *, prefix_bytes: int = 0, settle: bool = False
+) -> Tree:
+    walk = Walk(
+        transfer.folder,
+        transfer.selection,
+        side="source" if transfer.direction == "upload" else "destination",
+        symlinks=transfer.symlinks,
+        settle_before=_settle_before(transfer) if settle else None,
+        prefix_bytes=prefix_bytes,
+        avoid=own_folders(layout),
+    )
+    return walk.tree()
+
+
+def own_folders(layout: Layout) -> frozenset[tuple[int, int]]:
+    """The folders that Waybill itself writes to, (device, inode) each: they are never data, also
+    where they stand inside a folder that is walked."""
+    own = [layout.root.parent, Path(".snakemake")]
+    there = [status for folder in own if (status := _stat(folder))]
+    return frozenset((status.st_dev, status.st_ino) for status in there)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def work_tree(transfer: Transfer) -> Path | None:
+    """The Git work tree that the destination is in, unless that is allowed. Data never enters a
+    code repository, which is a promise of the seed sync_from_s3."""
+    if transfer.allow_git_worktree:
+        return None
+    folder = transfer.folder.resolve()
+    return next((p for p in (folder, *folder.parents) if (p / ".git").exists()), None)

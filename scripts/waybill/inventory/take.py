@@ -1,0 +1,176 @@
+"""Inventory: both sides of a transfer, put into batches; runs at every start.
+
+A batch's tables are rewritten only when its files changed, or when what is seen contradicts its
+marker. An untouched tree therefore ends here, and drift at the destination is repaired.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill.inventory import datasets
+from waybill.inventory.sides import of_download, of_upload
+from waybill.inventory.update import Update
+from waybill.model.dataset import Dataset
+from waybill.model.errors import FolderError
+from waybill.model.escaping import escape
+from waybill.model.failure import Failure
+from waybill.model.selection import Selection
+from waybill.results import audit, failures, journal, state
+from waybill.results.batch_tables import ASIDE_COLUMNS
+from waybill.results.layout import FOUND, Layout
+from waybill.results.seals import write_if_changed
+from waybill.system.tsv import render
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+    from waybill.s3.bucket import Control
+
+
+def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
+    """Take the inventory of a transfer and return what it saw.
+
+    Raises WaybillError when S3 cannot be listed, or the folder of the only dataset; the tables of
+    the last inventory then stand as they were. One dataset of several whose folder cannot be
+    listed is a failure, and the others go on.
+    """
+    audited_ns = audit.tidy(layout)
+    audit.rest(layout)
+    before = state.read(layout)
+    now = state.State(
+        destination=transfer.destination,
+        source=transfer.source,
+        settings=f"{transfer.compare} {transfer.overwrite}",
+        audited_ns=audited_ns,
+    )
+    found = datasets.find(transfer, before)
+    failed = found.failed
+    for path in layout.journals():
+        journal.mark_listing(path, now.run)
+    now.accelerate = control.accelerates()
+    for dataset in found.datasets:
+        known = before.places.get(dataset.name)
+        if not dataset.look and known is not None:
+            now.places[dataset.name] = replace(known, resting=True)
+            now.inherits |= _of_dataset(dataset.name, before.inherits)
+            _move(layout.inventory / dataset.name, layout.resting(dataset.name))
+            continue
+        _move(layout.resting(dataset.name), layout.inventory / dataset.name)
+        place = now.places[dataset.name] = state.Place(dataset.folder, dataset.prefix)
+        try:
+            failed += _look_at(
+                dataset, place, transfer, layout, control, before, now, several=found.several
+            )
+        except FolderError as error:
+            if not found.several:
+                raise
+            failed.append(Failure(dataset.folder, error.exit_code, str(error)))
+            _carry_over(dataset.name, before, now)
+    failed += _gone(layout, before, now) if found.several else ()
+    _forget_datasets(layout, set(now.places))
+    if found.held or found.skipped or layout.aside(FOUND).exists():
+        write_if_changed(
+            layout, layout.aside(FOUND), _render_aside(found.held, found.skipped, {}, ())
+        )
+    now.held, now.skipped = len(found.held), len(found.skipped)
+    now.add_up()
+    failures.write(failures.record_path(layout, "inventory"), failed)
+    # what earlier runs failed at
+    for stage in ("first", "upload", "download", "manifest", "publish", "summary"):
+        for record in layout.failures.glob(f"{stage}.*"):
+            record.unlink(missing_ok=True)
+    if next(failures.read(layout), None):  # the summary is of a transfer without failures
+        layout.summary.unlink(missing_ok=True)
+    state.write(layout, now)
+    layout.begun.unlink(missing_ok=True)
+    return now
+
+
+def _look_at(
+    dataset: Dataset,
+    place: state.Place,
+    transfer: Transfer,
+    layout: Layout,
+    control: Control,
+    before: state.State,
+    now: state.State,
+    *,
+    several: bool,
+) -> list[Failure]:
+    """Both sides of one dataset, into its tables; what is refused of it."""
+    transfer = transfer.for_dataset(dataset.folder, dataset.prefix)
+    look = of_upload if transfer.direction == "upload" else of_download
+    sides = look(transfer, layout, partial(control.list_prefix, transfer.prefix))
+    if sides.refused and transfer.last:
+        sides.hold(Selection(transfer.last).matches, "waits for what is refused")
+    Update(layout, dataset.name, before, now, place, transfer, control, sides).run()
+    place.looked = time.time()
+    place.files, place.bytes = len(sides.paths), sum(sides.sizes)
+    place.held, place.skipped = len(sides.held), len(sides.skipped)
+    place.refused, place.only_at_destination = len(sides.refused), len(sides.only_there)
+    aside = _render_aside(sides.held, sides.skipped, sides.refused, sides.only_there)
+    write_if_changed(layout, layout.aside(dataset.name), aside)
+    within = f"{dataset.name}/" if several else ""
+    refused = [(path, f"refused: {why}") for path, why in sorted(sides.refused.items())]
+    wrong = refused + sorted(sides.overdue.items())
+    return [Failure(within + path, 1, why) for path, why in wrong]
+
+
+def _move(tables: Path, to: Path) -> None:
+    """Put a dataset's tables to rest, or get them back."""
+    if tables.exists() and not to.exists():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        tables.rename(to)
+
+
+def _carry_over(name: str, before: state.State, now: state.State) -> None:
+    """Leave a dataset as the last inventory saw it."""
+    now.places[name] = before.places.get(name, now.places[name])
+    now.open += [batch for batch in before.open if batch.startswith(f"{name}/")]
+    now.inherits |= _of_dataset(name, before.inherits)
+
+
+def _of_dataset(name: str, inherits: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {batch: names for batch, names in inherits.items() if batch.startswith(f"{name}/")}
+
+
+def _gone(layout: Layout, before: state.State, now: state.State) -> Iterator[Failure]:
+    """Datasets that are no more and were not proven as a whole."""
+    for name in before.places.keys() - now.places.keys():
+        if not layout.manifest(name).exists():
+            text = "is gone before all of it was moved; what has arrived stays"
+            yield Failure(before.places[name].folder, 1, text)
+
+
+def _render_aside(
+    held: dict[str, str],
+    skipped: dict[str, str],
+    refused: dict[str, str],
+    only_there: Iterable[tuple[str, int]],
+) -> bytes:
+    def lines() -> Iterator[str]:
+        for path, reason in sorted(refused.items()):
+            yield f"!\t{escape(path)}\t\trefused: {escape(reason)}"
+        for path, reason in sorted(held.items()):
+            yield f"!\t{escape(path)}\t\theld back: {escape(reason)}"
+        for path, reason in sorted(skipped.items()):
+            yield f"!\t{escape(path)}\t\tskipped: {escape(reason)}"
+        for path, size in only_there:
+            yield f"-\t{escape(path)}\t{size}\tonly at the destination"
+
+    return render(ASIDE_COLUMNS, lines())
+
+
+def _forget_datasets(layout: Layout, keep: set[str]) -> None:
+    """Remove the inventory tables of datasets the transfer no longer has."""
+    for folder in (layout.inventory, layout.resting("-").parent):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir() and path.name not in keep:
+                layout.aside(path.name).unlink(missing_ok=True)
+                shutil.rmtree(path)

@@ -1,0 +1,308 @@
+"""Brings the batch tables of a dataset up to what both sides hold now."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from waybill.inventory import batches as batching
+from waybill.inventory.sides import Sides
+from waybill.model.selection import Selection
+from waybill.results import audit, failures, journal, manifest, marker, seals, state
+from waybill.results.batch_tables import read_local, read_remote, render_local, render_remote
+from waybill.results.layout import Layout
+from waybill.results.marker import Proof
+from waybill.results.published import known_sha256, published_at, published_key, read_record
+from waybill.results.seals import holds, write_if_changed
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+    from waybill.s3.bucket import Control
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Update:
+    """Brings the batch tables of one dataset up to what both sides hold now."""
+
+    layout: Layout
+    dataset: str
+    before: state.State
+    now: state.State
+    place: state.Place
+    transfer: Transfer
+    control: Control
+    sides: Sides
+
+    def run(self) -> None:
+        paths = self.sides.paths
+        new = {
+            batch.name: [paths[i] for i in batch.indices]
+            for batch in batching.assign_in_order(
+                paths,
+                self.sides.sizes,
+                max_files=self.transfer.max_files,
+                max_bytes=self.transfer.max_bytes,
+                first=_chooser(self.transfer.first),
+                last=_chooser(self.transfer.last),
+            )
+        }
+        old = self._audited()
+        moved = self._moved()
+        if self.before.settings != self.now.settings:
+            for name in old:  # Snakemake does not know of those that a job made beside its marker
+                self.layout.diff(self.dataset, name).unlink(missing_ok=True)
+        pending: dict[str, list[str]] = {}
+        for name, paths in new.items():
+            if (
+                moved
+                or self._rehash(name, paths)
+                or not (self._has_tables(name) and self._proven(name, paths))
+            ):
+                pending[name] = paths
+        self._inherit(pending, old - set(new))
+        known, replaced = self._known_sha256(pending, set() if moved else old)
+        for name, paths in pending.items():
+            self._refresh(name, paths, known, replaced)
+        for name in old - set(new):
+            self._forget(name)
+        self._drop_history(keep=pending)
+        self.place.batches = len(new)
+        self.now.open += sorted(f"{self.dataset}/{name}" for name in pending)
+        self._reopen(new, complete=not pending and old <= new.keys())
+
+    def _audited(self) -> set[str]:
+        """The batches of before, once each is known to be as it was written."""
+        layout = self.layout
+        for name in layout.traces_of(self.dataset):
+            audit.batch(layout, self.dataset, name, self.before)
+        return layout.traces_of(self.dataset)
+
+    def _moved(self) -> bool:
+        """Whether the bucket or the prefix is another than it was."""
+        side = self.before.destination if self._uploads else self.before.source
+        known = self.before.places.get(self.dataset)
+        bucket = f"s3://{self.transfer.bucket}/"
+        moved = bool(side) and not side.startswith(bucket)
+        return moved or (known is not None and known.prefix != self.transfer.prefix)
+
+    @property
+    def _uploads(self) -> bool:
+        return self.transfer.direction == "upload"
+
+    def _rehash(self, name: str, paths: list[str]) -> bool:
+        """Whether files to upload are others than those of the table, be it by their inode. The
+        table of a download tells of the time before it."""
+        table = self.layout.local(self.dataset, name)
+        return self._uploads and not holds(table, self._render_local(paths))
+
+    def _render_local(self, paths: list[str]) -> bytes:
+        local = self.sides.local
+        return render_local(local[path] for path in paths if path in local)
+
+    def _has_tables(self, name: str) -> bool:
+        layout = self.layout
+        tables = (layout.checksums, layout.diff, layout.local, layout.remote)
+        return all(table(self.dataset, name).exists() for table in tables)
+
+    def _proven(self, name: str, paths: list[str]) -> bool:
+        """Whether the marker holds every entry as it is now on both sides."""
+        prefix = self.transfer.prefix
+        local, remote = self.sides.local, self.sides.remote
+        try:
+            proofs = list(marker.read(self.layout.marker(self.dataset, name)))
+        except FileNotFoundError:
+            return False
+        return len(proofs) == len(paths) and all(
+            proof.path == path
+            and proof.key == prefix + path
+            and (here := local.get(path)) is not None
+            and (here.size, here.mtime_ns) == (proof.size, proof.mtime_ns)
+            and (there := remote.get(path)) is not None
+            and (there.size, there.etag) == (proof.size, proof.etag)
+            # What was kept by its size or time alone is no proof where the content counts.
+            and (proof.sha256 or self.transfer.compare != "sha256" or path.endswith("/"))
+            for proof, path in zip(proofs, paths, strict=True)
+        )
+
+    def _inherit(self, pending: dict[str, list[str]], gone: set[str]) -> None:
+        """Note where entries that changed their batch stood before, for cache and journal."""
+        standing: dict[str, str] = {}
+        table, read = self.layout.local, read_local
+        if not self._uploads:
+            table, read = self.layout.remote, read_remote
+        for name in gone | pending.keys():
+            try:
+                for entry in read(table(self.dataset, name)):
+                    standing[entry.path] = name
+            except FileNotFoundError:
+                continue
+        for name, paths in pending.items():
+            sources = {standing[path] for path in paths if path in standing}
+            sources.update(self.before.inherits.get(f"{self.dataset}/{name}", ()))
+            if sources := sources - {name}:
+                self.now.inherits[f"{self.dataset}/{name}"] = sorted(sources)
+
+    def _known_sha256(
+        self, pending: dict[str, list[str]], old: set[str]
+    ) -> tuple[dict[str, str], set[str]]:
+        """SHA-256 of objects by path, known without a request each: from markers, journals and
+        the manifest published last, wherever size and etag still agree with the listing. And the
+        paths at which these tell of other objects alone."""
+        local, remote = self.sides.local, self.sides.remote
+        there = {path for paths in pending.values() for path in paths if path in remote}
+        wanted = {p for p in there if p in local and local[p].size == remote[p].size}
+        known: dict[str, str] = {}
+        proven: dict[str, bool] = {}  # whether it is the object of now
+        for proof in self._proofs(old) if there else ():
+            if proof.path not in there:
+                continue
+            now = remote[proof.path]
+            same = (now.size, now.etag) == (proof.size, proof.etag)
+            proven[proof.path] = same or proven.get(proof.path, False)
+            if same and proof.sha256:
+                known[proof.path] = proof.sha256
+        if self.transfer.compare == "sha256" and not wanted <= known.keys():
+            published = known_sha256(self.transfer, self.control, self.sides.published)
+            for path in published.keys() & (wanted - known.keys()):
+                size, etag, sha256 = published[path]
+                same = (remote[path].size, remote[path].etag) == (size, etag)
+                proven.setdefault(path, same)
+                if same:
+                    known[path] = sha256
+        return known, {path for path, same in proven.items() if not same}
+
+    def _proofs(self, names: set[str]) -> Iterator[Proof]:
+        """What markers and journals of the batches tell."""
+        for name in names:
+            proven = self.layout.marker(self.dataset, name)
+            kept = self.layout.kept_marker(self.dataset, name)
+            yield from marker.read_if_any(proven if proven.exists() else kept)
+            record = journal.read([self.layout.journal(self.dataset, name)])
+            yield from (proof for _, proof in record.done.values())
+
+    def _refresh(
+        self, name: str, paths: list[str], known: dict[str, str], replaced: set[str]
+    ) -> None:
+        """Bring a batch's tables up to date, and remove what no longer follows from them.
+
+        What is removed goes first, the marker before all: a kill in between leaves a batch that
+        is still seen to be open.
+        """
+        layout, dataset = self.layout, self.dataset
+        local = self._render_local(paths)
+        there = (self.sides.remote[path] for path in paths if path in self.sides.remote)
+        remote = render_remote(
+            e._replace(sha256=known.get(e.path, ""), replaced=e.path in replaced) for e in there
+        )
+        layout.marker(dataset, name).unlink(missing_ok=True)
+        layout.tried(dataset, name).unlink(missing_ok=True)
+        checksums, diff = layout.checksums(dataset, name), layout.diff(dataset, name)
+        changed = not holds(layout.local(dataset, name), local)
+        # An upload hashes first, and its diff follows from that; a download hashes as it writes.
+        if changed or not self._uploads or self._failed("checksum", name):
+            checksums.unlink(missing_ok=True)
+        if (
+            changed
+            or not holds(layout.remote(dataset, name), remote)
+            or (self._uploads and not checksums.exists())
+            or self._failed("diff", name)
+        ):
+            diff.unlink(missing_ok=True)
+        write_if_changed(layout, layout.local(dataset, name), local)
+        write_if_changed(layout, layout.remote(dataset, name), remote)
+
+    def _failed(self, stage: str, name: str) -> bool:
+        return failures.record_path(self.layout, stage, self.dataset, name).exists()
+
+    def _forget(self, name: str) -> None:
+        """Remove what stands for a batch that is no more."""
+        layout, dataset = self.layout, self.dataset
+        for path in (
+            layout.local(dataset, name),
+            layout.remote(dataset, name),
+            layout.checksums(dataset, name),
+            layout.diff(dataset, name),
+            layout.marker(dataset, name),
+            layout.tried(dataset, name),
+            layout.kept_marker(dataset, name),
+            failures.record_path(layout, "checksum", dataset, name),
+            failures.record_path(layout, "diff", dataset, name),
+            failures.record_path(layout, self.transfer.direction, dataset, name),
+        ):
+            path.unlink(missing_ok=True)
+
+    def _drop_history(self, keep: Collection[str]) -> None:
+        """Remove the journals whose batches are proven (the marker tells what they told), and
+        the caches of batches that are no more, unless a pending batch inherits from them."""
+        inherited = {name for names in self.now.inherits.values() for name in names}
+        for path in self.layout.journal(self.dataset, "-").parent.glob("*.jsonl"):
+            if path.stem not in inherited and path.stem not in keep:
+                path.unlink(missing_ok=True)
+        for path in self.layout.cache(self.dataset, "-").parent.glob("*.tsv"):
+            if (
+                path.stem not in inherited
+                and not self.layout.local(self.dataset, path.stem).exists()
+            ):
+                path.unlink(missing_ok=True)
+                self.layout.seals(self.dataset, path.stem).unlink(missing_ok=True)
+
+    def _reopen(self, names: Iterable[str], *, complete: bool) -> None:
+        """Remove what stands for the whole dataset and holds no longer, down to the summary;
+        ``complete`` tells that the batches of the manifest are those of now, all proven.
+
+        Snakemake makes a missing file only for the sake of one that is missing after it, and it
+        takes a table that came back to an earlier content for one it has seen. A published
+        manifest that is gone from the bucket is published again.
+        """
+        layout, dataset = self.layout, self.dataset
+        proven, publication = layout.manifest(dataset), layout.publication(dataset)
+        if not complete:
+            proven.unlink(missing_ok=True)
+        elif not proven.exists() and publication.exists():
+            self._restore_manifest(names)
+        if not proven.exists():
+            publication.unlink(missing_ok=True)
+        elif self.transfer.publishes:
+            key = published_key(publication)
+            if key and not self._is_published(key):
+                publication.unlink()
+        if not all(layout.diff(dataset, name).exists() for name in names):
+            layout.plan.unlink(missing_ok=True)
+        last = publication if self.transfer.publishes else proven
+        if not (layout.plan.exists() and last.exists()):
+            layout.summary.unlink(missing_ok=True)
+
+    def _restore_manifest(self, names: Iterable[str]) -> None:
+        """Make a manifest that is lost anew, of the time of its publication: when it is the very
+        one that was published, there is nothing to publish."""
+        layout, dataset = self.layout, self.dataset
+        record = read_record(layout.publication(dataset))
+        when = published_at(record["key"])
+        if when is None:
+            return
+        markers = [layout.marker(dataset, name) for name in sorted(names)]
+        proofs = [proof for path in markers for proof in marker.read(path)]
+        data = b"".join(manifest.manifest(self.transfer, dataset, proofs, when))
+        if hashlib.sha256(data).hexdigest() == record["sha256"]:
+            path = layout.manifest(dataset)
+            seals.write(layout, path, data, sync=True)
+            # As old as the record that follows from it, so that Snakemake finds nothing to do.
+            ns = layout.publication(dataset).stat().st_mtime_ns
+            os.utime(path, ns=(ns, ns))
+            log.warning("%s: made anew from the markers, as it was published", path)
+
+    def _is_published(self, key: str) -> bool:
+        """Whether this manifest is in the bucket; asked only where the listing does not tell."""
+        if key.startswith(self.transfer.prefix):
+            return key in self.sides.published
+        return self.control.exists(key)
+
+
+def _chooser(patterns: tuple[str, ...]) -> Callable[[str], bool] | None:
+    return Selection(patterns).matches if patterns else None

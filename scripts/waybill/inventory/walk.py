@@ -1,0 +1,148 @@
+"""The local side of an inventory: which files there are, without reading them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from waybill.model.entries import LocalEntry
+from waybill.model.errors import EXIT_CONFIG, FolderError
+from waybill.model.selection import Selection
+from waybill.model.target_names import is_partial
+from waybill.system.root import LinkError, Root
+
+MAX_KEY_BYTES = 1024  # S3 API: object key names, "Creating object key names"
+
+_MEND_LINK = 'mend or exclude it, or set symlinks = "skip"'
+
+# What an XML 1.0 listing cannot carry at all, even encoded by a careless server.
+_SURROGATE = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(slots=True)
+class Tree:
+    """What a walk found: ``entries`` sorted by path, and what was left out and why.
+
+    ``held`` and ``skipped`` map a path to a reason and are no failures; ``refused`` are.
+    ``folders`` are those that were entered.
+    """
+
+    entries: list[LocalEntry] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
+    held: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk of one dataset's folder.
+
+    ``symlinks`` is ``follow``, ``skip`` or ``error``; ``settle_before`` is a time in ns since the
+    epoch, files modified after it are held back; ``prefix_bytes`` is the length of the key in
+    front of a path; ``avoid`` are folders (device, inode) never to be entered, such as the
+    results folder when it lies inside the source. ``side`` is what messages call the folder.
+    """
+
+    root: Path
+    selection: Selection
+    side: str = "source"
+    symlinks: str = "follow"
+    settle_before: int | None = None
+    prefix_bytes: int = 0
+    avoid: frozenset[tuple[int, int]] = frozenset()
+
+    def tree(self) -> Tree:
+        """Walk the folder. Raises FolderError when it is missing or cannot be listed."""
+        try:
+            top = self.root.stat()
+        except FileNotFoundError:
+            raise FolderError(
+                f"{self.root}: the {self.side} folder does not exist; check `{self.side}`",
+                exit_code=EXIT_CONFIG,
+            ) from None
+        if not stat.S_ISDIR(top.st_mode):
+            raise FolderError(
+                f"{self.root}: the {self.side} is not a folder; check `{self.side}`",
+                exit_code=EXIT_CONFIG,
+            )
+        found = Tree()
+        # Each folder to be listed: its path relative to the root with a trailing slash, and the
+        # (device, inode) of the folders above it, which a symbolic link may lead back to.
+        folders = [("", frozenset([(top.st_dev, top.st_ino)]))]
+        root = Root(self.root, self.symlinks)
+        while folders:
+            relative, above = folders.pop()
+            try:
+                with root.scan(relative) as scan:
+                    for item in scan:
+                        self._visit(item, relative + item.name, above, folders, found)
+            except LinkError:  # it was a folder a moment ago
+                self._leave_link(relative[:-1], found)
+            except OSError as error:
+                if not relative:
+                    raise FolderError(
+                        f"{self.root}: cannot list the {self.side} folder: {error.strerror};"
+                        " give read permission and run again"
+                    ) from None
+                advice = "give read permission or exclude it, and run again"
+                found.refused[relative] = f"cannot list the folder: {error.strerror}; {advice}"
+        found.entries.sort()
+        return found
+
+    def _visit(self, item: os.DirEntry[str], path: str, above, folders, found: Tree) -> None:
+        link = False
+        try:
+            link = item.is_symlink()
+            status = item.stat(follow_symlinks=link and self.symlinks == "follow")
+        except OSError as error:
+            # A file that went away during the walk was never part of this inventory.
+            if (link or not isinstance(error, FileNotFoundError)) and self.selection.matches(path):
+                found.refused[path] = (
+                    f"broken symbolic link: {error.strerror}; {_MEND_LINK}"
+                    if link
+                    else f"cannot stat: {error.strerror}"
+                )
+            return
+        if stat.S_ISLNK(status.st_mode):
+            self._leave_link(path, found)
+        elif stat.S_ISDIR(status.st_mode):
+            self._enter(path, status, above, folders, found)
+        elif self.selection.matches(path):
+            self._add(path, status, found)
+
+    def _leave_link(self, path: str, found: Tree) -> None:
+        if self.selection.matches(path):
+            if self.symlinks == "skip":
+                found.skipped[path] = "symbolic link"
+            else:
+                found.refused[path] = f'symbolic link (symlinks = "{self.symlinks}")'
+
+    def _enter(self, path: str, status: os.stat_result, above, folders, found: Tree) -> None:
+        identity = (status.st_dev, status.st_ino)
+        if identity in self.avoid or self.selection.excludes_folder(path):
+            return
+        if identity in above:
+            found.refused[path] = f"symbolic link to a folder above itself; {_MEND_LINK}"
+            return
+        found.folders.add(path)
+        folders.append((path + "/", above | {identity}))
+
+    def _add(self, path: str, status: os.stat_result, found: Tree) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            found.skipped[path] = "not a regular file"
+        elif _SURROGATE.search(path):
+            found.refused[path] = "the name is not UTF-8, so no key can hold it; rename the file"
+        elif (length := self.prefix_bytes + len(path.encode())) > MAX_KEY_BYTES:
+            found.refused[path] = f"the key would have {length} bytes, S3 allows {MAX_KEY_BYTES}"
+        elif is_partial(path.rpartition("/")[2]):
+            found.held[path] = "an unfinished download"
+        elif self.settle_before is not None and status.st_mtime_ns > self.settle_before:
+            found.held[path] = "modified too recently (settle)"
+        else:
+            found.entries.append(
+                LocalEntry(path, status.st_size, status.st_mtime_ns, status.st_ino)
+            )

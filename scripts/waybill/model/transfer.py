@@ -1,0 +1,131 @@
+"""One movement of data, every setting decided."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from waybill.model.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One movement, every setting decided.
+
+    ``source`` and ``destination`` are for people: the local one is an absolute path, the other an
+    ``s3://`` address. Code uses ``folder`` (absolute), ``bucket`` and ``prefix`` (``""`` or
+    ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes,
+    ``max_bandwidth`` in bytes per second (None: no limit). ``publish_prefix`` is where manifests
+    stand in the bucket, a full key prefix ending in ``/``, or None for nowhere. ``folders`` are
+    those of a source that is a list. ``results`` is the folder of this transfer alone. Settings
+    that are None are left to the bucket or to the AWS chain.
+    """
+
+    name: str
+    direction: Literal["upload", "download"]
+    source: str
+    destination: str
+    folder: Path
+    bucket: str
+    prefix: str
+    folders: tuple[Path, ...] = ()
+    results: Path
+    publish_prefix: str | None
+    allow_git_worktree: bool = False
+    preset: str = "generic"
+    include: tuple[str, ...] = ("**",)
+    exclude: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+    compare: Literal["sha256", "size", "mtime"] = "sha256"
+    symlinks: Literal["follow", "skip", "error"] = "follow"
+    settle: float = 0
+    overwrite: Literal["if-changed", "never", "always"] = "if-changed"
+    max_files: int = 25_000
+    max_bytes: int = 16 << 30
+    engine: Literal["auto", "boto3", "crt"] = "auto"
+    max_concurrency: int = 128
+    max_bandwidth: int | None = None
+    timeout: float = 60
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    request_checksum_calculation: Literal["when_supported", "when_required"] = "when_supported"
+    accelerate: bool | Literal["auto"] = "auto"
+    expected_bucket_owner: str | None = None
+    requester_pays: bool = False
+    storage_class: str | None = None
+    sse: str | None = None
+    sse_kms_key_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    verify_depth: Literal["listing", "metadata", "content"] = "listing"
+    verify_sample: tuple[int, int] = (1, 1)
+    verify_against: Path | None = None
+    notify: Notify | None = None
+    hca: dict[str, str] | None = None
+    glacier: dict[str, Any] | None = None
+    illumina: dict[str, Any] | None = None
+    ifcb: dict[str, Any] | None = None
+
+    @property
+    def selection(self) -> Selection:
+        """The include and exclude patterns, compiled; each call compiles, so keep the result."""
+        regexes = (self.illumina or {}).get("exclude_patterns", ())
+        return Selection(self.include, self.exclude, regexes)
+
+    @property
+    def threads(self) -> int:
+        """How many threads of a job may wait for a disk or for botocore at one time; more of them
+        only stand in each other's way."""
+        return min(self.max_concurrency, 16)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether manifests are put into the bucket, which only an upload does."""
+        return self.direction == "upload" and self.publish_prefix is not None
+
+    @property
+    def url(self) -> str:
+        """The S3 side, ``s3://bucket/prefix``."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def for_jobs(self) -> dict[str, Any]:
+        """The settings as plain values, without ``notify``: Snakemake writes what it gives to a
+        job into a file, and the addresses in there are secrets."""
+        return asdict(replace(self, notify=None))
+
+    def for_dataset(self, folder: str, prefix: str) -> Transfer:
+        """The transfer as one of its datasets sees it."""
+        if (folder, prefix) == (str(self.folder), self.prefix):
+            return self
+        names = [folder, f"s3://{self.bucket}/{prefix}"]
+        upload = self.direction == "upload"
+        return replace(
+            self,
+            folder=Path(folder),
+            prefix=prefix,
+            source=names[0 if upload else 1],
+            destination=names[1 if upload else 0],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """The channels of one transfer. Addresses and ``smtp_password`` are as configured: literal,
+    or ``$NAME``. ``command_timeout`` is in seconds."""
+
+    on: tuple[Literal["success", "failure"], ...]
+    slack_log_webhook: str | None = field(default=None, repr=False)
+    slack_alert_webhook: str | None = field(default=None, repr=False)
+    webhook: str | None = field(default=None, repr=False)
+    command: tuple[str, ...] = field(default=(), repr=False)
+    command_timeout: float
+    email_to: tuple[str, ...] = ()
+    email_from: str = ""
+    smtp_host: str = ""
+    smtp_port: int
+    smtp_security: Literal["starttls", "ssl", "none"]
+    smtp_user: str | None = None
+    smtp_password: str | None = field(default=None, repr=False)

@@ -1,0 +1,1 @@
+"""A batch from here to there, proven: compared, hashed, moved."""

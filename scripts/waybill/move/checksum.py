@@ -1,0 +1,93 @@
+"""Checksum: the SHA-256 of each entry of a batch, hashing each byte once.
+
+An entry whose (path, size, mtime_ns, inode) stands in the batch's cache, or in the cache of a
+batch it came from, keeps its hash. ``cache/{dataset}/{batch}.tsv``: ``path size mtime_ns inode
+sha256``; it is never a Snakemake output, so a failed job keeps what it has hashed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from waybill.model.entries import LocalEntry
+from waybill.model.errors import DamagedError, EntryError
+from waybill.model.escaping import escape
+from waybill.model.failure import Failure
+from waybill.results.batch_tables import CACHE_COLUMNS, read_cache
+from waybill.system.files import write_atomic
+from waybill.system.hashing import sha256_of
+from waybill.system.root import Root
+from waybill.system.tsv import render
+
+log = logging.getLogger(__name__)
+
+
+# A file modified this shortly before it was hashed may change again within the same mtime, so
+# its hash is not kept for a later run (coarsest clock of a common file system: FAT, 2 s).
+RACY_NS = 2_000_000_000
+
+
+def checksum(
+    folder: Path | Root,
+    entries: list[LocalEntry],
+    caches: Iterable[Path],
+    cache: Path,
+    *,
+    threads: int,
+    wanted: Callable[[LocalEntry], bool] = lambda _: True,
+    write: Callable[[Path, bytes], None] = write_atomic,
+) -> tuple[dict[str, str], list[Failure]]:
+    """The SHA-256 (hex) of ``entries`` by path, and what could not be hashed.
+
+    ``caches`` are read, ``cache`` is written by ``write``. An entry that cannot be hashed is left
+    out and named in the failures; the others go on. What no cache knows is hashed only when it is
+    ``wanted``.
+    """
+    known = _read_caches([cache, *caches])
+    missing = [entry for entry in entries if entry not in known and wanted(entry)]
+    failed: list[Failure] = []
+    started = time.time_ns()
+
+    def hash_one(entry: LocalEntry) -> str | EntryError:
+        try:
+            return sha256_of(folder, entry)
+        except EntryError as error:
+            return error
+
+    if missing:
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            for entry, result in zip(missing, pool.map(hash_one, missing), strict=True):
+                if isinstance(result, EntryError):
+                    failed.append(Failure.of(result))
+                else:
+                    known[entry] = result
+        write(cache, remember(known, started))
+    return {e.path: known[e] for e in entries if e in known}, failed
+
+
+def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
+    known: dict[LocalEntry, str] = {}
+    for path in paths:
+        try:
+            known.update(read_cache(path))
+        except FileNotFoundError:
+            continue
+        except DamagedError as error:
+            log.warning("%s: damaged: %s; its files are hashed again", path, error.why)
+    return known
+
+
+def remember(known: Mapping[LocalEntry, str], started_ns: int) -> bytes:
+    """The bytes of a cache of hashes that were made after ``started_ns`` (ns since the epoch)."""
+    return render(
+        CACHE_COLUMNS,
+        (
+            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}"
+            for e, sha256 in known.items()
+            if e.mtime_ns < started_ns - RACY_NS
+        ),
+    )

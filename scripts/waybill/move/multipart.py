@@ -1,0 +1,249 @@
+"""Multipart uploads that resume: the parts the journal and S3 agree on are not sent again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import botocore.exceptions as be
+
+from waybill.model.difference import Difference
+from waybill.model.errors import StaleHashError
+from waybill.results.journal import Journal, OpenUpload
+from waybill.s3.engine.base import Engine, base64_sha256
+from waybill.s3.errors import CLASH, error_code
+from waybill.s3.evidence import (
+    Answer,
+    OddAnswerError,
+    Stored,
+    as_it_is,
+    ask,
+    etag_of,
+    is_about,
+    stored,
+)
+from waybill.s3.parts import Part, PartCrcs, part_size, parts
+from waybill.system.budget import Budget
+from waybill.system.hashing import read_range
+
+Result = TypeVar("Result")
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class MultipartUploader:
+    """Sends large files of one batch in parts; ``write`` and ``common`` are request arguments."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        pool: ThreadPoolExecutor,
+        budget: Budget,
+        write: dict[str, Any],
+        common: dict[str, Any],
+    ) -> None:
+        self._engine, self._journal = engine, journal
+        self._pool, self._budget = pool, budget
+        self._write, self._common = write, common
+
+    def put(
+        self,
+        descriptor: int,
+        item: Difference,
+        key: str,
+        metadata: dict[str, str],
+        condition: dict[str, str],
+        earlier: list[OpenUpload],
+        crcs: PartCrcs | None = None,
+    ) -> Stored:
+        """Put the open file as one object, resuming one of its ``earlier`` uploads if it can.
+
+        That the bytes are those of ``item.sha256`` is known by ``crcs``, taken when they were
+        hashed, or else by hashing them all again. Raises StaleHashError when they are not, and
+        botocore's errors; a failed upload stays open for the next run and, put into ``earlier``,
+        for a next call.
+        """
+        upload, there = self._resume(item, key, earlier)
+        if upload is None:
+            upload = self._create(item, key, metadata)
+            earlier.append(upload)
+        numbered = self._send(descriptor, item, upload, there, crcs)
+
+        def read(answer: Answer) -> Stored:
+            if is_about(answer, key) is False:
+                raise OddAnswerError(what="it is about another key")
+            return stored(answer, is_vouched=_vouches(answer, numbered))
+
+        try:
+            answer = self._ask(
+                "complete_multipart_upload",
+                read,
+                Key=key,
+                UploadId=upload.id,
+                MpuObjectSize=item.size,
+                MultipartUpload={
+                    "Parts": [
+                        {"PartNumber": n, "ETag": etag, "ChecksumSHA256": base64_sha256(sha256)}
+                        for n, (etag, sha256) in sorted(numbered.items())
+                    ]
+                },
+                **self._common,
+                **condition,
+            )
+        except be.ClientError as error:
+            if error_code(error) in CLASH:
+                self.abort(upload)
+            raise
+        self._journal.closed(upload.id)
+        return answer
+
+    def _ask(self, operation: str, read: Callable[[Answer], Result], **arguments: Any) -> Result:
+        client = self._engine.client
+        return ask(client, getattr(client, operation), read, **arguments)
+
+    def _resume(
+        self, item: Difference, key: str, earlier: list[OpenUpload]
+    ) -> tuple[OpenUpload | None, dict[int, tuple[str, int]]]:
+        """The latest upload of the very same bytes that S3 still has, and its parts there as
+        number to (etag, size); uploads of other bytes are given up."""
+        for upload in reversed(earlier):
+            wanted = (item.size, item.sha256, part_size(item.size), key)
+            if (upload.size, upload.sha256, upload.part_size, upload.key) != wanted:
+                self.abort(upload)
+                continue
+            try:
+                return upload, self._list_parts(upload)
+            except be.ClientError as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+                self._journal.closed(upload.id)
+        return None, {}
+
+    def _list_parts(self, upload: OpenUpload) -> dict[int, tuple[str, int]]:
+        client = self._engine.client
+
+        def call(**arguments: Any) -> Answer:
+            pages = client.get_paginator("list_parts").paginate(**arguments)
+            return {"Parts": [part for page in pages for part in page.get("Parts", ())]}
+
+        listed = ask(client, call, as_it_is, Key=upload.key, UploadId=upload.id, **self._common)
+        return {  # what a store leaves out agrees with nothing
+            part.get("PartNumber", 0): (part.get("ETag", "").strip('"'), part.get("Size", -1))
+            for part in listed["Parts"]
+        }
+
+    def _create(self, item: Difference, key: str, metadata: dict[str, str]) -> OpenUpload:
+        def read(answer: Answer) -> str:
+            if not answer.get("UploadId") or is_about(answer, key) is False:
+                raise OddAnswerError(what="it has no upload id for this key")
+            return str(answer["UploadId"])
+
+        upload_id = self._ask(
+            "create_multipart_upload",
+            read,
+            Key=key,
+            Metadata=metadata,
+            ChecksumAlgorithm="SHA256",
+            **self._write,
+        )
+        upload = OpenUpload(item.path, upload_id, item.size, item.sha256, part_size(item.size), key)
+        self._journal.upload(upload)
+        return upload
+
+    def _send(
+        self,
+        descriptor: int,
+        item: Difference,
+        upload: OpenUpload,
+        there: dict[int, tuple[str, int]],
+        crcs: PartCrcs | None,
+    ) -> dict[int, tuple[str, str]]:
+        """Send the parts that are missing; returns number to (etag, sha256 hex) of all parts.
+
+        The file is read once, in order, so the hash of all its parts is the hash of the file.
+        """
+        whole = hashlib.sha256()
+        sent: dict[int, Future[tuple[str, str]]] = {}
+        try:
+            for part in parts(item.size, upload.part_size):
+                self._budget.take(part.length)
+                try:
+                    data = read_range(descriptor, item.path, part.start, part.length)
+                except BaseException:
+                    self._budget.give(part.length)
+                    raise
+                if crcs is None:
+                    whole.update(data)
+                future = self._pool.submit(self._send_part, upload, part, data, there, crcs)
+                future.add_done_callback(lambda _, n=part.length: self._budget.give(n))
+                sent[part.number] = future
+                del data
+                if any(f.done() and f.exception() for f in sent.values()):
+                    break
+            numbered = {number: future.result() for number, future in sent.items()}
+            if crcs is None and whole.hexdigest() != item.sha256:
+                raise StaleHashError(item.path)
+        except BaseException as error:
+            for future in sent.values():
+                future.cancel()
+            if isinstance(error, StaleHashError):
+                for future in sent.values():  # a part that comes later would stay
+                    if not future.cancelled():
+                        future.exception()
+                self.abort(upload)
+            raise
+        return numbered
+
+    def _send_part(
+        self,
+        upload: OpenUpload,
+        part: Part,
+        data: bytes,
+        there: dict[int, tuple[str, int]],
+        crcs: PartCrcs | None,
+    ) -> tuple[str, str]:
+        if crcs is not None and not crcs.agrees(part.number, data):
+            raise StaleHashError(upload.path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        etag, journalled = upload.parts.get(part.number, ("", ""))
+        if journalled == sha256 and there.get(part.number) == (etag, part.length):
+            return etag, sha256
+        etag = self._engine.put_part(upload.key, upload.id, part.number, data, sha256)
+        self._journal.part(upload.id, part.number, etag, sha256)
+        upload.parts[part.number] = (etag, sha256)
+        return etag, sha256
+
+    def abort(self, upload: OpenUpload) -> None:
+        """Give up an open upload of ours, so that its parts stop costing storage."""
+        try:
+            self._ask(
+                "abort_multipart_upload",
+                as_it_is,
+                Key=upload.key,
+                UploadId=upload.id,
+                **self._common,
+            )
+        except be.ClientError as error:
+            if error_code(error) != "NoSuchUpload":
+                raise
+        self._journal.closed(upload.id)
+
+
+def _vouches(answer: Answer, parts: dict[int, tuple[str, str]]) -> bool:
+    """Whether an answer to CompleteMultipartUpload tells key and checksum of the object that is
+    made of these parts, number to (etag, sha256 hex)."""
+    if not answer.get("Key"):
+        return False
+    etags, hashes = zip(*(parts[number] for number in sorted(parts)), strict=True)
+    whole = hashlib.sha256(b"".join(map(bytes.fromhex, hashes))).digest()
+    if told := answer.get("ChecksumSHA256"):
+        return bool(told.partition("-")[0] == base64.b64encode(whole).decode())
+    if not all(map(_MD5.fullmatch, etags)):
+        return False
+    md5 = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
+    return etag_of(answer) == f"{md5.hexdigest()}-{len(etags)}"

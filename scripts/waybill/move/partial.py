@@ -1,0 +1,208 @@
+"""The file a download is written to before it has its name."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from waybill.model.target_names import partial_name
+from waybill.s3.parts import Part
+from waybill.system.root import Folder
+
+BLOCK_BYTES = 1 << 20
+
+
+class Partial:
+    """An unfinished file beside ``target``, held by a lock that dies with this process.
+
+    Both are names in ``folder``, the open folder of the target: what becomes of the path that led
+    there does no harm, and no link of these names is followed. What an earlier process left in the
+    file is there to be resumed (``length``). Raises OSError as the file system does,
+    BlockingIOError when another process writes it.
+    """
+
+    def __init__(self, target: str | Path, folder: Folder | None = None) -> None:
+        self.target = os.fspath(target)
+        above, slash, self._target = self.target.rpartition("/")
+        self._name = partial_name(self._target)
+        self.path = f"{above}{slash}{self._name}"
+        self._folder = folder or Folder.at(above + slash or ".")
+
+    def __enter__(self) -> Partial:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            try:
+                self._file = os.open(self._name, flags, 0o666, dir_fd=self._folder.fd)
+            except BaseException:
+                del self._folder
+                raise
+            try:
+                _lock(self._file)
+                if self._is_ours():
+                    break
+            except BaseException:
+                self.close()
+                raise
+            os.close(self._file)
+        return self
+
+    def _is_ours(self) -> bool:
+        """Whether the open file still has this name and no other: one that was finished in the
+        meantime, or by a process that was killed right then, must not be written again."""
+        mine = os.fstat(self._file)
+        try:
+            there = self._lstat(self._name)
+        except FileNotFoundError:
+            return False
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+            return False
+        if mine.st_nlink > 1:
+            self._unlink()
+            return False
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it, as ``__exit__`` does."""
+        os.close(self._file)
+        del self._folder
+
+    @property
+    def length(self) -> int:
+        """Its size in bytes."""
+        return self.status.st_size
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the file system says about it, also when it has its name."""
+        return os.fstat(self._file)
+
+    def clear(self, size: int = 0) -> None:
+        """Begin anew, with a hole of ``size`` bytes to be filled."""
+        if self.length:
+            os.ftruncate(self._file, 0)
+        if size:
+            os.ftruncate(self._file, size)
+
+    def write(self, start: int, block: bytes) -> None:
+        """Put a block where it belongs; safe to use from several threads."""
+        view = memoryview(block)
+        while view:
+            count = os.pwrite(self._file, view, start)
+            start, view = start + count, view[count:]
+
+    def read(self, part: Part) -> Iterator[bytes]:
+        """The bytes of a part, in blocks."""
+        at, end = part.start, part.start + part.length
+        while at < end:
+            block = os.pread(self._file, min(BLOCK_BYTES, end - at), at)
+            if not block:
+                raise OSError("became shorter while it was written")
+            at += len(block)
+            yield block
+
+    def date(self, mtime_ns: int) -> None:
+        """Give it its modification time."""
+        with suppress(OverflowError):  # a time that no file can have
+            os.utime(self._file, ns=(time.time_ns(), mtime_ns))
+
+    def begin_sync(self) -> None:
+        """Have the system begin to write it to disk, and wait for nothing."""
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            with suppress(OSError):  # it is an advice
+                os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def sync(self) -> None:
+        """Have it on disk."""
+        os.fsync(self._file)
+
+    def become(self) -> bool:
+        """Take the name of the target unless something has it."""
+        fd = self._folder.fd
+        try:
+            os.link(self._name, self._target, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            with suppress(FileNotFoundError):
+                self._lstat(self._target)
+                return False
+            self._rename()
+        else:
+            with suppress(FileNotFoundError):
+                self._unlink()
+        return True
+
+    def replace(self, mtime_ns: int, inode: int, *, follow: bool = False) -> bool:
+        """Take the place of the file there, and its permissions, if it is still the one with this
+        mtime and inode; zeros stand for none. ``follow`` takes a link for the file it leads to;
+        it is the link that is replaced."""
+        try:
+            status = os.stat(self._target, dir_fd=self._folder.fd, follow_symlinks=follow)
+        except FileNotFoundError:
+            return self.become()
+        if (status.st_mtime_ns, status.st_ino) != (mtime_ns, inode):
+            return False
+        os.fchmod(self._file, status.st_mode & 0o7777)
+        self._rename()
+        return True
+
+    def is_same(self, sha256: str) -> bool:
+        """Whether the file that has the name of the target holds the same bytes; then this one
+        goes. (A job that was killed between the name and its journal leaves such a file.)"""
+        status = self._lstat(self._target)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.target)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(self._target, flags, dir_fd=self._folder.fd), "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                return False
+            status = os.fstat(file.fileno())
+            if not os.path.samestat(status, self._lstat(self._target)):
+                return False
+        os.utime(self._file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        self._unlink()
+        return True
+
+    def discard(self) -> None:
+        """Remove it."""
+        with suppress(FileNotFoundError):
+            self._unlink()
+
+    def drop_leftover(self) -> None:
+        """Remove what a killed process left, of a target that needs no download; one that is
+        being written stays."""
+        with suppress(FileNotFoundError):
+            self._lstat(self._name)
+            with suppress(OSError), self:
+                self.discard()
+
+    def _lstat(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False)
+
+    def _unlink(self) -> None:
+        os.unlink(self._name, dir_fd=self._folder.fd)
+
+    def _rename(self) -> None:
+        fd = self._folder.fd
+        os.replace(self._name, self._target, src_dir_fd=fd, dst_dir_fd=fd)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        pass

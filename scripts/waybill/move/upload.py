@@ -1,0 +1,287 @@
+"""Upload: moves the files of one batch to S3 and proves each one."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import time
+from collections import Counter
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import botocore.exceptions as be
+
+from waybill.model import difference
+from waybill.model.difference import Difference
+from waybill.model.errors import EntryError, StaleHashError
+from waybill.move.compare import compare_file, with_checksums
+from waybill.move.mover import Mover, fail
+from waybill.move.multipart import MultipartUploader
+from waybill.results.marker import Proof
+from waybill.s3.client import write_arguments
+from waybill.s3.engine.base import SOURCE_MTIME, Content
+from waybill.s3.errors import CLASH, CONFLICT, UNSUPPORTED, error_code, is_missing
+from waybill.s3.evidence import Stored, ask, etag_of, object_of, stored
+from waybill.s3.look import look_for
+from waybill.s3.parts import PartCrcs
+from waybill.s3.same_bytes import SOURCE_SHA256
+from waybill.system.futures import error_of
+from waybill.system.hashing import opened, read_small, sha256_of
+
+log = logging.getLogger(__name__)
+
+QUICK_BYTES = 256 << 10  # a file up to this size is read and hashed in less time than threads cost
+SLOW_SECONDS = 0.002  # to read such a file: then waiting, not work, is what takes the time
+READS = 32  # over which that time is averaged
+
+LOOK_AT = 1_000  # objects at one time: what is not looked for yet is lost with a job that is killed
+ATTEMPTS = 4  # of a write that is not there afterwards, or meets another one at the same moment
+
+_UNMET = {"PreconditionFailed", "412"}
+
+
+class Uploader(Mover):
+    """One upload job."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # Puts are under the condition that the object is still what the listing showed, so that
+        # two users cannot overwrite each other unseen; these a store does not understand.
+        self._refused: set[str] = set()
+        self._unvouched: list[tuple[Difference, Stored]] = []  # to be looked for by name
+        self._again: Counter[str] = Counter()  # how often a path was sent once more
+
+    _read_seconds = 0.0  # to open, read and close a small file, averaged over the last of them
+    _disk_is_slow = False  # so that files must be read side by side
+
+    def _finished(self, item: Difference) -> Proof | None:
+        """The journal's proof of an entry, when it still holds: it was written after the listing,
+        or the listing shows the very object it tells of."""
+        run, proof = self._record.done.get(item.path, ("", None))
+        if proof is None or (proof.size, proof.sha256) != (item.size, item.sha256):
+            return None
+        if proof.key != self._key(item):
+            return None
+        listed = proof.etag == item.etag and self._transfer.overwrite != "always"
+        return proof._replace(mtime_ns=item.mtime_ns) if run == self._run_token or listed else None
+
+    def _is_quick(self, item: Difference) -> bool:
+        return item.size <= QUICK_BYTES and not self._disk_is_slow
+
+    def _launch(self, item: Difference) -> None:
+        condition = self._condition(item)
+        sha256 = ""  # of the very bytes that are sent
+
+        def load() -> Content:
+            nonlocal sha256
+            body = self._read(item)
+            sha256 = hashlib.sha256(body).hexdigest()
+            if item.sha256 and item.sha256 != sha256:
+                raise StaleHashError(item.path)
+            return Content(body, sha256, self._metadata(item, sha256))
+
+        if not self._is_quick(item):  # read in this thread, which is one of many
+            content = load()
+            load = lambda: content  # noqa: E731
+        answer = self._engine.put_object(self._key(item), item.size, load, condition)
+
+        def arrived(_: Future[Stored]) -> None:
+            self._budget.give(item.size)
+            self._land(item, lambda: self._conclude(item, sha256, condition, answer))
+
+        answer.add_done_callback(arrived)
+
+    def _read(self, item: Difference) -> bytes:
+        started = time.monotonic()
+        body = read_small(self._root, item.entry)
+        if item.size <= QUICK_BYTES:
+            took = time.monotonic() - started
+            self._read_seconds += (took - self._read_seconds) / READS
+            self._disk_is_slow = self._read_seconds > SLOW_SECONDS
+        return body
+
+    def _conclude(
+        self, item: Difference, sha256: str, condition: dict[str, str], answer: Future[Stored]
+    ) -> Proof | None:
+        item = item._replace(sha256=sha256 or item.sha256)
+        try:
+            return self._proven(item, answer.result())
+        except be.ClientError as error:
+            if self._without_conditions(error, condition):
+                self._pool.submit(self._launch_again, item)
+            elif _is_already_there(error):
+                asked = self._pool.submit(self._already_there, item, condition, error)
+                asked.add_done_callback(
+                    lambda _: self._land(item, lambda: self._proven(item, asked.result()))
+                )
+            else:
+                raise
+        return None
+
+    def _proven(self, item: Difference, answer: Stored | None) -> Proof | None:
+        """The proof of an entry; None where it is to be sent again, or looked for by name."""
+        if answer is None:
+            self._pool.submit(self._launch_again, item)
+        elif answer.is_vouched:
+            return self._proof(item, answer)
+        else:
+            self._unvouched.append((item, answer))
+            if len(self._unvouched) >= LOOK_AT:
+                self._look()
+        return None
+
+    def _before_waiting(self) -> float | None:
+        if self._unvouched and len(self._unvouched) == self._under_way:
+            self._look()
+        return None
+
+    def _look(self) -> None:
+        """Have the objects looked for that nothing but their names can prove."""
+        unvouched, self._unvouched = self._unvouched, []
+
+        def look() -> None:
+            found = look_for(
+                self._engine.client, self._transfer, [self._key(i) for i, _ in unvouched]
+            )
+            for item, answer in unvouched:
+                seen = found.get(self._key(item))
+                there = seen is not None and seen.is_the(answer, item.size)
+                self._land(item, partial(self._looked_for, item, answer, there))
+
+        def looked() -> None:
+            if error := error_of(look):
+                for item, _ in unvouched:
+                    self._land(item, partial(fail, error))
+
+        self._pool.submit(looked)
+
+    def _looked_for(self, item: Difference, answer: Stored, there: bool) -> Proof | None:
+        if there:
+            return self._proof(item, answer)
+        self._again[item.path] += 1
+        if self._again[item.path] < ATTEMPTS:
+            return self._proven(item, None)
+        raise self._not_there(item)
+
+    def _not_there(self, item: Difference) -> EntryError:
+        text = f"S3 answered that {self._url(item)} was written, and a listing does not show that"
+        return EntryError(item.path, f"{text} object; look for a proxy on the way, and run again")
+
+    def _launch_again(self, item: Difference) -> None:
+        self._budget.force(item.size)  # whoever could give it back may wait for this thread
+        self._launch_or_fail(item)
+
+    def _without_conditions(self, error: be.ClientError, condition: dict[str, str]) -> bool:
+        """Whether the store does not know conditional writes; it is then asked for none."""
+        if error_code(error) not in UNSUPPORTED or not condition:
+            return False
+        self._refused |= {"IfMatch", "IfNoneMatch"}
+        log.info("%s does not support conditional writes", self._transfer.url)
+        return True
+
+    def _move_large(self, item: Difference) -> Proof:
+        crcs: PartCrcs | None = None
+        if not item.sha256:
+            crcs = PartCrcs(item.size)
+            sha256 = sha256_of(self._root, item.entry, crcs.add)
+            item = item._replace(sha256=sha256)
+        uploader = MultipartUploader(
+            self._engine,
+            self._journal,
+            self._pool,
+            self._budget,
+            write_arguments(self._transfer),
+            self._common,
+        )
+        earlier = self._record.open_uploads(item.path)
+        key = self._key(item)
+        metadata = self._metadata(item, item.sha256)
+        with opened(self._root, item.entry) as descriptor:
+            answer: Stored | None = None
+            while answer is None:
+                condition = self._condition(item)
+                try:
+                    answer = uploader.put(descriptor, item, key, metadata, condition, earlier, crcs)
+                except be.ClientError as error:
+                    if self._without_conditions(error, condition):
+                        continue
+                    if error_code(error) == "InvalidPart" and self._may_repeat(item):
+                        continue  # S3 lacks a part that it answered was there
+                    if not _is_already_there(error):
+                        raise
+                    answer = self._already_there(item, condition, error)
+        if not answer.is_vouched:
+            seen = look_for(self._engine.client, self._transfer, [key]).get(key)
+            if seen is None or not seen.is_the(answer, item.size):
+                raise self._not_there(item)
+        return self._proof(item, answer)
+
+    def _condition(self, item: Difference) -> dict[str, str]:
+        if self._transfer.overwrite == "always":
+            return {}
+        if item.status == difference.NEW or self._transfer.overwrite == "never":
+            condition = {"IfNoneMatch": "*"}
+        else:
+            condition = {"IfMatch": f'"{item.etag}"'}
+        return {} if self._refused & condition.keys() else condition
+
+    def _may_repeat(self, item: Difference) -> bool:
+        self._again[item.path] += 1
+        return self._again[item.path] < ATTEMPTS
+
+    def _already_there(
+        self, item: Difference, condition: dict[str, str], error: be.ClientError
+    ) -> Stored | None:
+        """What there is after a condition did not hold, where it is these bytes, by whomever; None
+        when they are to be sent again. Else EntryError."""
+        client, there = self._engine.client, {}
+        key = self._key(item)
+        head = partial(ask, client, client.head_object, object_of, Key=key, **self._common)
+        try:
+            there = with_checksums(head)
+            if compare_file(head, there, self._root, item.entry, item.sha256).same:
+                return stored(there)
+        except be.ClientError as unseen:
+            if not is_missing(unseen):
+                raise
+        if error_code(error) in CLASH and self._may_repeat(item):
+            time.sleep(random.uniform(0.2, 0.6))
+            return None
+        if error_code(error) in _UNMET and self._holds(condition, there):
+            return None
+        raise EntryError(
+            item.path,
+            f"{self._url(item)} was written or removed by someone else since the listing;"
+            " run again",
+        )
+
+    def _holds(self, condition: dict[str, str], head: dict[str, Any]) -> bool:
+        """Whether a condition holds though the store said that it does not: it does not understand
+        it, and is not asked for it any more."""
+        if "IfMatch" in condition:
+            holds = bool(head) and condition["IfMatch"] == f'"{etag_of(head)}"'
+        else:
+            holds = bool(condition) and not head
+        if holds and not self._refused & condition.keys():
+            self._refused |= condition.keys()
+            name = "If-Match" if "IfMatch" in condition else "If-None-Match"
+            log.warning(
+                "%s refuses writes with %s though the objects are as listed; this job writes"
+                " without: what others write at the same time is overwritten unseen",
+                self._transfer.url,
+                name,
+            )
+        return holds
+
+    @staticmethod
+    def _metadata(item: Difference, sha256: str) -> dict[str, str]:
+        seconds, nanoseconds = divmod(item.mtime_ns, 1_000_000_000)
+        return {SOURCE_SHA256: sha256, SOURCE_MTIME: f"{seconds}.{nanoseconds:09d}"}
+
+
+def _is_already_there(error: be.ClientError) -> bool:
+    """Whether there may be an object already; a repeated request meets the one that its own lost
+    answer was about."""
+    return error_code(error) in CONFLICT | CLASH | {"NoSuchUpload"} or is_missing(error)

@@ -1,0 +1,111 @@
+"""Preset ``ifcb``: the bins of an Imaging FlowCytobot, each whole or not yet."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from waybill.presets.ifcb import bins
+from waybill.system.root import Root
+
+if TYPE_CHECKING:
+    from waybill.inventory.sides import Sides
+    from waybill.model.transfer import Transfer
+
+CONCURRENCY = 32
+
+NO_BIN = "not part of a bin"
+OVERDUE_SECONDS = 24 * 3600  # a sample takes 20 minutes; what waits longer was broken off
+
+
+def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Many requests at a time, as the files are small."""
+    return {"max_concurrency": CONCURRENCY}
+
+
+def hold(transfer: Transfer, sides: Sides) -> None:
+    """Hold back bins of which a file is, or seems to be, still being written; skip files that are
+    part of no bin or in a folder not to be taken.
+
+    A bin whose files are all at the destination at their sizes is not looked into again. One that
+    is half-written although nothing of it has changed for a day is a failure.
+    """
+    table = transfer.ifcb or {}
+    if table.get("all_files"):
+        return
+    folders = frozenset(table.get("skip_folders", ()))
+    grouped, skipped = _sort_out(sides.paths, folders)
+    late: dict[str, str] = {}
+    # What is none of a bin does not wait nor fail either, be it new or a broken link.
+    for paths in (sides.held, sides.refused):
+        names, others = _sort_out(paths, folders)
+        for path, reason in others.items():
+            if not path.endswith("/"):  # a folder that cannot be listed may hold bins
+                del paths[path]
+                skipped[path] = reason
+        if paths is sides.held:
+            late = names
+    held = {}
+    for name, kinds in late.items():
+        reason = f"bin {name}: .{kinds[0]} {sides.held[f'{name}.{kinds[0]}']}"
+        files = [f"{name}.{kind}" for kind in (*kinds, *grouped.pop(name, ()))]
+        held.update(dict.fromkeys(files, reason))
+    root = Root(transfer.folder, transfer.symlinks)
+    now = time.time()
+    for name, kinds in grouped.items():
+        if why := _unfinished(root, name, kinds, sides):
+            files = [f"{name}.{kind}" for kind in kinds]
+            held.update(dict.fromkeys(files, f"bin {name}: {why}"))
+            age = now - max(sides.local[file].mtime_ns for file in files) / 1e9
+            if age > OVERDUE_SECONDS:
+                sides.overdue[name] = (
+                    f"half-written, and unchanged for {age / 3600:.0f} hours: {why}; complete it,"
+                    ' put it into a folder "skip", or send it as it is (all_files)'
+                )
+    sides.leave_out(held=held, skipped=skipped)
+
+
+def _sort_out(
+    paths: Iterable[str], folders: frozenset[str]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The kinds of files of each bin to be taken, and the reasons for other paths."""
+    bins_: dict[str, list[str]] = {}
+    others: dict[str, str] = {}
+    last, excluded = "", ""
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        if folder != last:
+            last = folder
+            excluded = next((part for part in folder.split("/") if part in folders), "")
+        if excluded:
+            others[path] = f"in a folder {excluded}"
+        elif found := bins.split(path):
+            bins_.setdefault(found[0], []).append(found[1])
+        else:
+            others[path] = NO_BIN
+    return bins_, others
+
+
+def _unfinished(root: Root, name: str, kinds: list[str], sides: Sides) -> str:
+    local, there = sides.local, sides.remote
+    sizes = {kind: local[f"{name}.{kind}"].size for kind in kinds}
+    if all((e := there.get(f"{name}.{kind}")) and e.size == sizes[kind] for kind in kinds):
+        return ""
+    return bins.unfinished(name, sizes, lambda n: _tail(root, f"{name}.adc", sizes["adc"], n))
+
+
+def _tail(root: Root, path: str, size: int, count: int) -> bytes:
+    """The last ``count`` bytes of a file; nothing of one that cannot be read, which fails by name
+    later."""
+    try:
+        descriptor = root.open(path)
+    except OSError:
+        return b""
+    try:
+        return os.pread(descriptor, count, max(0, size - count))
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)

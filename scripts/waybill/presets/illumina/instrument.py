@@ -1,0 +1,251 @@
+"""Which instrument made a run, and whether the run is finished.
+
+An instrument whose files are moved by Illumina's Universal Copy Service writes ``CopyComplete.txt``
+when all of them have arrived; ``RTAComplete.txt`` is there up to hours earlier. Others have only
+``RTAComplete.txt`` or, NextSeq 500, ``RTAComplete.xml``. Which instruments have that service:
+
+- NovaSeq 6000, NovaSeq X, NextSeq 1000/2000, MiSeq i100: all
+- MiSeq and NextSeq 500/550: from version 4 of their control software on (Illumina Knowledge,
+  "File paths for the MiSeq"; CISA, ICSMA-23-117-01)
+
+MiniSeq and iSeq 100 have the service too, but nothing that Illumina publishes says that they write
+the file, and sequencing cores have seen both. Their runs, and those of an instrument that is not
+known, are finished with CopyComplete.txt; without one they have to be quiet for ``QUIET_SECONDS``
+after RTAComplete. Instruments are told apart by the control software that RunParameters.xml names,
+and by serial numbers, which begin with letters of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.presets.illumina.run_xml import (
+    RunInfo,
+    RunParameters,
+    XmlError,
+    read_run_info,
+    read_run_parameters,
+)
+
+COPY_COMPLETE = "CopyComplete.txt"
+RTA_COMPLETE = ("RTAComplete.txt", "RTAComplete.xml")
+
+# Base calling is over with any of these, whether the files have arrived or not.
+_CALLED = (*RTA_COMPLETE, "SequenceComplete.txt")
+
+# How long a run has to be quiet whose instrument may or may not tell that all files have arrived:
+# what a core that runs such instruments waits; a copy that pauses for longer has ended.
+QUIET_SECONDS = 6 * 3600.0
+
+_ALWAYS, _NEVER, _PERHAPS = 0, 1 << 30, 1 << 31
+_OVERDUE = 24 * 3600.0
+
+
+class _Model(NamedTuple):
+    name: str
+    serial: str
+    application: str
+    copies_since: int  # the major version of the control software
+
+
+# In this order, as the name of one control software may hold that of another.
+_MODELS = (
+    _Model("NovaSeq X", r"LH\d", r"NovaSeq ?X", _ALWAYS),
+    _Model("NovaSeq 6000", r"A(?:DX)?\d{5}", r"NovaSeq", _ALWAYS),
+    _Model("NextSeq 1000/2000", r"V[HL]\d", r"NextSeq ?(?:1000|2000|1k2k)", _ALWAYS),
+    _Model("NextSeq 500/550", r"(?:NB|NS|NDX)\d", r"NextSeq", 4),
+    _Model("MiSeq i100", r"SH\d", r"MiSeq ?i100", _ALWAYS),
+    _Model("MiSeq", r"MD?\d{4}", r"MiSeq", 4),
+    _Model("MiniSeq", r"MN\d", r"MiniSeq", _PERHAPS),
+    _Model("iSeq 100", r"FS\d", r"\biSeq", _PERHAPS),
+    _Model("HiSeq", r"(?:ST-)?E\d{5}|[CDJK]\d{5}|SN\d", r"HiSeq", _NEVER),
+)
+
+
+class Instrument(NamedTuple):
+    """``model`` is ``""`` when it is not known, ``copies`` whether it writes CopyComplete.txt, None
+    when it may.
+
+    ``notes`` are oddities in words, each naming its file; none of them keeps a run from being
+    uploaded.
+    """
+
+    model: str
+    serial: str
+    copies: bool | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> tuple[str, ...]:
+        """The files any of which tells that a run is finished.
+
+        A CopyComplete.txt says that even where it is not expected.
+        """
+        return (COPY_COMPLETE,) if self.copies else (COPY_COMPLETE, *RTA_COMPLETE)
+
+
+class Phase(StrEnum):
+    """How far a run is."""
+
+    IN_PROGRESS = "in progress"
+    COPYING = "copying"
+    NOT_SETTLED = "not settled"
+    FINISHED = "finished"
+
+
+class State(NamedTuple):
+    """How far a run is, and why in words. ``finished_at`` is the time of its completion file, in
+    seconds since the epoch, or None. ``notes`` are those of the instrument."""
+
+    phase: Phase
+    reason: str
+    finished_at: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def identify(run: Path) -> Instrument:
+    """The instrument that made ``run``.
+
+    A file that is damaged is told in ``notes``; the name of the folder, which has the serial number
+    as its second part, then has to do.
+    """
+    notes: list[str] = []
+    info, parameters = RunInfo(), RunParameters()
+    try:
+        info = read_run_info(run)
+    except XmlError as error:
+        notes.append(str(error))
+    if info.run_id and info.run_id != run.name:
+        notes.append(f"{run / 'RunInfo.xml'}: is of run {info.run_id}, not of {run.name}")
+    serial = info.serial or _serial_of(run.name)
+    model = _by_serial(serial)
+    if model is None or model.copies_since not in (_ALWAYS, _NEVER, _PERHAPS):
+        try:
+            parameters = read_run_parameters(run)
+        except XmlError as error:
+            notes.append(str(error))
+        model = _by_application(parameters.application) or model or _by_serial(parameters.serial)
+    name, copies = "", None
+    if model is not None:
+        name = model.name
+        if model.copies_since != _PERHAPS:
+            copies = _major(parameters.version) >= model.copies_since
+    return Instrument(name, serial or parameters.serial, copies, tuple(notes))
+
+
+def _serial_of(name: str) -> str:
+    parts = name.split("_")
+    return parts[1] if len(parts) >= 4 and re.fullmatch(r"\d{6}|\d{8}", parts[0]) else ""
+
+
+def _by_serial(serial: str) -> _Model | None:
+    return next((model for model in _MODELS if re.match(model.serial, serial)), None)
+
+
+def _by_application(application: str) -> _Model | None:
+    return next((model for model in _MODELS if re.search(model.application, application)), None)
+
+
+def _major(version: str) -> int:
+    match = re.match(r"\D*(\d{1,6})", version)
+    return int(match[1]) if match else 0
+
+
+def state(
+    run: Path, complete: Sequence[str] | None = None, settle: float = 0, now: float | None = None
+) -> State:
+    """How far ``run`` is.
+
+    ``complete`` are files, relative to the run, any of which tells that it is finished; without it
+    the instrument decides; where that may or may not tell, the run has to be quiet instead
+    (``QUIET_SECONDS``). A finished run has settled when neither its completion files nor
+    anything at its top or in InterOp changed in the last ``settle`` seconds before ``now`` (seconds
+    since the epoch; None: the clock). Raises OSError when the folder cannot be listed.
+    """
+    now = time.time() if now is None else now
+    with os.scandir(run) as scan:
+        names = {item.name for item in scan}
+    instrument = Instrument("", "", copies=False) if complete else identify(run)
+    wanted = tuple(complete or instrument.complete)
+    times = {name: status for name in wanted if (status := _file(run / name)) is not None}
+    if not times:
+        return _unfinished(run, instrument, wanted, names, now)
+    first = next(iter(times))
+    finished_at = max(_changed(status, now) for status in times.values())
+    guessed = instrument.copies is None and COPY_COMPLETE not in times
+    if guessed:
+        settle = max(settle, QUIET_SECONDS)
+    if settle > 0:
+        changed, path = max(_top_changes(run, times, names, now))
+        if now - changed < settle:
+            text = f"{path} changed {_ago(now - changed)} ago; a run settles for {_ago(settle)}"
+            if guessed:
+                whose = f"the {instrument.model}" if instrument.model else "an unknown instrument"
+                text += f", as {whose} may copy without {COPY_COMPLETE}; set complete if not so"
+            return State(Phase.NOT_SETTLED, text, finished_at, instrument.notes)
+    return State(Phase.FINISHED, f"{first} is there", finished_at, instrument.notes)
+
+
+def _unfinished(
+    run: Path, instrument: Instrument, wanted: tuple[str, ...], names: set[str], now: float
+) -> State:
+    called = next((name for name in _CALLED if name in names), None)
+    missing = f"no {' or '.join(wanted)} yet"
+    if called is None:
+        return State(Phase.IN_PROGRESS, missing, notes=instrument.notes)
+    status = _file(run / called)
+    age = now - _changed(status, now) if status is not None else 0.0
+    text = f"{called} is there, but {missing}"
+    if instrument.model:
+        text += f": the {instrument.model} still copies"
+    if age > _OVERDUE:
+        text += f", for {_ago(age)} now; if that file never comes, set complete"
+    return State(Phase.COPYING, text, notes=instrument.notes)
+
+
+def _file(path: Path) -> os.stat_result | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _top_changes(
+    run: Path, completion: dict[str, os.stat_result], names: set[str], now: float
+) -> Iterator[tuple[float, str]]:
+    """When each entry that tells of late changes changed last, and its path."""
+    for name, status in completion.items():
+        yield _changed(status, now), name
+    paths = list(names)
+    if "InterOp" in names:
+        try:
+            with os.scandir(run / "InterOp") as scan:
+                paths += [f"InterOp/{item.name}" for item in scan]
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+    for path in paths:
+        try:
+            yield _changed((run / path).stat(), now), path
+        except FileNotFoundError:  # gone, or a link that leads nowhere
+            continue
+
+
+def _changed(status: os.stat_result, now: float) -> float:
+    """The time of a file. An instrument's clock may be ahead of ours, which would keep its runs
+    from settling for as long; the file system's own time then counts."""
+    return status.st_mtime if status.st_mtime <= now else min(status.st_ctime, status.st_mtime)
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}s"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,1 @@
+"""The files under results/{transfer}: their places, formats, readers and writers."""

@@ -1,0 +1,232 @@
+"""Audit: before an inventory looks at both sides, it looks at the results themselves.
+
+What is not as it was written (``seals.py``) or makes no sense is named, and removed unless a copy
+of it is whole; what is lost is named. The inventory takes the batch for one that is not proven
+then, so its tables are made anew from what both sides hold, and nothing is sent that is there.
+
+The results must be held by this run (``lock.py``): files that a killed run left under temporary
+names are removed, and dates in the future, of a clock that was set back, are set to now, as
+Snakemake would take every file made from such a file for out of date.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from waybill.model.errors import DamagedError
+from waybill.results import marker, seals, sha256sum, state
+from waybill.results.batch_tables import (
+    ASIDE_COLUMNS,
+    read_cache,
+    read_diff,
+    read_local,
+    read_remote,
+)
+from waybill.results.layout import Layout
+from waybill.results.manifest import generated_at
+from waybill.results.published import read_record
+from waybill.system.files import drop_leftover, write_atomic
+from waybill.system.tsv import rows
+
+log = logging.getLogger(__name__)
+
+COARSE_NS = 2_000_000_000  # how coarse the times of a file system may be
+LEFT_SECONDS = 3_600  # after which nobody can still be writing a file, where locks do not tell
+_NO_RESULTS = ("logs",)
+
+
+def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
+    """Look at all that stands for one batch. One that ``before``, the last inventory, found to be
+    open may never have had all of its tables."""
+    was_open = f"{dataset}/{name}" in before.open
+    tables = layout.tables_of(dataset, name)
+    audit = _Audit(layout, layout.seals(dataset, name))
+    proof, copy = tables[:2]
+    for path, read in zip(tables, _READERS, strict=True):
+        audit.look(path, read, since_ns=0 if path == proof else before.audited_ns)
+    audit.hold_together(proof, copy)
+    if proof in audit.there or proof in audit.damaged or not was_open:
+        audit.name_lost(tables, sealed=before.audited_ns > 0)
+    if not audit.restore(proof, copy) and proof in audit.there and copy not in audit.there:
+        audit.copy(copy, proof)
+    audit.end()
+
+
+def rest(layout: Layout) -> None:
+    """Look at the files that are there once, or once for each dataset."""
+    audit = _Audit(layout, layout.seals_of_all)
+    audit.look(layout.state, lambda _: state.parsed(layout))
+    for record in sorted(layout.root.glob("published/[!.]*.json")):
+        audit.look(record, read_record)
+    for manifest in sorted(layout.root.glob("manifests/[!.]*.json")):
+        audit.look(manifest, partial(_read_manifest, layout.publication(manifest.stem)))
+    for aside in sorted(layout.inventory.glob("[!.]*.aside.tsv")):
+        audit.look(aside, partial(_read_table, columns=ASIDE_COLUMNS))
+    for path in (layout.plan, layout.summary, layout.page):
+        audit.look(path, lambda _: None)
+    audit.end()
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> None:
+    for _ in rows(path, columns):
+        pass
+
+
+_READERS: tuple[Callable[[Path], Any], ...] = (
+    lambda path: list(marker.read(path)),
+    lambda path: list(marker.read(path)),
+    read_local,
+    read_remote,
+    lambda path: list(sha256sum.read(path)),
+    lambda path: list(read_diff(path)),
+    read_cache,
+)  # of the files that Layout.tables_of names, in its order
+
+
+def _read_manifest(record: Path, path: Path) -> None:
+    """Raise DamagedError for a manifest without a seal that is not the published one."""
+    try:
+        with path.open("rb") as file:
+            generated_at(file)
+        if record.exists() and read_record(record)["sha256"] != seals.sha256_of(path):
+            raise DamagedError(path, f"it is another than the one of {record}")
+    except (ValueError, LookupError, TypeError):
+        raise DamagedError(path, "no manifest") from None
+
+
+class _Audit:
+    """A look at files that one ledger of seals is about."""
+
+    def __init__(self, layout: Layout, ledger: Path) -> None:
+        self._layout, self._ledger = layout, ledger
+        self._seals = seals.read(ledger)
+        self.there: dict[Path, str] = {}  # the SHA-256 of what is there and whole
+        self.damaged: set[Path] = set()
+
+    def look(self, path: Path, read: Callable[[Path], Any], since_ns: int = 0) -> None:
+        """Look at one file, and remove it when it is damaged; one without a seal is taken over
+        when ``read`` can read it. Nobody has written to a file whose status has not changed since
+        ``since_ns``, when it was looked at last; it is not read again."""
+        known = self._seals.get(self._layout.name_of(path))
+        try:
+            untouched = path.stat().st_ctime_ns < since_ns - COARSE_NS
+            if untouched and known and len(known) == 1:
+                (self.there[path],) = known
+                return
+            sha256 = seals.sha256_of(path)
+            if known and sha256 not in known:
+                raise DamagedError(path, seals.OTHER_BYTES)
+            if not known:
+                read(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except DamagedError as error:
+            self._damaged(path, error.why)
+        else:
+            self.there[path] = sha256
+
+    def _damaged(self, path: Path, why: str) -> None:
+        self.there.pop(path, None)
+        self.damaged.add(path)
+        log.warning("%s: damaged: %s; it is made anew", path, why)
+        path.unlink(missing_ok=True)
+
+    def hold_together(self, proof: Path, copy: Path) -> None:
+        """A marker and its copy that have no seals say the same or are worth nothing."""
+        one, other = self.there.get(proof), self.there.get(copy)
+        if one and other and one != other and not (self._known(proof) and self._known(copy)):
+            for path, twin in ((proof, copy), (copy, proof)):
+                if not self._known(path):
+                    self._damaged(path, f"it does not agree with {twin}")
+
+    def _known(self, path: Path) -> set[str]:
+        return self._seals.get(self._layout.name_of(path), set())
+
+    def restore(self, path: Path, copy: Path) -> bool:
+        """Make a damaged file anew from a copy that is whole and holds what was sealed of it."""
+        if path in self.damaged and self.there.get(copy, "-") in self._known(path):
+            self.copy(path, copy)
+            return True
+        return False
+
+    def copy(self, path: Path, whole: Path) -> None:
+        """Make ``path`` a copy of a file that is whole, as old as that."""
+        status = whole.stat()
+        write_atomic(path, whole.read_bytes(), sync=True)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        self.there[path] = self.there[whole]
+
+    def name_lost(self, paths: Collection[Path], *, sealed: bool) -> None:
+        """Name those of the files that were there, and the ledger when it does not tell of all
+        that is there, though everything was ``sealed`` once."""
+        for path in paths:
+            if path not in self.there and path not in self.damaged and self._known(path):
+                log.warning("%s: lost; it is made anew", path)
+        names = {self._layout.name_of(path) for path in paths}
+        whole = {self._layout.name_of(path) for path in self.there}
+        if sealed and not whole <= self._seals.keys() <= names:
+            what = "damaged" if self._ledger.exists() else "lost"
+            log.warning("%s: %s; what it is about is taken as it is", self._ledger, what)
+
+    def end(self) -> None:
+        """Have the ledger say of each file that is there what it is, and nothing else."""
+        now = {self._layout.name_of(path): {sha256} for path, sha256 in self.there.items()}
+        if now == self._seals:
+            return
+        if now:
+            lines = ((name, sha256) for name, found in now.items() for sha256 in found)
+            write_atomic(self._ledger, sha256sum.render(lines))
+        else:
+            self._ledger.unlink(missing_ok=True)
+
+
+def tidy(layout: Layout) -> int:
+    """Remove what killed runs left under temporary names, and take dates out of the future.
+    Returns the time of the file system (ns since the epoch)."""
+    ahead: list[tuple[int, str]] = []
+    now_ns = _now_ns(layout)
+    for entry in _files(os.fspath(layout.root), _NO_RESULTS):
+        if entry.name.startswith(".") and entry.name.endswith(".tmp"):
+            if drop_leftover(Path(entry.path), time.time() - LEFT_SECONDS):
+                log.info("%s: removed; a killed run left it", entry.path)
+        elif (mtime_ns := entry.stat(follow_symlinks=False).st_mtime_ns) > now_ns:
+            ahead.append((mtime_ns, entry.path))
+    if not ahead:
+        return now_ns
+    log.warning(
+        "%s: %d files are dated in the future, up to %s; the clock was set back, and they are"
+        " dated now", layout.root, len(ahead), time.strftime(
+            "%Y-%m-%d %H:%M:%S", time.localtime(max(ahead)[0] / 1e9)
+        ),
+    )  # fmt: skip
+    for number, (_, path) in enumerate(sorted(ahead)):  # in their order, all in the past
+        date = now_ns - len(ahead) + number
+        os.utime(path, ns=(date, date), follow_symlinks=False)
+    return now_ns
+
+
+def _now_ns(layout: Layout) -> int:
+    """The time of the file system, which may be another machine's (ns since the epoch)."""
+    layout.root.mkdir(parents=True, exist_ok=True)
+    probe = layout.root / f".now.{os.getpid()}.tmp"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime_ns
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _files(folder: str, without: Collection[str] = ()) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in without:
+                    yield from _files(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry

@@ -1,0 +1,65 @@
+"""Failure records: what failed, kept outside Snakemake's outputs until it is mended.
+
+``failures/{stage}.{dataset}.{batch}.tsv``: ``path`` (empty when no single entry is to blame),
+``exit_code``, ``message``. A job removes its own record when it starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from waybill.model.errors import DamagedError
+from waybill.model.escaping import escape, unescape
+from waybill.model.failure import Failure
+from waybill.results.layout import Layout
+from waybill.system import tsv
+from waybill.system.files import write_atomic
+from waybill.system.tsv import render
+
+_BATCH = re.compile("[abfz][0-9a-f]{16}")
+COLUMNS = ("path", "exit_code", "message")
+
+
+def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:
+    """The record of one job."""
+    return layout.failures / ".".join(p for p in (stage, dataset, batch, "tsv") if p)
+
+
+def write(record: Path, failures: list[Failure]) -> None:
+    """Write the record of a job, or remove it when there is nothing to say."""
+    if not failures:
+        record.unlink(missing_ok=True)
+        return
+    lines = (f"{escape(f.path)}\t{f.exit_code}\t{escape(f.message)}" for f in failures)
+    write_atomic(record, render(COLUMNS, lines))
+
+
+def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iterator[Failure]:
+    """The failures of a transfer that still stand, by stage: what a checksum or a comparison met
+    comes before what follows from it in an upload. With ``named`` a path begins with its
+    dataset, where a transfer has several. A damaged record is a failure itself."""
+    for record in sorted(layout.failures.glob(records)):
+        dataset = _dataset_of(record) if named else ""
+        try:
+            for failure in tsv.read(record, COLUMNS, _failure):
+                name = failure.path
+                if dataset:
+                    name = f"{dataset}/{name}" if name else dataset
+                yield failure._replace(path=name)
+        except FileNotFoundError:  # mended meanwhile
+            continue
+        except DamagedError as error:
+            yield Failure.of(error)
+
+
+def _failure(row: list[str]) -> Failure:
+    return Failure(unescape(row[0]), int(row[1]), unescape(row[2]))
+
+
+def _dataset_of(record: Path) -> str:
+    """The dataset in the name of a record; ``""`` for a job that is about none."""
+    _, _, rest = record.name.removesuffix(".tsv").partition(".")
+    dataset, _, batch = rest.rpartition(".")
+    return dataset if _BATCH.fullmatch(batch) else rest

@@ -1,0 +1,133 @@
+"""Manifest: the proven entries of a dataset, assembled from its markers and nothing else.
+
+JSON with the fields of the seed hca-smart-sync, those of its guide (``path``, ``last_modified``)
+and those of the real tool (``manifest_version``, ``generated_at``, ``submission_id``,
+``modified_at``, ``submitter``), and for each file its ``key``, ``etag`` and ``version_id``.
+That of a download names its source and destination instead. All times are UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from waybill import __version__
+from waybill.model.times import utc
+from waybill.presets import tool_name
+from waybill.results.marker import Proof
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+_FILES = b'  "files": ['  # the line after which each file has one of its own
+_COMPARED = ("filename", "path", "size_bytes", "sha256", "key", "etag")
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural_key(path: str) -> list[Any]:
+    """Sorts ``sample2`` before ``sample10``."""
+    return [int(t) if i % 2 else t for i, t in enumerate(_DIGITS.split(path))]
+
+
+def manifest(
+    transfer: Transfer, dataset: str, proofs: Iterable[Proof], now: datetime
+) -> Iterator[bytes]:
+    """The bytes of a manifest, in pieces; ``now`` is its time (UTC)."""
+    ordered = sorted(proofs, key=lambda proof: natural_key(proof.path))
+    stamp = utc(now)
+    head = {
+        "manifest_version": "1.0",
+        "generated_at": stamp,
+        "submission_id": f"submission_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}",
+        "metadata": {
+            **_sides(transfer, max((proof.time for proof in ordered), default=stamp)),
+            "tool": tool_name(transfer.preset),
+            "version": __version__,
+            "transfer": transfer.name,
+            "dataset": dataset,
+        },
+        "submitter": {},
+    }
+    yield json.dumps(head, indent=2).removesuffix("\n}").encode() + b",\n" + _FILES + b"\n"
+    last = len(ordered) - 1
+    for i, proof in enumerate(ordered):
+        text = json.dumps(_file(transfer, proof), ensure_ascii=False)
+        yield b"    " + text.encode() + (b"\n" if i == last else b",\n")
+    yield b"  ]\n}\n"
+
+
+def holds_the_same(file: BinaryIO, transfer: Transfer, dataset: str, proofs: list[Proof]) -> bool:
+    """Whether the manifest in an open file lists these entries of ``dataset``: the same files with
+    the same bytes as the same objects. When they were modified does not count, nor a version that
+    is told on one side alone."""
+    ordered = iter(sorted(proofs, key=lambda proof: natural_key(proof.path)))
+    try:
+        about = _head(file)["metadata"]
+        ours = {**_sides(transfer, ""), "transfer": transfer.name, "dataset": dataset}
+        if any(about.get(key) != value for key, value in ours.items() if value):
+            return False
+        for line in file:
+            if line == b"  ]\n":
+                return next(ordered, None) is None
+            proof = next(ordered, None)
+            if proof is None:
+                return False
+            text = line.strip().removesuffix(b",")
+            entry = _file(transfer, proof)
+            if json.dumps(entry, ensure_ascii=False).encode() != text:
+                known = json.loads(text)
+                version = known["version_id"]
+                if version and entry["version_id"] and version != entry["version_id"]:
+                    return False
+                if any(known[name] != entry[name] for name in _COMPARED):
+                    return False
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False  # no manifest of this version
+    return False
+
+
+def _head(file: BinaryIO) -> dict[str, Any]:
+    """What a manifest says before its files; the file is at the first of them afterwards."""
+    head = b""
+    for line in file:
+        if line.rstrip() == _FILES:
+            break
+        head += line
+    return json.loads(head.rstrip().removesuffix(b",") + b"}")
+
+
+def generated_at(file: BinaryIO) -> datetime:
+    """The time of the manifest in an open file, which is at its begin afterwards; nothing
+    behind its head is read into memory."""
+    head = _head(file)
+    file.seek(0)
+    return datetime.fromisoformat(head["generated_at"])
+
+
+def _sides(transfer: Transfer, last: str) -> dict[str, str]:
+    """From where, to where, and when the last entry arrived."""
+    if transfer.direction == "upload":
+        return {"upload_destination": transfer.url, "upload_timestamp": last}
+    return {
+        "download_source": transfer.url,
+        "download_destination": transfer.destination,
+        "download_timestamp": last,
+    }
+
+
+def _file(transfer: Transfer, proof: Proof) -> dict[str, Any]:
+    modified = utc(proof.mtime_ns)
+    return {
+        "filename": proof.path,
+        "path": f"{transfer.folder}/{proof.path}",
+        "size_bytes": proof.size,
+        "sha256": proof.sha256 or None,
+        "modified_at": modified,
+        "last_modified": modified,
+        "key": proof.key,
+        "etag": proof.etag,
+        "version_id": proof.version_id or None,
+    }

@@ -1,0 +1,69 @@
+"""Markers: proof that a batch has moved, written last and whole.
+
+``markers/{dataset}/{batch}.tsv``: ``path``, ``key``, ``size`` bytes, ``mtime_ns`` of the file,
+``sha256`` hex (empty where ``compare`` looked at size or time only), ``etag`` without quotes,
+``version_id`` or empty, ``time`` (UTC, ISO 8601) when the object was written or, for one that was
+there already, last modified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.model.escaping import escape, unescape
+from waybill.system import tsv
+from waybill.system.files import write_atomic
+
+COLUMNS = ("path", "key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
+
+
+class Proof(NamedTuple):
+    """One proven entry: sizes in bytes, ``mtime_ns`` of the file, ``time`` in UTC ISO 8601."""
+
+    path: str
+    key: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    etag: str
+    version_id: str
+    time: str
+
+
+def render(proofs: list[Proof]) -> bytes:
+    """The bytes of a marker."""
+    return tsv.render(
+        COLUMNS,
+        (
+            "\t".join(
+                (escape(p.path), escape(p.key), str(p.size), str(p.mtime_ns), p.sha256,
+                 escape(p.etag), escape(p.version_id), p.time)
+            )
+            for p in proofs
+        ),
+    )  # fmt: skip
+
+
+def write(path: Path, proofs: list[Proof]) -> None:
+    """Write a marker; its bytes are on disk before its name is."""
+    write_atomic(path, render(proofs), sync=True)
+
+
+def _proof(r: list[str]) -> Proof:
+    return Proof(
+        unescape(r[0]), unescape(r[1]), int(r[2]), int(r[3]), r[4], unescape(r[5]), unescape(r[6]),
+        r[7],
+    )  # fmt: skip
+
+
+def read(path: Path) -> Iterator[Proof]:
+    """The proofs of a marker. Raises DamagedError for one that is not as it was written."""
+    return tsv.read(path, COLUMNS, _proof)
+
+
+def read_if_any(path: Path) -> Iterator[Proof]:
+    """The proofs of a marker; none when there is no such file."""
+    if path.exists():
+        yield from read(path)

@@ -1,0 +1,402 @@
+"""How a transfer stands: the one reader of its results, and what is said of what it finds.
+
+``read`` looks at the files under ``results/{transfer}`` and at nothing else. The last lines of a
+run, ``waybill status``, the notifications and the commands of a community all tell of an
+``Outcome``; ``verify_outcome`` does the same for a verification.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, WaybillError, one_line, worst
+from waybill.model.escaping import escape
+from waybill.model.units import format_size
+from waybill.results import failures, journal, marker, state
+from waybill.results.batch_tables import ASIDE_COLUMNS, PLAN_COLUMNS, read_local, read_remote
+from waybill.results.layout import FOUND, LOCAL_SUFFIX, REMOTE_SUFFIX, Layout
+from waybill.system.tsv import rows
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+MOST_FAILURES = 20
+MOST_OPEN = 3  # batches that are named
+
+_BATCH = re.compile(r"[abfz][0-9a-f]{16}")
+
+
+class Asked(Enum):
+    """What was asked for, which decides what counts as done: the whole transfer; a part of it or
+    a plan, which leave batches open; or whether the source could be done without."""
+
+    ALL = auto()
+    PART = auto()
+    STATUS = auto()
+
+
+class Standing(Enum):
+    """How a transfer stands."""
+
+    NEVER = auto()  # no inventory was ever taken
+    EMPTY = auto()
+    FAILED = auto()
+    OPEN = auto()
+    PROVEN = auto()
+
+
+class Failed(NamedTuple):
+    """One failure; ``dataset``, ``batch`` and ``path`` are ``""`` where no single one is to blame.
+    ``named`` is the path as a user knows it: with its dataset in front where there are several."""
+
+    stage: str
+    dataset: str
+    batch: str
+    path: str
+    message: str
+    exit_code: int = EXIT_FAILED
+    named: str = ""
+
+    def __str__(self) -> str:
+        name = self.named or self.path
+        return one_line(f"{escape(name)}: {self.message}" if name else self.message)
+
+
+class Dataset(NamedTuple):
+    """One dataset: the files and bytes moved in the last run, the names of its batches, those of
+    them that are open, and whether its last file (its manifest, or the record of the publication
+    of that) is there."""
+
+    name: str
+    moved_files: int
+    moved_bytes: int
+    batches: tuple[str, ...]
+    open: tuple[str, ...]
+    listed: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is proven, and its manifest is where it belongs."""
+        return not self.open and self.listed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a transfer stands.
+
+    ``run`` names the last inventory, ``""`` when there was none. ``files`` and ``bytes`` are those
+    of the selection, without datasets that rest unproven (``unproven``). ``failures`` still stand,
+    each entry once; with ``blind`` they kept the inventory from being taken, and nothing else is
+    known. ``held`` and ``aside`` are what is in no batch: how many files wait, and a line for each
+    reason. ``lost`` is how many batches of the last inventory have no tables any more.
+    ``planned`` are the entries of the plan that are to be moved and to be kept, where there is a
+    plan and nothing of it is done. ``damaged`` are lines about what cannot be read. ``overtaken``
+    tells that a later run has ended before its inventory was taken: what the last one saw is old.
+    """
+
+    run: str = ""
+    files: int = 0
+    bytes: int = 0
+    failures: tuple[Failed, ...] = ()
+    blind: bool = False
+    held: int = 0
+    aside: tuple[str, ...] = ()
+    datasets: tuple[Dataset, ...] = ()
+    unproven: int = 0
+    lost: int = 0
+    planned: tuple[int, int] | None = None
+    damaged: tuple[str, ...] = ()
+    overtaken: bool = False
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are."""
+        return sum(len(dataset.batches) for dataset in self.datasets)
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The batches that are not proven, as ``dataset/batch``."""
+        return tuple(f"{d.name}/{batch}" for d in self.datasets for batch in d.open)
+
+    @property
+    def moved(self) -> tuple[int, int]:
+        """Files and bytes that were moved in the last run."""
+        return (
+            sum(dataset.moved_files for dataset in self.datasets),
+            sum(dataset.moved_bytes for dataset in self.datasets),
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to be done for what the last inventory put into batches."""
+        return not (self.lost or self.unproven) and all(d.complete for d in self.datasets)
+
+    @property
+    def standing(self) -> Standing:
+        """All of it in one word."""
+        if self.failures:
+            return Standing.FAILED
+        if not self.run:
+            return Standing.NEVER
+        if not self.is_whole:
+            return Standing.OPEN
+        return Standing.PROVEN if self.files or self.held else Standing.EMPTY
+
+    def code(self, asked: Asked) -> int:
+        """The exit code.
+
+        0 tells that what was asked for is done: ``ALL``, all that is to be moved now is proven;
+        ``PART``, nothing failed; ``STATUS``, all of it is proven and nothing waits.
+        """
+        standing = self.standing
+        if standing is Standing.FAILED:
+            return worst(failure.exit_code for failure in self.failures)
+        if self.overtaken and asked is Asked.STATUS:
+            return EXIT_FAILED
+        if standing is Standing.EMPTY:
+            return EXIT_EMPTY
+        if standing is Standing.PROVEN:
+            return EXIT_FAILED if self.held and asked is Asked.STATUS else EXIT_OK
+        return EXIT_OK if asked is Asked.PART else EXIT_FAILED
+
+
+def read(transfer: Transfer, layout: Layout, *, closely: bool = False) -> Outcome:
+    """How a transfer stands, from its results.
+
+    An inventory compares each marker with both sides, so after a run it is enough that a marker is
+    there. ``closely`` also holds each marker against the tables of the last inventory: they may
+    have been copied, lost or damaged since. Raises WaybillError or OSError when the results cannot
+    be read.
+    """
+    several = transfer.preset == "illumina"
+    failed = _distinct(standing_failures(layout, several=several))
+    blind = tuple(f for f in failed if f.stage == "inventory" and not f.path)
+    if blind:  # no inventory: whatever else stands there is of another run
+        return Outcome(failures=blind, blind=True)
+    return _of_state(transfer, layout, failed, closely=closely)
+
+
+def without_failures(transfer: Transfer, layout: Layout) -> Outcome:
+    """How a transfer would stand if nothing had failed: what is left to be done of the last
+    inventory that was taken."""
+    return _of_state(transfer, layout, (), closely=False)
+
+
+def _of_state(
+    transfer: Transfer, layout: Layout, failed: tuple[Failed, ...], *, closely: bool
+) -> Outcome:
+    several = transfer.preset == "illumina"
+    seen = state.read(layout)
+    if not seen.run:
+        return Outcome(failures=failed)
+    look = _Look(transfer, layout, seen, closely=closely)
+    resting = [(name, place) for name, place in seen.places.items() if place.resting]
+    unproven = [place for name, place in resting if not look.rests_proven(name, place)]
+    datasets = tuple(look.datasets())
+    found = sum(len(dataset.batches) for dataset in datasets)
+    planned = any(d.open for d in datasets) and not any(d.moved_files for d in datasets)
+    return Outcome(
+        run=seen.run,
+        files=seen.files - sum(place.files for place in unproven),
+        bytes=seen.bytes - sum(place.bytes for place in unproven),
+        failures=failed,
+        held=seen.held,
+        aside=tuple(_found(layout) if several else _aside(layout, seen)),
+        datasets=datasets,
+        unproven=len(unproven),
+        lost=max(0, seen.batches - found),
+        planned=_planned(layout) if planned else None,
+        damaged=tuple(look.damaged),
+        overtaken=layout.begun.exists(),
+    )
+
+
+def conclude(transfer: Transfer, layout: Layout, asked: Asked = Asked.ALL) -> tuple[list[str], int]:
+    """The last lines about one transfer, and its exit code."""
+    found = read(transfer, layout)
+    return lines(found, transfer, layout, asked), found.code(asked)
+
+
+def lines(found: Outcome, transfer: Transfer, layout: Layout, asked: Asked) -> list[str]:
+    """What a user reads last about a transfer; nothing when nobody ever looked at it."""
+    told = [f"FAILED {failure}" for failure in found.failures[:MOST_FAILURES]]
+    if len(found.failures) > MOST_FAILURES:
+        told.append(f"and {len(found.failures) - MOST_FAILURES} more, in {layout.failures}")
+    if not found.run:
+        return told
+    told += found.damaged
+    told += found.aside
+    if not found.files and not found.batches and not found.lost:
+        told.append(f"nothing to {transfer.direction} in {transfer.source}")
+    else:
+        told.append(_progress(found, transfer, layout))
+    if asked is Asked.STATUS or (asked is Asked.ALL and not found.failures):
+        told += _open(found)
+    if asked is Asked.STATUS and found.overtaken:
+        told.append("open: the last run ended before it had looked at both sides; run again")
+    if asked is Asked.STATUS and found.held:
+        told.append(f"open: {found.held} that wait are not moved yet; run again later")
+    return told
+
+
+def _open(found: Outcome) -> Iterator[str]:
+    """What keeps the exit code from being 0, besides failures."""
+    again = "run again to go on"
+    if found.open:
+        names = ", ".join(found.open[:MOST_OPEN])
+        more = f" and {len(found.open) - MOST_OPEN} more" if len(found.open) > MOST_OPEN else ""
+        count = f"{len(found.open)} of {found.batches} batches are not proven"
+        yield f"open: {count}: {names}{more}; {again}"
+    if found.lost:
+        yield f"open: the tables of {found.lost} batches are gone from the results; {again}"
+    if found.unproven:
+        yield f"open: {found.unproven} datasets that are not looked at now are not proven; {again}"
+    for dataset in found.datasets:
+        if not dataset.open and not dataset.listed:
+            yield f"open: {dataset.name} has no manifest yet; {again}"
+
+
+def _progress(found: Outcome, transfer: Transfer, layout: Layout) -> str:
+    size = f"{found.files} files, {format_size(found.bytes)}"
+    moved, moved_bytes = found.moved
+    what = f"; {moved} moved, {format_size(moved_bytes)}" if moved else "; nothing to move"
+    if not found.open and not found.lost:
+        all_ = "these are" if found.unproven or found.failures else "all"
+        return f"{size}: {all_} proven in {transfer.destination}{what}"
+    proven = f"{found.batches - len(found.open)} of {found.batches + found.lost} batches proven"
+    if moved:
+        return f"{size}: {proven}{what}"
+    if found.planned is not None:
+        move, keep = found.planned
+        return f"{size}: {move} to move, {keep} to keep; see {layout.plan}"
+    return f"{size}: {proven}"
+
+
+def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Failed]:
+    """What failed and still stands, by stage: what a checksum or a comparison met comes before
+    what follows from it in an upload."""
+    for record in sorted(layout.failures.glob("*.tsv")):
+        stage, dataset, batch = _origin(record.name)
+        for path, exit_code, message in failures.read(layout, record.name):
+            named = "/".join(filter(None, (dataset, path))) if several else path
+            yield Failed(stage, dataset, batch, path, message, exit_code, named)
+
+
+def _origin(record: str) -> tuple[str, str, str]:
+    """Stage, dataset and batch in the name of a failure record (``failures.record_path``)."""
+    stage, *rest = record.removesuffix(".tsv").split(".")
+    batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
+    return stage, ".".join(rest), batch
+
+
+def _distinct(found: Iterable[Failed]) -> tuple[Failed, ...]:
+    """One failure for each entry, the first, from which the others follow; and one for what
+    several batches met alike."""
+    first: dict[tuple[str, str], Failed] = {}
+    for failure in found:
+        first.setdefault((failure.named, "" if failure.path else failure.message), failure)
+    return tuple(first.values())
+
+
+class _Look:
+    """One look at the batches of a transfer; ``damaged`` tells what cannot be read of them."""
+
+    def __init__(
+        self, transfer: Transfer, layout: Layout, seen: state.State, *, closely: bool
+    ) -> None:
+        self._transfer, self._layout, self._seen = transfer, layout, seen
+        self._closely = closely
+        self.damaged: list[str] = []
+
+    def datasets(self) -> Iterator[Dataset]:
+        """The datasets that the last inventory looked at."""
+        layout, run = self._layout, self._seen.run
+        batches: dict[str, list[str]] = {}
+        for dataset, batch in layout.batches():
+            batches.setdefault(dataset, []).append(batch)
+        for dataset, names in batches.items():
+            last = layout.publication if self._transfer.publishes else layout.manifest
+            tables = layout.inventory / dataset
+            files, size = _moved([layout.journal(dataset, name) for name in names], run)
+            open_ = tuple(name for name in names if not self._is_proven(tables, dataset, name))
+            yield Dataset(dataset, files, size, tuple(names), open_, last(dataset).exists())
+
+    def rests_proven(self, name: str, place: state.Place) -> bool:
+        """Whether every batch of a dataset that rests is proven."""
+        tables = self._layout.resting(name)
+        batches = [t.name.removesuffix(LOCAL_SUFFIX) for t in tables.glob(f"*{LOCAL_SUFFIX}")]
+        return len(batches) == place.batches and all(
+            self._is_proven(tables, name, batch) for batch in batches
+        )
+
+    def _is_proven(self, tables: Path, dataset: str, batch: str) -> bool:
+        path = self._layout.marker(dataset, batch)
+        if not path.exists():
+            return False
+        if not self._closely:
+            return True
+        try:
+            return self._holds(path, tables, batch)
+        except WaybillError as error:
+            self.damaged.append(f"open: {error}")
+        except (OSError, ValueError, IndexError) as error:
+            self.damaged.append(f"open: {path}: cannot be read: {error}")
+        return False
+
+    def _holds(self, path: Path, tables: Path, batch: str) -> bool:
+        """Whether a marker holds just the entries that the last inventory saw."""
+        proofs = list(marker.read(path))
+        if self._transfer.direction == "upload":
+            here = read_local(tables / f"{batch}{LOCAL_SUFFIX}")
+            seen = [(entry.path, entry.size, entry.mtime_ns) for entry in here]
+            return seen == [(proof.path, proof.size, proof.mtime_ns) for proof in proofs]
+        there = read_remote(tables / f"{batch}{REMOTE_SUFFIX}")
+        listed = [(entry.path, entry.size, entry.etag) for entry in there]
+        return listed == [(proof.path, proof.size, proof.etag) for proof in proofs]
+
+
+def _moved(journals: Iterable[Path], run: str) -> tuple[int, int]:
+    """Files and bytes that were moved in a run, told by the journals."""
+    files = size = 0
+    for path in journals:
+        for written, proof in journal.read([path], run).done.values():
+            if written == run:
+                files += 1
+                size += proof.size
+    return files, size
+
+
+def _planned(layout: Layout) -> tuple[int, int] | None:
+    if not layout.plan.exists():
+        return None
+    counts = Counter(row[2] for row in rows(layout.plan, PLAN_COLUMNS))
+    return counts["move"], counts["keep"]
+
+
+def _aside(layout: Layout, seen: state.State) -> list[str]:
+    """What is in no batch, by reason."""
+    tables = [layout.aside(name) for name in seen.places if seen.held or seen.skipped]
+    reasons = [row[3] for table in tables if table.exists() for row in rows(table, ASIDE_COLUMNS)]
+    counts = Counter(reason for reason in reasons if reason.startswith(("held back", "skipped")))
+    told = [f"{count} {reason}" for reason, count in counts.items()]
+    if len(told) > MOST_FAILURES:
+        more = len(told) - MOST_FAILURES
+        told[MOST_FAILURES:] = [f"and {more} more reasons, in {tables[0]}"]
+    if seen.only_at_destination:
+        told.append(f"{seen.only_at_destination} only at the destination; nothing is deleted")
+    return told
+
+
+def _found(layout: Layout) -> list[str]:
+    """The runs that are not ready, each with the reason."""
+    table = layout.aside(FOUND)
+    reasons = [(row[1], row[3]) for row in rows(table, ASIDE_COLUMNS)] if table.exists() else []
+    held = [f"{reason}: {path}" for path, reason in reasons if reason.startswith("held back")]
+    more = len(held) - MOST_FAILURES
+    return held[:MOST_FAILURES] + ([f"and {more} more held back, in {table}"] if more > 0 else [])

@@ -1,0 +1,112 @@
+"""Seals: the SHA-256 of every file under ``results/{transfer}`` that is trusted later.
+
+``seals/{dataset}/{batch}.sha256`` is about the tables of one batch, ``seals/results.sha256`` about
+the files that are there once or once for each dataset. Both are in the format of ``sha256sum``,
+with names below ``results/{transfer}``, and never Snakemake outputs.
+
+A file is sealed just before it gets its name. A kill between the two leaves one line for the file
+that is there and one for the file that was to come, so each line about a name counts; the next
+inventory (``audit.py``) leaves one. A file without a line was written by a version that had no
+seals, or its line was lost; it is taken over when its content makes sense.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from waybill.model.errors import DamagedError
+from waybill.results import sha256sum
+from waybill.results.layout import Layout
+from waybill.system.files import write_atomic
+
+Seals = dict[str, set[str]]  # the names in a ledger, each with the SHA-256 (hex) it may have
+
+OTHER_BYTES = "its bytes are not those that were written"
+
+_POLL_SECONDS = 0.5
+
+
+def write(layout: Layout, path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
+    """Write a file of the results in one step (``files.write_atomic``) and seal it."""
+
+    def seal(sha256: str) -> None:
+        add(layout.seals_of(path), {layout.name_of(path): sha256})
+
+    write_atomic(path, data, sync=sync, before=seal)
+
+
+def write_if_changed(layout: Layout, path: Path, data: bytes) -> None:
+    """The same, unless the file holds these bytes already: it then keeps its mtime, so that
+    Snakemake runs nothing that depends on it."""
+    if holds(path, data):
+        return
+    write(layout, path, data)
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there and holds exactly these bytes."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except FileNotFoundError:
+        return False
+
+
+def add(ledger: Path, sha256_by_name: Mapping[str, str]) -> None:
+    """Append to a ledger, in one write."""
+    lines = sha256sum.render(sha256_by_name.items())
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    with ledger.open("ab+", buffering=0) as file:
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":  # ends the line a kill may have torn
+                lines = b"\n" + lines
+        file.write(lines)
+
+
+def read(ledger: Path) -> Seals:
+    """What a ledger says. A line that is none, as a kill or damage may leave it, says nothing."""
+    try:
+        data = ledger.read_bytes()
+    except FileNotFoundError:
+        return {}
+    found: Seals = {}
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+        if pair := sha256sum.parse(line):
+            found.setdefault(pair[0], set()).add(pair[1])
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 (hex) of a file's bytes. Raises FileNotFoundError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check(layout: Layout, paths: Iterable[Path], patience: float = 0) -> None:
+    """Raise DamagedError for a file whose bytes are not those that were sealed; one that is not
+    there, or has no seal, is not judged. A shared file system may show a file before its seal:
+    each is looked at again for ``patience`` seconds."""
+    ledgers: dict[Path, Seals] = {}
+    for path in paths:
+        ledger, name = layout.seals_of(path), layout.name_of(path)
+        if ledger not in ledgers:
+            ledgers[ledger] = read(ledger)
+        end = time.monotonic() + patience
+        while (why := differs(ledgers[ledger].get(name), path)) is not None:
+            if time.monotonic() >= end:
+                raise DamagedError(path, why)
+            time.sleep(_POLL_SECONDS)
+            ledgers[ledger] = read(ledger)
+
+
+def differs(sealed: set[str] | None, path: Path) -> str | None:
+    """Why a file is not what was sealed, or None."""
+    try:
+        if not sealed or sha256_of(path) in sealed:
+            return None
+    except FileNotFoundError:
+        return None
+    return OTHER_BYTES

@@ -1,0 +1,122 @@
+"""State of a transfer: what the last inventory saw, for the jobs and the summary that follow.
+
+``state.json`` is written by every inventory and is never a Snakemake output.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from waybill.model.errors import DamagedError
+from waybill.results import seals
+from waybill.results.layout import Layout
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What an inventory counts: ``files`` that are selected and their size in ``bytes``, the
+    ``batches`` they are in, and how many entries are in no batch, for which reason."""
+
+    files: int = 0
+    bytes: int = 0
+    batches: int = 0
+    held: int = 0
+    skipped: int = 0
+    refused: int = 0
+    only_at_destination: int = 0
+
+
+@dataclass(slots=True)
+class Place(Counts):
+    """One dataset: its absolute folder, its full key prefix, and what was counted of it; ``looked``
+    is when (seconds since the epoch) it was looked at last. One that is ``resting`` was not looked
+    at by this inventory: it was proven not long ago, keeps failing, or is out of reach now."""
+
+    folder: str
+    prefix: str
+    looked: float = 0
+    resting: bool = False
+
+
+@dataclass(slots=True)
+class State(Counts):
+    """What the last inventory saw.
+
+    ``run`` names this inventory: a journal record that carries it was written later than the
+    listing. ``inherits`` maps ``dataset/batch`` to the batches its entries stood in before.
+    ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
+    ``settings`` are those that decide what a diff says. The counts are those of all datasets, but
+    ``batches`` only those of datasets that do not rest; ``open`` names the batches without a proof
+    (``dataset/batch``). ``audited_ns`` is when (ns since the epoch, 0: never) the results
+    themselves were looked at last and all had their seals (``audit.py``).
+    """
+
+    destination: str = ""
+    source: str = ""
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
+    datasets: list[str] = field(default_factory=list)
+    accelerate: bool = False
+    settings: str = ""
+    open: list[str] = field(default_factory=list)
+    inherits: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    audited_ns: int = 0
+
+    def add_up(self) -> None:
+        """The counts of the whole transfer, out of those of its datasets."""
+        for count in (f.name for f in fields(Counts)):
+            found = sum(getattr(place, count) for place in self.places.values())
+            setattr(self, count, getattr(self, count) + found)
+        active = {name: place for name, place in self.places.items() if not place.resting}
+        self.datasets = sorted(name for name, place in active.items() if place.batches)
+        self.batches = sum(place.batches for place in active.values())
+
+
+def read(layout: Layout) -> State:
+    """The state the last inventory left; a fresh one when there was none, or when it is damaged:
+    the next inventory names it and makes it anew."""
+    try:
+        return parsed(layout)
+    except (FileNotFoundError, DamagedError):
+        return State(run="")
+
+
+def parsed(layout: Layout) -> State:
+    """The state the last inventory left. Raises FileNotFoundError, DamagedError."""
+    data = layout.state.read_bytes()
+    try:
+        known: dict[str, Any] = json.loads(data)
+        names = {f.name for f in fields(State)}
+        found = State(**{"run": "", **{n: v for n, v in known.items() if n in names}})
+        found.places = {name: Place(**place) for name, place in found.places.items()}
+        _check(found)
+    except (ValueError, TypeError, AttributeError):
+        raise DamagedError(layout.state, "no state of this version") from None
+    return found
+
+
+def _check(found: State) -> None:
+    """Raise TypeError where a value is none of what its field is for."""
+    for thing in (found, *found.places.values()):
+        for item in fields(thing):
+            value, default = getattr(thing, item.name), _KINDS[item.type]
+            if not isinstance(value, default) or (isinstance(value, bool) and default is not bool):
+                raise TypeError(item.name)
+    if not all(isinstance(name, str) for name in (*found.datasets, *found.open)):
+        raise TypeError("datasets, open")
+    if not all(isinstance(names, list) for names in found.inherits.values()):
+        raise TypeError("inherits")
+
+
+_KINDS: dict[Any, Any] = {
+    "int": int, "float": (int, float), "bool": bool, "str": str, "list[str]": list,
+    "dict[str, list[str]]": dict, "dict[str, Place]": dict,
+}  # fmt: skip
+
+
+def write(layout: Layout, state: State) -> None:
+    """Write the state whole."""
+    seals.write(layout, layout.state, json.dumps(asdict(state), indent=1).encode() + b"\n")

@@ -1,0 +1,102 @@
+"""The control plane: a botocore client for a transfer, and what its requests carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import boto3
+import botocore.exceptions as be
+import botocore.session
+from botocore.config import Config
+
+from waybill.s3.answers import guard
+from waybill.s3.errors import DENIED, error_code, explain
+from waybill.s3.listing import parse_listing
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+CONNECT_TIMEOUT_SECONDS = 10
+MAX_ATTEMPTS = 6
+
+
+def make_client(
+    transfer: Transfer,
+    *,
+    accelerate: bool = False,
+    session: botocore.session.Session | None = None,
+) -> Any:
+    """A botocore S3 client with the transfer's settings; credentials by the AWS chain, held by
+    ``session``.
+
+    Raises WaybillError when the profile does not exist or the region is missing.
+    """
+    try:
+        client = boto3.session.Session(
+            profile_name=transfer.profile,
+            region_name=transfer.region,
+            botocore_session=session,
+        ).client(
+            "s3",
+            endpoint_url=transfer.endpoint_url,
+            config=Config(
+                connect_timeout=min(CONNECT_TIMEOUT_SECONDS, transfer.timeout),
+                read_timeout=transfer.timeout,
+                retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+                max_pool_connections=transfer.threads + 2,
+                tcp_keepalive=True,
+                request_checksum_calculation=transfer.request_checksum_calculation,
+                response_checksum_validation="when_required",  # a download checks for itself
+                s3={
+                    "addressing_style": transfer.addressing_style,
+                    "use_accelerate_endpoint": accelerate,
+                },
+            ),
+        )
+    except (be.BotoCoreError, ValueError) as error:
+        raise explain(error, transfer) from None
+    client.meta.events.register("before-parse.s3.ListObjectsV2", parse_listing)
+    guard(client)
+    return client
+
+
+def common_arguments(transfer: Transfer) -> dict[str, Any]:
+    """The arguments that every request of the transfer carries, bucket included."""
+    arguments: dict[str, Any] = {"Bucket": transfer.bucket}
+    if transfer.expected_bucket_owner:
+        arguments["ExpectedBucketOwner"] = transfer.expected_bucket_owner
+    if transfer.requester_pays:
+        arguments["RequestPayer"] = "requester"
+    return arguments
+
+
+def write_arguments(transfer: Transfer) -> dict[str, Any]:
+    """The arguments that PutObject and CreateMultipartUpload share."""
+    arguments = common_arguments(transfer)
+    if transfer.storage_class:
+        arguments["StorageClass"] = transfer.storage_class
+    if transfer.sse:
+        arguments["ServerSideEncryption"] = transfer.sse
+    if transfer.sse_kms_key_id:
+        arguments["SSEKMSKeyId"] = transfer.sse_kms_key_id
+    if transfer.tags:
+        arguments["Tagging"] = urlencode(transfer.tags)
+    return arguments
+
+
+def bucket_accelerates(client: Any, transfer: Transfer) -> bool:
+    """Whether the bucket has Transfer Acceleration (GetBucketAccelerateConfiguration).
+
+    An account that may not ask does without: acceleration changes the route, not the result.
+    """
+    try:
+        answer = client.get_bucket_accelerate_configuration(**common_arguments(transfer))
+    except be.ClientError as error:
+        code = error_code(error)
+        if code in DENIED or code in {"NotImplemented", "MethodNotAllowed"}:
+            return False
+        raise explain(error, transfer) from None
+    except be.BotoCoreError as error:
+        raise explain(error, transfer) from None
+    return answer.get("Status") == "Enabled"

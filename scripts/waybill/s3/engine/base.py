@@ -1,0 +1,212 @@
+"""The engine: how bytes get to S3 and back. One narrow seam with two implementations.
+
+An engine puts one object, puts one part, gets one object or one range of it; it retries, it never
+decides. The botocore engine (``boto_engine``) is always there and knows every endpoint; the CRT
+engine (``crt_engine``) sends the same requests for a fraction of the CPU.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import botocore.exceptions as be
+
+from waybill.s3.errors import CONFLICT, error_code, is_missing
+from waybill.s3.evidence import Answer, OddAnswerError, Stored
+from waybill.s3.parts import Part
+
+if TYPE_CHECKING:
+    pass
+
+log = logging.getLogger(__name__)
+
+SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
+
+CUT_ATTEMPTS = 5  # of going on with an answer that breaks off, without a byte of progress
+BLOCK_BYTES = 1 << 20  # of an answer, taken at one time
+
+
+class Content(NamedTuple):
+    """The bytes of an object, their SHA-256 (hex) and the user metadata it is to have."""
+
+    body: bytes
+    sha256: str
+    metadata: dict[str, str]
+
+
+class ReplacedError(Exception):
+    """The object is not the one that was asked for: it was replaced or removed meanwhile."""
+
+
+class UnsupportedError(Exception):
+    """The CRT engine cannot serve this transfer; the text says why."""
+
+
+class NoRangesError(be.BotoCoreError):
+    """The server sends the whole object where a range was asked for."""
+
+    fmt = "the server does not answer ranges, which a large or a broken-off object is fetched by"
+
+
+class CutError(Exception):
+    """An answer broke off after it had begun; the text names the error."""
+
+
+class BrokenOffError(be.BotoCoreError):
+    """An answer broke off again and again."""
+
+    fmt = "the answer keeps breaking off ({error}); check the network and run again"
+
+
+Take = Callable[[int, bytes], None]  # takes a block of an object and where it starts
+
+
+class Engine(Protocol):
+    """Moves bytes; safe to use from several threads. Every call raises botocore's ClientError or
+    BotoCoreError after retries, a Future of one holds it."""
+
+    client: Any  # the botocore client, for everything else
+
+    @property
+    def ahead(self) -> int:
+        """How many requests wait in it for their turn."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has enough to do for now."""
+
+    def put_object(
+        self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
+    ) -> Future[Stored]:
+        """Put a whole object of ``size`` bytes whose SHA-256 S3 is to check; ``condition`` holds
+        IfMatch or IfNoneMatch or nothing. May wait for its turn, not for the answer; ``load`` is
+        called once, in a thread of the engine, and its error is that of the Future."""
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
+
+    def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
+        """Get the whole object that has this etag (without quotes) into memory. May wait for its
+        turn, not for the answer. The Future may hold a ReplacedError."""
+
+    def get(
+        self,
+        key: str,
+        etag: str,
+        part: Part,
+        sink: Take,
+        begin: Callable[[Answer], None] | None = None,
+    ) -> None:
+        """Get bytes of the object that has this etag (without quotes); ``sink`` takes each block
+        and where it starts, in order. With ``begin`` the part is the whole object, and ``begin``
+        gets the answer with its checksums before the first block. Raises ReplacedError."""
+
+    def close(self) -> None:
+        """Give back threads and connections; requests in flight are not waited for."""
+
+
+class Pace:
+    """Holds all threads of a job together to ``bytes_per_second``; None is no limit.
+
+    ``clock`` gives seconds, ``sleep`` takes them; both can be replaced in tests.
+    """
+
+    def __init__(self, bytes_per_second: int | None, *, clock=time.monotonic, sleep=time.sleep):
+        self._rate = bytes_per_second
+        self._clock, self._sleep = clock, sleep
+        self._free_at = clock()
+        self._lock = Lock()
+
+    def spend(self, count: int) -> None:
+        """Wait until ``count`` more bytes may go."""
+        if not self._rate:
+            return
+        with self._lock:
+            now = self._clock()
+            start = max(now, self._free_at)
+            self._free_at = start + count / self._rate
+        if start > now:
+            self._sleep(start - now)
+
+
+# Fetches once, from byte ``at`` to ``end``, what it can get: (at, end, begin, take). Raises
+# CutError when the answer breaks off.
+Fetch = Callable[[int, int, Callable[[Answer], None] | None, Take], None]
+
+
+def get_through(
+    fetch: Fetch, part: Part, sink: Take, begin: Callable[[Answer], None] | None
+) -> None:
+    """All bytes of a part, whose answer is taken up again where it breaks off.
+
+    Raises BrokenOffError when that brings no more bytes, and what ``fetch`` raises.
+    """
+    at, end = part.start, part.start + part.length
+    attempts = 0
+
+    def take(start: int, block: bytes) -> None:
+        nonlocal at
+        if start + len(block) > end:
+            raise ReplacedError
+        sink(start, block)
+        at = start + len(block)
+
+    def begun(answer: Answer) -> None:
+        nonlocal begin
+        if begin is not None:
+            begin(answer)
+            begin = None
+
+    while True:
+        before = at
+        try:
+            fetch(at, end, begun if begin is not None else None, take)
+            if at == end:
+                return
+            raise CutError("IncompleteRead")
+        except (CutError, OddAnswerError) as error:
+            attempts = 1 if at > before else attempts + 1
+            if attempts > CUT_ATTEMPTS:
+                if isinstance(error, OddAnswerError):
+                    raise
+                raise BrokenOffError(error=error) from None
+        time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
+
+
+def range_or_checksums(at: int, end: int, *, whole: bool) -> dict[str, str]:
+    """The arguments of a GetObject for bytes ``at`` to ``end``, which as a whole object come with
+    the checksums to hold them against."""
+    return {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
+
+
+def check_answer(answer: Answer, etag: str, at: int, end: int, *, whole: bool) -> None:
+    """Raise unless the answer is about the object with this etag, from byte ``at`` to ``end``.
+
+    An answer without an etag may be that of a whole object: whoever takes its bytes must hold them
+    against the etag that was asked for. Ranges are put together, so each must have one.
+    """
+    size = answer.get("ContentLength", end - at)
+    if "ETag" not in answer:
+        if not whole or size != end - at:
+            raise OddAnswerError(what="it has no ETag")
+    elif answer["ETag"].strip('"') != etag or (whole and size != end - at):
+        raise ReplacedError  # a store without conditions
+    if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
+        raise NoRangesError
+
+
+def is_replaced(error: be.ClientError) -> bool:
+    """Whether a GetObject with If-Match failed because the object is another one, or gone."""
+    return error_code(error) in CONFLICT | {"InvalidRange", "416"} or is_missing(error)
+
+
+def base64_sha256(sha256: str) -> str:
+    """A SHA-256 in hex as S3's checksum headers want it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()

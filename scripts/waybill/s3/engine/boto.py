@@ -1,0 +1,166 @@
+"""The engine on botocore's client: one thread for each request in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from threading import Lock, Semaphore
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import botocore.exceptions as be
+
+from waybill.s3.client import common_arguments, write_arguments
+from waybill.s3.engine.base import (
+    BLOCK_BYTES,
+    Content,
+    CutError,
+    Pace,
+    ReplacedError,
+    Take,
+    base64_sha256,
+    check_answer,
+    get_through,
+    is_replaced,
+    range_or_checksums,
+)
+from waybill.s3.evidence import Answer, Stored, Witness, ask, part_stored, understood
+from waybill.s3.parts import Part
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+Result = TypeVar("Result")
+
+
+class BotoEngine:
+    """The engine on botocore's client, which also retries."""
+
+    def __init__(self, transfer: Transfer, client: Any) -> None:
+        self.client = client
+        self._common = common_arguments(transfer)
+        self._write = write_arguments(transfer)
+        self._pace = Pace(transfer.max_bandwidth)
+        self._pool = ThreadPoolExecutor(transfer.threads)
+        self._most = 2 * transfer.threads
+        self._turns = Semaphore(self._most)
+        self._in_flight = 0
+        self._lock = Lock()
+        self._witness = Witness()
+
+    @property
+    def ahead(self) -> int:
+        return 0
+
+    @property
+    def is_busy(self) -> bool:
+        return self._in_flight >= self._most
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def put_object(
+        self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
+    ) -> Future[Stored]:
+        def put() -> Stored:
+            self._pace.spend(size)
+            content = load()
+            body, sha256 = content.body, content.sha256
+            is_first = self._witness.is_first(sha256)
+
+            def read(answer: Answer) -> Stored:
+                request_id = answer["ResponseMetadata"].get("RequestId", "")
+                return self._witness.stored(answer, request_id, body, sha256, is_first=is_first)
+
+            return ask(
+                self.client,
+                self.client.put_object,
+                read,
+                Key=key,
+                Body=body,
+                ChecksumSHA256=base64_sha256(sha256),
+                Metadata=content.metadata,
+                **self._write,
+                **condition,
+            )
+
+        return self._submit(put)
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        self._pace.spend(len(body))
+        return ask(
+            self.client,
+            self.client.upload_part,
+            lambda answer: part_stored(answer, body, sha256),
+            Key=key,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=body,
+            ChecksumSHA256=base64_sha256(sha256),
+            **self._common,
+        )
+
+    def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
+        def get() -> tuple[Answer, bytes]:
+            answers: list[Answer] = []
+            blocks: list[bytes] = []
+            sink = lambda _at, block: blocks.append(block)  # noqa: E731
+            self.get(key, etag, Part(1, 0, size), sink, answers.append)
+            return answers[0], b"".join(blocks)
+
+        return self._submit(get)
+
+    def get(
+        self,
+        key: str,
+        etag: str,
+        part: Part,
+        sink: Take,
+        begin: Callable[[Answer], None] | None = None,
+    ) -> None:
+        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Take) -> None:
+            answer = self._open(key, etag, at, end, whole=begin is not None)
+            if begin is not None:
+                begin(answer)
+            try:
+                # What botocore finds wrong after the last byte, the caller's check finds too.
+                with closing(answer["Body"]) as body, suppress(be.FlexibleChecksumError):
+                    for block in body.iter_chunks(BLOCK_BYTES):
+                        self._pace.spend(len(block))
+                        take(at, block)
+                        at += len(block)
+            except (be.IncompleteReadError, be.HTTPClientError) as error:
+                raise CutError(type(error).__name__) from None
+
+        get_through(fetch, part, sink, begin)
+
+    def _submit(self, work: Callable[[], Result]) -> Future[Result]:
+        self._turns.acquire()
+        with self._lock:
+            self._in_flight += 1
+        future = self._pool.submit(work)
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._in_flight -= 1
+        self._turns.release()
+
+    def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Answer:
+        """The answer to a GET from byte ``at`` on, pinned to ``etag``."""
+        how = range_or_checksums(at, end, whole=whole)
+        try:
+            answer = understood(
+                self.client.get_object, Key=key, IfMatch=f'"{etag}"', **how, **self._common
+            )
+        except be.ClientError as error:
+            if is_replaced(error):
+                raise ReplacedError from None
+            raise
+        try:
+            check_answer(answer, etag, at, end, whole=whole)
+        except BaseException:
+            answer["Body"].close()  # with its connection, which may be out of step
+            raise
+        return answer

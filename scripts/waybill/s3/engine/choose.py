@@ -1,0 +1,40 @@
+"""Which engine moves the bytes of a transfer."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import botocore.session
+
+from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.s3.client import make_client
+from waybill.s3.engine.base import Engine, UnsupportedError
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+log = logging.getLogger(__name__)
+
+
+def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
+    """The engine that ``engine`` of the transfer asks for; with ``auto`` the CRT engine wherever it
+    can serve, else botocore's.
+
+    Raises WaybillError when the CRT engine is asked for and cannot serve, and as ``make_client``.
+    """
+    session = botocore.session.get_session()
+    client = make_client(transfer, accelerate=accelerate, session=session)
+    if transfer.engine != "boto3":
+        try:
+            from waybill.s3.engine.native import CrtEngine
+
+            return CrtEngine(transfer, session, client)
+        except (UnsupportedError, ImportError) as error:
+            if transfer.engine == "crt":
+                text = f'{transfer.url}: engine = "crt" cannot be used: {error}; use "auto"'
+                raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+            log.info("engine boto3: %s", error)
+    from waybill.s3.engine.boto import BotoEngine
+
+    return BotoEngine(transfer, client)

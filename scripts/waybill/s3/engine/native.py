@@ -1,0 +1,408 @@
+"""The engine that the AWS Common Runtime (awscrt) signs for.
+
+It sends the requests that botocore would send, to the address and with the signature that botocore
+would use, without building each of them out of the service model: that is what most of the CPU
+time of a small object goes to. They go over connections of asyncio: awscrt's own take twice the CPU
+(benchmarks/profile.md), as each of their threads must wait for Python at every turn. What the
+engine does not know (a proxy, a directory bucket, an access point of several regions) is left to
+botocore's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import botocore.exceptions as be
+import botocore.session
+
+from waybill.s3.client import (
+    CONNECT_TIMEOUT_SECONDS,
+    MAX_ATTEMPTS,
+    common_arguments,
+    write_arguments,
+)
+from waybill.s3.engine.base import (
+    BrokenOffError,
+    Content,
+    CutError,
+    Pace,
+    ReplacedError,
+    Take,
+    base64_sha256,
+    check_answer,
+    get_through,
+    is_replaced,
+    range_or_checksums,
+)
+from waybill.s3.engine.boto import BotoEngine
+from waybill.s3.engine.headers import Headers, Words
+from waybill.s3.engine.limit import Gate
+from waybill.s3.engine.signer import Signer
+from waybill.s3.engine.target import target
+from waybill.s3.errors import DAMAGED, ELSEWHERE, THROTTLED, error_code, is_fatal
+from waybill.s3.evidence import (
+    DAMAGED_ATTEMPTS,
+    Answer,
+    OddAnswerError,
+    Stored,
+    Witness,
+    part_stored,
+)
+from waybill.s3.http.body import Flow
+from waybill.s3.http.connections import ClosedError, Connections, Exchange
+from waybill.s3.parts import Part
+from waybill.system.futures import error_of, settle
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+log = logging.getLogger(__name__)
+
+AHEAD = 32  # calls that may wait for their turn, so that whoever makes them can take a break
+
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+# Answers that may be better the next time (S3 API, "Error responses"), and no answers.
+_PASSING = {"RequestTimeout"}
+_PASSING_STATUS = {500, 502, 503, 504}
+_PASSING_ERRORS = (be.HTTPClientError, be.ConnectionError, OddAnswerError)
+
+Read = Callable[[Answer, str], Any]  # a good answer and its request id
+
+
+class Call:
+    """One request until it has succeeded or failed for good. ``read`` makes of the headers of a
+    good answer what the future is to hold, before the connection carries anything else; with
+    ``keeps`` the body comes with it. ``flow`` takes the body instead, and reads for itself.
+    ``prepare`` is called before the first attempt, ``elsewhere`` does the same as the call for a
+    bucket that is in another region."""
+
+    def __init__(
+        self,
+        operation: str,
+        path: str,
+        headers: Headers,
+        body: bytes = b"",
+        sha256: str = EMPTY_SHA256,
+        *,
+        read: Read | None = None,
+        keeps: bool = False,
+        flow: Flow | None = None,
+    ) -> None:
+        self.operation, self.path, self.headers = operation, path, headers
+        self.method = "GET" if operation == "GetObject" else "PUT"
+        self.body, self.sha256 = body, sha256
+        self.read, self.keeps, self.flow = read, keeps, flow
+        self.result: Any = None  # what was read
+        self.prepare: Callable[[], None] | None = None
+        self.elsewhere: Callable[[], Future[Any]] | None = None
+        self.future: Future[Any] = Future()
+        self.attempt = self.damaged = 0
+        self.accepted = False
+        self.moved = len(body)  # bytes
+
+
+class CrtEngine:
+    """The engine with awscrt's signer; ``client`` is botocore's, made from ``session``.
+
+    Raises UnsupportedError for what only botocore can do, and botocore's error for missing
+    credentials.
+    """
+
+    def __init__(self, transfer: Transfer, session: botocore.session.Session, client: Any) -> None:
+        self.client = client
+        self._transfer = transfer
+        self._to = target(transfer, session, client)
+        self._words = words = Words(client)
+        self._write = words.headers("PutObject", write_arguments(transfer))
+        common = common_arguments(transfer)
+        self._common = {name: words.headers(name, common) for name in ("UploadPart", "GetObject")}
+        self._pace = Pace(transfer.max_bandwidth)
+        self._gate = Gate(transfer.max_concurrency)
+        self._waiting: deque[Call] = deque()  # for their turn
+        self._is_sending = self._is_paused = False
+        self._is_elsewhere = False
+        self._signer = Signer(self._to)
+        self._witness = Witness()
+        self._connections = Connections(
+            self._to.url,
+            timeout=transfer.timeout,
+            connect_timeout=min(CONNECT_TIMEOUT_SECONDS, transfer.timeout),
+            ca_file=self._to.ca_file,
+        )
+
+    @property
+    def ahead(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        return len(self._waiting) >= AHEAD
+
+    def close(self) -> None:
+        self._connections.close()
+
+    @cached_property
+    def _botocore(self) -> BotoEngine:
+        """For a bucket that turns out to be in another region: botocore follows it there."""
+        log.info("%s is in another region; botocore goes there", self._transfer.url)
+        self._is_elsewhere = True
+        return BotoEngine(self._transfer, self.client)
+
+    def put_object(
+        self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
+    ) -> Future[Stored]:
+        if self._is_elsewhere:
+            return self._botocore.put_object(key, size, load, condition)
+        call = Call("PutObject", self._path(key), self._write)
+
+        def prepare() -> None:
+            content = load()
+            is_first = self._witness.is_first(content.sha256)
+            call.read = lambda answer, request_id: self._witness.stored(
+                answer, request_id, content.body, content.sha256, is_first=is_first
+            )
+            call.body, call.sha256 = content.body, content.sha256
+            call.headers = [
+                *self._write,
+                *self._words.headers("PutObject", condition),
+                ("x-amz-checksum-sha256", base64_sha256(content.sha256)),
+                *((f"x-amz-meta-{name}", value) for name, value in content.metadata.items()),
+            ]
+            call.elsewhere = lambda: self._botocore.put_object(
+                key, size, lambda: content, condition
+            )
+
+        call.prepare, call.moved = prepare, size
+        self._pace.spend(size)
+        return self._start(call)
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+        if self._is_elsewhere:
+            return self._botocore.put_part(key, upload_id, number, body, sha256)
+        path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
+        headers = [*self._common["UploadPart"], ("x-amz-checksum-sha256", base64_sha256(sha256))]
+        self._pace.spend(len(body))
+        read = lambda answer, _: part_stored(answer, body, sha256)  # noqa: E731
+        try:
+            return self._start(Call("UploadPart", path, headers, body, sha256, read=read)).result()
+        except be.ClientError as error:
+            if error_code(error) not in ELSEWHERE:
+                raise
+        return self._botocore.put_part(key, upload_id, number, body, sha256)
+
+    def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
+        if self._is_elsewhere:
+            return self._botocore.get_object(key, etag, size)
+        self._pace.spend(size)
+
+        def read(answer: Answer, _: str) -> Answer:
+            check_answer(answer, etag, 0, size, whole=True)
+            return answer
+
+        call = self._get_call(key, etag, 0, size, whole=True)
+        call.moved, call.read, call.keeps = size, read, True
+        call.elsewhere = lambda: self._botocore.get_object(key, etag, size)
+        return self._start(call)
+
+    def get(
+        self,
+        key: str,
+        etag: str,
+        part: Part,
+        sink: Take,
+        begin: Callable[[Answer], None] | None = None,
+    ) -> None:
+        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Take) -> None:
+            whole = begin is not None
+            call = self._get_call(key, etag, at, end, whole=whole)
+            call.flow = flow = Flow(self._connections)
+            ended = self._start(call)
+            ended.add_done_callback(lambda _: flow.end())
+            try:
+                headers = flow.headers()
+                if headers is not None:
+                    answer = self._words.answer("GetObject", headers)
+                    check_answer(answer, etag, at, end, whole=whole)
+                    if begin is not None:
+                        begin(answer)
+                    for block in flow.blocks():
+                        self._pace.spend(len(block))
+                        take(at, block)
+                        at += len(block)
+                        call.moved += len(block)
+            except BaseException:
+                flow.give_up()
+                raise
+            try:
+                ended.result()
+            except be.HTTPClientError as error:
+                if not call.accepted:
+                    raise
+                raise CutError(type(error).__name__) from None
+
+        try:
+            if not self._is_elsewhere:
+                return get_through(fetch, part, sink, begin)
+        except be.ClientError as error:
+            if error_code(error) not in ELSEWHERE:
+                raise
+        self._botocore.get(key, etag, part, sink, begin)
+
+    def _get_call(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Call:
+        arguments = {"IfMatch": f'"{etag}"', **range_or_checksums(at, end, whole=whole)}
+        headers = [*self._common["GetObject"], *self._words.headers("GetObject", arguments)]
+        headers.append(("accept-encoding", "identity"))
+        return Call("GetObject", self._path(key), headers)
+
+    def _path(self, key: str) -> str:
+        return self._to.path + quote(key, safe="/~")
+
+    # A call and its attempts
+
+    def _start(self, call: Call) -> Future[Any]:
+        """Send a call when it is its turn; all that follows is in the thread of the loop."""
+        self._waiting.append(call)
+        if not self._connections.do(self._send_waiting):
+            with suppress(ValueError):  # which the loop has ended
+                self._waiting.remove(call)
+                call.future.set_exception(ClosedError())
+        return call.future
+
+    def _send_waiting(self) -> None:
+        """Send as many of the waiting calls as may be sent; after the end, all, which then fail."""
+        if self._is_sending:  # one has failed before it was sent, and made room
+            return
+        self._is_sending = True
+        try:
+            while self._waiting and (self._gate.is_open or self._connections.is_closed):
+                self._gate.enter()
+                self._attempt(self._waiting.popleft())
+        finally:
+            self._is_sending = False
+        if self._waiting and not self._is_paused and not self._gate.is_full:
+            self._is_paused = True
+            self._connections.later(self._gate.pause, self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_paused = False
+        self._send_waiting()
+
+    def _finish(
+        self, call: Call, exchange: Exchange | None, error: BaseException | None = None
+    ) -> None:
+        """Tell whoever waits for a call what became of it. The bytes of its body must not wait
+        until Python finds that nobody needs them."""
+        self._gate.leave(call.moved)
+        elsewhere, call.elsewhere, call.body, call.read = call.elsewhere, None, b"", None
+        is_elsewhere = isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE
+        if error is None:
+            result = (call.result, bytes(exchange.body)) if call.keeps and exchange else call.result
+            settle(call.future, lambda: result)
+        elif elsewhere and is_elsewhere:
+            unexpected = error_of(
+                lambda: elsewhere().add_done_callback(
+                    lambda other: settle(call.future, other.result)
+                )
+            )
+            if unexpected:
+                call.future.set_exception(unexpected)
+        else:
+            call.future.set_exception(error)
+            if is_fatal(error) and not is_elsewhere:  # whatever waits would meet it too
+                while self._waiting:
+                    self._waiting.popleft().future.set_exception(error)
+        self._send_waiting()
+
+    def _attempt(self, call: Call) -> None:
+        call.attempt += 1
+        if error := error_of(lambda: self._send(call)):
+            self._finish(call, None, error)
+
+    def _send(self, call: Call) -> None:
+        if self._connections.is_closed:
+            raise ClosedError
+        if call.prepare:
+            prepare, call.prepare = call.prepare, None
+            prepare()
+        headers = call.headers
+        if call.method == "PUT":
+            headers = [*headers, ("content-length", str(len(call.body)))]
+        exchange = Exchange(
+            self._signer.head(call.method, call.path, headers, call.sha256),
+            call.body,
+            lambda status, _: self._accept(call, exchange, status),
+            lambda error: self._ended(call, exchange, error),
+        )
+        self._connections.send(exchange)
+
+    def _accept(
+        self, call: Call, exchange: Exchange, status: int
+    ) -> Callable[[bytes], None] | None:
+        if status >= 300:
+            return None
+        if call.flow is not None:
+            call.accepted = True
+            call.flow.begin(exchange)
+            return call.flow.put
+        headers = exchange.headers
+        if call.read is not None:
+            request_id = headers.get("x-amz-request-id", headers.get("x-amzn-requestid", ""))
+            call.result = call.read(self._words.answer(call.operation, headers), request_id)
+
+        def keep(block: bytes) -> None:
+            exchange.body += block
+            if len(exchange.body) > call.moved:
+                raise ReplacedError  # longer than it was listed, and not to be held in memory
+
+        return keep if call.keeps and "content-length" not in headers else None
+
+    def _ended(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
+        """An attempt has ended: so has the call, or it is tried again."""
+        unexpected = error_of(lambda: self._conclude(call, exchange, error))
+        if unexpected and not call.future.done():
+            self._finish(call, None, unexpected)
+
+    def _conclude(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
+        if error is None and exchange.status >= 300:
+            body = bytes(exchange.body)
+            error = self._words.error(call.operation, exchange.status, exchange.headers, body)
+            if call.operation == "GetObject" and is_replaced(error):
+                error = ReplacedError()
+        if error is None:
+            self._finish(call, exchange)
+        elif (delay := self._delay(call, exchange, error)) is None:
+            begun = exchange.status in (200, 206) and not call.accepted
+            if begun and isinstance(error, be.HTTPClientError):
+                error = BrokenOffError(error=type(error).__name__)
+            self._finish(call, None, error)
+        elif delay:
+            self._connections.later(delay, lambda: self._attempt(call))
+        else:
+            self._attempt(call)
+
+    def _delay(self, call: Call, exchange: Exchange, error: BaseException) -> float | None:
+        """Seconds until the call is tried again, or None when it is not."""
+        if call.accepted or call.attempt >= MAX_ATTEMPTS:
+            return None
+        if isinstance(error, be.ClientError):
+            code = error_code(error)
+            if code in DAMAGED:
+                call.damaged += 1
+                return None if call.damaged >= DAMAGED_ATTEMPTS else 0.0
+            if code in THROTTLED:
+                return self._gate.slow_down()
+            if exchange.status not in _PASSING_STATUS and code not in _PASSING:
+                return None
+        elif isinstance(error, be.SSLError) or not isinstance(error, _PASSING_ERRORS):
+            return None
+        elif exchange.reused and call.attempt == 1:
+            return 0.0  # the server has closed a connection that nobody used
+        return self._gate.back_off(call.attempt)

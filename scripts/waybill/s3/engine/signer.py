@@ -1,0 +1,54 @@
+"""Signatures of requests to S3 (version 4), by the AWS Common Runtime."""
+
+from __future__ import annotations
+
+import awscrt.http as http
+import botocore.exceptions as be
+from awscrt import auth
+
+from waybill.s3.engine.headers import Headers
+from waybill.s3.engine.target import Target
+
+
+class Signer:
+    """Signs requests for one bucket with the credentials of the moment."""
+
+    def __init__(self, to: Target) -> None:
+        self._to = to
+        self._keys: tuple[str, ...] = ()
+        self._provider: auth.AwsCredentialsProvider | None = None
+
+    def head(self, method: str, path: str, headers: Headers, sha256: str) -> bytes:
+        """A request up to the empty line before its body, whose SHA-256 (hex) is given; ``path`` is
+        encoded. Raises botocore's errors about credentials and arguments."""
+        request = http.HttpRequest(
+            method, path, http.HttpHeaders([("host", self._to.host), *headers])
+        )
+        config = auth.AwsSigningConfig(
+            algorithm=auth.AwsSigningAlgorithm.V4,
+            signature_type=auth.AwsSignatureType.HTTP_REQUEST_HEADERS,
+            credentials_provider=self._credentials(),
+            region=self._to.region,
+            service=self._to.service,
+            use_double_uri_encode=False,
+            should_normalize_uri_path=False,
+            signed_body_value=sha256,
+            signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
+        )
+        auth.aws_sign_request(request, config).result()
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            *(f"{name}: {text}" for name, text in request.headers),
+        ]
+        if any("\n" in line or "\r" in line for line in lines):
+            raise be.ParamValidationError(report="an argument of the request holds a line break")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def _credentials(self) -> auth.AwsCredentialsProvider:
+        """What botocore has at this moment: it renews them when they are about to expire."""
+        now = self._to.credentials.get_frozen_credentials()
+        keys = (now.access_key, now.secret_key, now.token or "")
+        if self._provider is None or keys != self._keys:
+            self._provider = auth.AwsCredentialsProvider.new_static(keys[0], keys[1], now.token)
+            self._keys = keys
+        return self._provider

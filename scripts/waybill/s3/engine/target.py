@@ -1,0 +1,86 @@
+"""Where requests for the objects of a bucket go, and how they are signed: asked of botocore, which
+knows addressing styles, acceleration, endpoints and where credentials come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import botocore.exceptions as be
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+
+from waybill.s3.client import common_arguments
+from waybill.s3.engine.base import UnsupportedError
+from waybill.s3.errors import explain
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+_SIGNED = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d+/([^/]+)/(s3)/")
+
+
+class Target(NamedTuple):
+    """Where requests go: ``url`` is scheme, host and port, ``path`` what stands before a key.
+    ``region`` and ``service`` are for the signature, ``credentials`` (botocore's, which renew
+    themselves) are frozen for each request, ``ca_file`` holds the certificates to trust."""
+
+    url: str
+    path: str
+    region: str
+    service: str
+    credentials: Any
+    ca_file: str
+
+    @property
+    def host(self) -> str:
+        """Host and port, as in the header of this name."""
+        return urlsplit(self.url).netloc
+
+
+class _Nothing:
+    """The body of an answer that nobody sent."""
+
+    def stream(self) -> Iterator[bytes]:
+        return iter(())
+
+
+def target(transfer: Transfer, session: botocore.session.Session, client: Any) -> Target:
+    """The target of a transfer's requests; nothing is sent.
+
+    Raises UnsupportedError for what needs more than a signature of version 4 on a direct
+    connection, and WaybillError when there are no credentials.
+    """
+    requests: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        requests.append(request)
+        return AWSResponse(request.url, 200, {}, _Nothing())
+
+    events = client.meta.events
+    events.register_first("before-send.s3.HeadObject", answer)
+    try:
+        client.head_object(Key="key", **common_arguments(transfer))
+    except (be.ClientError, be.BotoCoreError) as error:
+        raise explain(error, transfer) from None
+    finally:
+        events.unregister("before-send.s3.HeadObject", answer)
+    parts = urlsplit(requests[0].url)
+    url = f"{parts.scheme}://{parts.netloc}"
+    if get_environ_proxies(url):
+        raise UnsupportedError("there is a proxy on the way")
+    signed = _SIGNED.match(requests[0].headers.get("Authorization", b""))
+    if not signed or not parts.path.endswith("/key"):
+        raise UnsupportedError("requests to this bucket are signed in a way of their own")
+    return Target(
+        url,
+        parts.path.removesuffix("key"),
+        signed[1].decode(),
+        signed[2].decode(),
+        session.get_credentials(),
+        get_cert_path(session.get_config_variable("ca_bundle") or True),
+    )

@@ -1,0 +1,1 @@
+"""HTTP connections of our own. Nothing here knows S3."""

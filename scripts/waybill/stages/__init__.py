@@ -1,0 +1,1 @@
+"""What Snakemake calls: the run, its jobs, one function for each rule."""

@@ -1,0 +1,150 @@
+"""The stage ``diff``: what stands at the destination of one batch; S3 is asked only about entries
+that no table decides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from waybill.model.difference import Difference
+from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.errors import EntryError
+from waybill.model.failure import Failure
+from waybill.move import checksum, diff
+from waybill.results import failures, journal, marker, sha256sum
+from waybill.results.batch_tables import read_local, read_remote, render_diff
+from waybill.s3.same_bytes import Verdict
+from waybill.stages.task import Task
+from waybill.system.root import Root
+
+log = logging.getLogger(__name__)
+
+
+def compare(task: Task) -> None:
+    """The diff table of one batch. An entry that cannot be compared is recorded and refused; the
+    others go on."""
+    failed: list[Failure] = []
+    uploads = task.transfer.direction == "upload"
+    differences = (_upload if uploads else _download)(task, failed)
+    task.write(task.layout.diff(task.dataset, task.batch), render_diff(differences))
+    failures.write(task.failure_record, failed)
+
+
+def _upload(task: Task, failed: list[Failure]) -> Iterator[Difference]:
+    hashes = dict(sha256sum.read(task.layout.checksums(task.dataset, task.batch)))
+    entries = read_local(task.layout.local(task.dataset, task.batch))
+    return compare_files(task, entries, hashes, failed)
+
+
+def compare_files(
+    task: Task, entries: list[LocalEntry], hashes: Mapping[str, str], failed: list[Failure]
+) -> Iterator[Difference]:
+    """The differences of files to upload from what the listing showed, by their ``hashes``: empty
+    for those to be hashed as they are sent, none for those that could not be hashed. What cannot
+    be compared is added to ``failed``."""
+    layout, transfer = task.layout, task.transfer
+    remote = {e.path: e for e in read_remote(layout.remote(task.dataset, task.batch))}
+    answers: dict[str, Verdict | EntryError] = {}
+    if transfer.compare == "sha256" and (open_ := diff.undecided(entries, hashes, remote)):
+        answers = _ask(task, open_, hashes, remote, failed)
+    return diff.diff(
+        entries,
+        hashes,
+        remote,
+        compare=transfer.compare,
+        overwrite=transfer.overwrite,
+        same_bytes=lambda entry: answers[entry.path],
+    )
+
+
+def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
+    layout, transfer = task.layout, task.transfer
+    local = {e.path: e for e in read_local(layout.local(task.dataset, task.batch))}
+    entries = read_remote(layout.remote(task.dataset, task.batch))
+    ours = _ours(task, entries, local)
+    open_ = [
+        (entry, there)
+        for entry in entries
+        if (there := local.get(entry.path))
+        and there.size == entry.size
+        and entry.path not in ours
+        and not entry.path.endswith("/")
+    ]
+    hashes: dict[str, str] = {}
+    answers: dict[str, Verdict | EntryError] = {}
+    made: dict[str, int | EntryError] = {}
+    if transfer.compare == "sha256" and open_:
+        hashes, unread = checksum.checksum(
+            Root(transfer.folder, transfer.symlinks),
+            [there for _, there in open_],
+            [layout.cache(task.dataset, name) for name in task.inherited()],
+            layout.cache(task.dataset, task.batch),
+            threads=transfer.threads,
+            write=task.write,
+        )
+        failed += unread
+        asked = [e for entry, e in open_ if e.path in hashes and not entry.sha256]
+        answers = _ask(task, asked, hashes, {e.path: e for e, _ in open_}, failed)
+    elif transfer.compare == "mtime":
+        from waybill.move.compare import Comparer
+
+        older = [entry for entry, there in open_ if there.mtime_ns < entry.mtime_ns]
+        made = Comparer(transfer).made_ns(older) if older else {}
+        failed += [Failure.of(m) for m in made.values() if isinstance(m, EntryError)]
+
+    def made_ns(entry: RemoteEntry) -> int:
+        answer = made[entry.path]
+        if isinstance(answer, EntryError):
+            raise answer
+        return answer
+
+    return diff.diff_download(
+        entries,
+        local,
+        compare=transfer.compare,
+        overwrite=transfer.overwrite,
+        ours=ours,
+        hashes=hashes,
+        same_bytes=lambda entry: answers[entry.path],
+        made_ns=made_ns,
+    )
+
+
+def _ours(task: Task, entries: list[RemoteEntry], local: dict[str, LocalEntry]) -> dict[str, str]:
+    """SHA-256 by path of the files that earlier jobs made from these very objects, and that
+    nobody touched since."""
+    layout, dataset = task.layout, task.dataset
+    names = (*task.inherited(), task.batch)
+    proofs = [
+        proof for name in names for proof in marker.read_if_any(layout.kept_marker(dataset, name))
+    ]
+    record = journal.read(layout.journal(dataset, name) for name in names)
+    proofs += [proof for _, proof in record.done.values()]
+    etags = {entry.path: entry.etag for entry in entries}
+    return {
+        proof.path: proof.sha256
+        for proof in proofs
+        if proof.sha256
+        and proof.key == task.transfer.prefix + proof.path
+        and proof.etag == etags.get(proof.path)
+        and (there := local.get(proof.path))
+        and (there.size, there.mtime_ns) == (proof.size, proof.mtime_ns)
+    }
+
+
+def _ask(
+    task: Task,
+    entries: list[LocalEntry],
+    hashes: Mapping[str, str],
+    listed: Mapping[str, RemoteEntry],
+    failed: list[Failure],
+) -> dict[str, Verdict | EntryError]:
+    """Whether the objects hold the bytes of the files, asked one by one."""
+    from waybill.move.compare import Comparer
+
+    if not entries:
+        return {}
+    log.info("asking S3 about %d objects", len(entries))
+    answers = Comparer(task.transfer).same(entries, hashes, listed)
+    failed += [Failure.of(a) for a in answers.values() if isinstance(a, EntryError)]
+    return answers

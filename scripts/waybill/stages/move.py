@@ -1,0 +1,224 @@
+"""The stages that move a batch and prove it: ``upload`` and ``download``, each also with the stages
+before it in one job (``move``)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from waybill.inventory.batches import is_last
+from waybill.model.difference import Difference
+from waybill.model.entries import LocalEntry
+from waybill.model.errors import ReportedError, WaybillError
+from waybill.model.failure import Failure
+from waybill.move import checksum
+from waybill.results import failures, journal, marker, sha256sum, state
+from waybill.results.batch_tables import read_diff, read_local, read_remote, render_diff
+from waybill.results.marker import Proof
+from waybill.stages.compare import compare, compare_files
+from waybill.stages.task import Task
+from waybill.system.files import write_atomic
+from waybill.system.root import Root
+
+if TYPE_CHECKING:
+    from waybill.move.mover import Mover
+
+log = logging.getLogger(__name__)
+
+
+def attempt(task: Task, *, one_job: bool) -> None:
+    """Try each entry of a batch that moves first. Those that fail keep no other batch waiting: the
+    job that proves this one tries them again, and fails for them. No marker is written here."""
+    stage = task.of_stage(task.transfer.direction)
+    run = move if one_job else upload if stage.stage == "upload" else download
+    try:
+        run(stage, prove=False)
+    except WaybillError as error:
+        log.info("to be tried again: %s", error)
+    write_atomic(task.layout.tried(task.dataset, task.batch), b"")
+
+
+def upload(task: Task, *, prove: bool = True) -> None:
+    """Move one batch to S3; the marker is written only when every entry is proven."""
+    from waybill.move.upload import Uploader
+
+    with _turn(task) as turn:
+        proofs = _move(task, turn, Uploader, _planned(task), prove=prove)
+        _write_marker(task, proofs, prove=prove)
+
+
+def download(task: Task, *, prove: bool = True) -> None:
+    """Move one batch to the destination folder; its checksum table and its marker are written
+    only when every entry is proven."""
+    from waybill.move.download import Downloader
+
+    with _turn(task) as turn:
+        proofs = _move(task, turn, Downloader, _planned(task), prove=prove)
+        table = sha256sum.render(
+            (proof.path, proof.sha256)
+            for proof in proofs
+            if proof.sha256 and not proof.path.endswith("/")
+        )
+        if prove:
+            task.write(task.layout.checksums(task.dataset, task.batch), table)
+        _write_marker(task, proofs, prove=prove)
+
+
+def move(task: Task, *, prove: bool = True) -> None:
+    """All of one batch in one job. The inventory removes a checksum table that no longer holds;
+    a diff is cheap and follows the settings of now."""
+    hashed = task.layout.checksums(task.dataset, task.batch).exists()
+    if task.transfer.direction == "upload" and not hashed:
+        with _turn(task) as turn:
+            return _hash_and_upload(task, turn, prove=prove)
+    compare(task.of_stage("diff"))
+    (upload if task.transfer.direction == "upload" else download)(task, prove=prove)
+
+
+def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
+    """Move a batch whose files are not hashed yet. Those that the listing alone sends on their way
+    are hashed as they are sent: small files are read once, from the same bytes."""
+    from waybill.move.upload import Uploader
+
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    started = time.time_ns()
+    entries = read_local(layout.local(dataset, batch))
+    hashes = _hash_what_must_be(task, entries, turn.record.done)
+    failed: list[Failure] = []
+    items = list(compare_files(task, entries, hashes, failed))
+    failures.write(task.of_stage("diff").failure_record, failed)
+    try:
+        proofs = _move(task, turn, Uploader, items, prove=prove)
+    except ReportedError:
+        task.write(layout.diff(dataset, batch), render_diff(iter(items)))
+        raise
+    hashes = {
+        item.path: item.sha256 or proof.sha256 for item, proof in zip(items, proofs, strict=True)
+    }
+    cache = checksum.remember({item.entry: hashes[item.path] for item in items}, started)
+    task.write(layout.cache(dataset, batch), cache)
+    task.write(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
+    told = (item._replace(sha256=hashes[item.path]) for item in items)
+    task.write(layout.diff(dataset, batch), render_diff(told))
+    _write_marker(task, proofs, prove=prove)
+
+
+def _hash_what_must_be(
+    task: Task, entries: list[LocalEntry], begun: Container[str]
+) -> Mapping[str, str]:
+    """The SHA-256 (hex) by path of the files that must be hashed before anything can be decided
+    about them (an earlier job has ``begun`` them, or something is there), and of those a cache
+    knows; ``""`` for the others."""
+    layout, dataset = task.layout, task.dataset
+    remote = {e.path: e for e in read_remote(layout.remote(dataset, task.batch))}
+
+    def undecided(entry: LocalEntry) -> bool:
+        there = remote.get(entry.path)
+        same_size = there is not None and there.size == entry.size
+        return same_size or entry.path in begun
+
+    hashes, failed = checksum.checksum(
+        Root(task.transfer.folder, task.transfer.symlinks),
+        entries,
+        [layout.cache(dataset, name) for name in task.inherited()],
+        layout.cache(dataset, task.batch),
+        threads=task.transfer.threads,
+        wanted=undecided,
+        write=task.write,
+    )
+    failures.write(task.of_stage("checksum").failure_record, failed)
+    unread = {failure.path for failure in failed}
+    return {e.path: hashes.get(e.path, "") for e in entries if e.path not in unread}
+
+
+def _planned(task: Task) -> list[Difference]:
+    """The entries of a batch, as its diff table has them."""
+    return list(read_diff(task.layout.diff(task.dataset, task.batch)))
+
+
+class Turn(NamedTuple):
+    """The turn of this copy of a job, with all that earlier ones have noted."""
+
+    now: state.State
+    journal: journal.Journal
+    record: journal.Record
+
+
+@contextmanager
+def _turn(task: Task) -> Iterator[Turn]:
+    """The turn of this copy of a job: another one has ended, and what it has done is known before
+    anything is hashed or sent."""
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    now = state.read(layout)
+    journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
+    with journal.Journal(journals[-1], now.run) as open_journal:
+        record = journal.read(journals, now.run)
+        record.tell()
+        if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
+            # A job that Snakemake repeats for a reason of its own: the inventory found the marker
+            # right, and the diff may be older than the marker.
+            kept = marker.read_if_any(layout.kept_marker(dataset, batch))
+            record.done.update((proof.path, (now.run, proof)) for proof in kept)
+        yield Turn(now, open_journal, record)
+
+
+class _Replaced:
+    """Tells of a path whether another object was proven there than the one that was listed."""
+
+    def __init__(self, task: Task) -> None:
+        self._table = task.layout.remote(task.dataset, task.batch)
+
+    def __call__(self, path: str) -> bool:
+        return path in self._paths
+
+    @cached_property
+    def _paths(self) -> set[str]:
+        return {entry.path for entry in read_remote(self._table) if entry.replaced}
+
+
+def _move(
+    task: Task, turn: Turn, mover: type[Mover], items: list[Difference], *, prove: bool
+) -> list[Proof]:
+    """The proofs of all entries of a batch. Raises ReportedError when one has none; that is told
+    by the job that is to prove them."""
+    layout, dataset, batch = task.layout, task.dataset, task.batch
+    now = turn.now
+    accelerate, replaced = now.accelerate, _Replaced(task)
+    job = mover(task.transfer, turn.journal, turn.record, now.run, accelerate, replaced)
+    outcome = job.run(items)
+    log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
+    if outcome.stale_hash:
+        # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
+        for name in (*task.inherited(), batch):
+            layout.cache(dataset, name).unlink(missing_ok=True)
+        layout.checksums(dataset, batch).unlink(missing_ok=True)
+    failures.write(task.failure_record, outcome.failed)
+    if outcome.failed:
+        for failure in outcome.failed:
+            log.log(logging.ERROR if prove else logging.INFO, "%s", failure)
+        if prove and (waiting := _waiting(task)):
+            log.warning("%d files of `last` wait until all others are proven", waiting)
+        raise ReportedError(f"{len(outcome.failed)} of {len(items)} entries failed")
+    return [outcome.proofs[item.path] for item in items]
+
+
+def _waiting(task: Task) -> int:
+    """How many entries of the dataset wait for this batch, as they are to move last."""
+    if not task.transfer.last or is_last(task.batch):
+        return 0
+    layout, dataset = task.layout, task.dataset
+    names = [name for name in layout.batches_of(dataset) if is_last(name)]
+    if task.transfer.direction == "upload":
+        return sum(1 for name in names for _ in read_local(layout.local(dataset, name)))
+    return sum(1 for name in names for _ in read_remote(layout.remote(dataset, name)))
+
+
+def _write_marker(task: Task, proofs: list[Proof], *, prove: bool) -> None:
+    """Write what was proven; without ``prove`` only the copy that the next job goes by."""
+    layout, data = task.layout, marker.render(proofs)
+    for path in (layout.kept_marker, *([layout.marker] if prove else [])):
+        task.write(path(task.dataset, task.batch), data, sync=True)

@@ -1,0 +1,206 @@
+"""The stages of a transfer, one function per rule; each takes a Task and writes its output.
+
+Nothing here knows Snakemake: a rule script hands in a Task and ends with what is raised.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from waybill.model import difference
+from waybill.model.errors import ReportedError
+from waybill.model.escaping import escape
+from waybill.model.transfer import Transfer
+from waybill.results import failures, marker, published, seals, sha256sum, state
+from waybill.results.batch_tables import ASIDE_COLUMNS, PLAN_COLUMNS, read_diff, read_local
+from waybill.results.layout import Layout
+from waybill.results.marker import Proof
+from waybill.stages.task import Task
+from waybill.system.files import write_atomic
+from waybill.system.root import Root
+from waybill.system.tsv import read, render, rows
+
+log = logging.getLogger(__name__)
+
+
+PROVEN = "proven by its marker"
+
+
+def inventory(task: Task) -> None:
+    """Both sides, into batch tables; always runs."""
+    from waybill.inventory import take as module
+    from waybill.s3.bucket import Control
+
+    seen = module.run(task.transfer, task.layout, Control(task.transfer))
+    log.info(
+        "%d files, %d bytes in %d batches, %d not proven; %d held back, %d refused, %d skipped,"
+        " %d only at the destination",
+        seen.files, seen.bytes, seen.batches, len(seen.open),
+        seen.held, seen.refused, seen.skipped, seen.only_at_destination,
+    )  # fmt: skip
+
+
+def checksum(task: Task) -> None:
+    """The checksum table of one batch. An entry that cannot be hashed is left out and recorded;
+    the upload of the batch fails for it after the others have moved."""
+    from waybill.move import checksum as module
+
+    layout, transfer = task.layout, task.transfer
+    hashes, failed = module.checksum(
+        Root(transfer.folder, transfer.symlinks),
+        read_local(layout.local(task.dataset, task.batch)),
+        [layout.cache(task.dataset, name) for name in task.inherited()],
+        layout.cache(task.dataset, task.batch),
+        threads=transfer.threads,
+        write=task.write,
+    )
+    failures.write(task.failure_record, failed)
+    table = sha256sum.render(hashes.items())
+    task.write(layout.checksums(task.dataset, task.batch), table)
+
+
+def plan(task: Task) -> None:
+    """Every entry of the transfer with its status, in the order of the paths.
+
+    The diff table of a proven batch tells of the time before it moved; its entries are ``=``.
+    """
+    layout = task.layout
+    seen = state.read(layout)
+    open_ = set(seen.open)
+
+    def lines() -> Iterator[str]:
+        for dataset in seen.datasets:
+            tables = [layout.diff(d, b) for d, b in layout.batches() if d == dataset]
+            for table in sorted(tables, key=_first_path):
+                proven = f"{dataset}/{table.stem}" not in open_ and not _is_newer(
+                    table, layout.marker(dataset, table.stem), task.transfer
+                )
+                for d in read_diff(table):
+                    if proven:
+                        d = d._replace(
+                            status=difference.UNCHANGED, action=difference.KEEP, reason=PROVEN
+                        )
+                    yield "\t".join(
+                        (dataset, d.status, d.action, escape(d.path), str(d.size),
+                         str(d.mtime_ns), d.sha256, escape(d.reason))
+                    )  # fmt: skip
+        for aside in sorted(layout.inventory.glob("*.aside.tsv")):
+            dataset = aside.name.removesuffix(".aside.tsv")
+            for status, path, size, reason in rows(aside, ASIDE_COLUMNS):
+                yield "\t".join((dataset, status, "", path, size, "", "", reason))
+
+    task.write(layout.plan, render(PLAN_COLUMNS, lines()))
+
+
+def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
+    """Whether a diff table asks for a proven batch to be moved again: one made since then, when
+    everything is to be sent always."""
+    if transfer.overwrite != "always":
+        return False
+    return not proof.exists() or table.stat().st_mtime_ns > proof.stat().st_mtime_ns
+
+
+def _first_path(table: Path) -> str:
+    return next(read_diff(table)).path
+
+
+def manifest(task: Task) -> None:
+    """The manifest of one dataset, from the markers of its batches."""
+    from waybill.results import manifest as module
+
+    layout = task.layout
+    batches = [batch for dataset, batch in layout.batches() if dataset == task.dataset]
+    proofs = [
+        proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))
+    ]
+    data = _published_before(task, proofs)
+    if data is None:
+        data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
+    task.write(layout.manifest(task.dataset), data, sync=True)
+    log.info("%d files proven", len(proofs))
+
+
+def _published_before(task: Task, proofs: list[Proof]) -> Iterator[bytes] | None:
+    """The manifest that was published last, where it lists just these entries: an equal one is not
+    published again."""
+    from waybill.results.manifest import holds_the_same
+
+    kept = task.layout.kept_manifest(task.dataset)
+    if not task.transfer.publishes or not kept.exists():
+        return None
+    if not published.tells_of(task.layout.kept_publication(task.dataset), kept):
+        return None  # nothing that vouches for it; a new manifest is right all the same
+    with kept.open("rb") as file:
+        if not holds_the_same(file, task.transfer, task.dataset, proofs):
+            return None
+    return _blocks(kept)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Have what stands at ``path`` at ``kept`` too, without a second copy where that can be."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    try:
+        os.link(path, kept)
+    except OSError:  # a file system without hard links
+        write_atomic(kept, _blocks(path))
+
+
+def publish(task: Task) -> None:
+    """Put the manifest into the bucket, after the data it lists, unless it stands there."""
+    from waybill.move.publish import publish as put
+
+    layout, dataset = task.layout, task.dataset
+    path = layout.manifest(dataset)
+    record, notes = put(task.transfer, path)
+    for note in notes:
+        log.warning("%s", note)
+    text = json.dumps(record, indent=1).encode()
+    _keep(path, layout.kept_manifest(dataset))
+    write_atomic(layout.kept_publication(dataset), text)
+    task.write(layout.publication(dataset), text)
+
+
+def summary(task: Task) -> None:
+    """How many entries and bytes have which status, over the whole transfer. Raises ReportedError
+    while a failure stands, as of an entry that no batch holds: whoever waits for the table of a
+    transfer, be it another workflow, waits for all of it."""
+    if standing := list(failures.read(task.layout)):
+        for failure in standing:
+            log.info("FAILED %s", failure)
+        raise ReportedError(f"{len(standing)} failures stand")
+    summarise(task.layout)
+
+
+def summarise(layout: Layout) -> None:
+    """Write how many entries and bytes of the plan have which status."""
+    counts: dict[tuple[str, str], list[int]] = {}
+
+    def entry(row: list[str]) -> tuple[str, str, int]:
+        return row[0], row[1], int(row[4] or 0)
+
+    for dataset, status, size in read(layout.plan, PLAN_COLUMNS, entry):
+        count = counts.setdefault((dataset, status), [0, 0])
+        count[0] += 1
+        count[1] += size
+    lines = (f"{d}\t{s}\t{n}\t{size}" for (d, s), (n, size) in sorted(counts.items()))
+    seals.write(layout, layout.summary, render(("dataset", "status", "files", "bytes"), lines))
+
+
+def plan_page(task: Task) -> None:
+    """The plan as a page for a browser."""
+    from waybill.stages.plan_page import page, read_plan
+
+    text = page(read_plan(task.layout.plan), f"Plan of {task.transfer.name}")
+    task.write(task.layout.page, text.encode())

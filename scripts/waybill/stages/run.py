@@ -1,0 +1,225 @@
+"""What the Snakefile asks: the transfers of this run, their targets, its beginning and its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from waybill import notify
+from waybill.config import read as configuration
+from waybill.inventory.sides import work_tree
+from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
+from waybill.model.transfer import Transfer
+from waybill.results import outcome, state
+from waybill.results.layout import Layout
+from waybill.stages.rules import summarise
+from waybill.stages.run_inputs import Inputs
+from waybill.stages.verify_run import VerifyRun
+from waybill.system import encoding, installed
+from waybill.system.collector import spare_imports
+from waybill.system.interrupt import Interrupts
+from waybill.system.locks import lock, lock_folder
+from waybill.system.resources import project_root
+from waybill.verify.outcome import conclude as conclude_verification
+
+DEFAULT_TOML = "config/config.toml"
+
+# Keys of `snakemake --config` that are not settings of a transfer.
+_OWN_KEYS = {
+    "toml", "transfers", "start", "waybill", "waybill_tree", "defaults", "one_job_per_batch"
+}  # fmt: skip
+
+
+class Run(Inputs):
+    """One run of the Snakefile over the chosen transfers."""
+
+    def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
+        super().__init__(transfers, workflow, config)
+        self.verification = VerifyRun(
+            transfers, workflow, target=self._named("verify"), in_host=self._in_host
+        )
+        self._locks: list[int | None] = []
+        self._held = False
+        self._folders: set[Path] = set()
+        self._last: dict[str, str] = {}  # the inventory before that of this run
+        self._begun: list[Path] = []  # what this run has noted its begin in
+        self._interrupts: Interrupts | None = None
+
+    @classmethod
+    def from_snakemake(cls, workflow: Any, config: dict[str, Any]) -> Run:
+        """Read the configuration that ``--config`` names and leave it in ``config`` for the jobs.
+
+        A mistake ends the process with exit code 2 and one line for each mistake.
+        ``--config start=WORD`` takes a given inventory for granted instead of looking again.
+        ``defaults`` is for profiles: settings below those of the TOML file. With
+        ``one_job_per_batch``, as it is unless somebody says otherwise, one job does checksum, diff
+        and upload of a batch, and reads small files once.
+        """
+        spare_imports()
+        if problem := encoding.mistaken():
+            print(f"waybill: {problem}", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        chosen = config.get("transfers") or []
+        names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
+        overrides = {k: v for k, v in config.items() if k not in _OWN_KEYS}
+        try:
+            transfers = configuration.load(
+                config.get("toml", DEFAULT_TOML),
+                transfers=[n for n in names if n],
+                overrides=overrides,
+                beneath=config.get("defaults"),
+            )
+        except ConfigError as error:
+            for problem in error.problems:
+                print(f"waybill: {problem}", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        # Of the words for "no", Snakemake itself knows `False` alone.
+        one_job = str(config.get("one_job_per_batch", True)).lower()
+        config["one_job_per_batch"] = one_job not in ("false", "no", "0")
+        config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
+        config["waybill_tree"] = os.fspath(installed.tree())
+        run = cls(transfers, workflow, config)
+        if workflow.is_main_process:
+            installed.tell_jobs()
+            if Path(workflow.main_snakefile).resolve().parent == project_root():
+                run._take_signals()
+        return run
+
+    def _take_signals(self) -> None:
+        """See to it that a signal ends the run from here on. In a workflow that has this one as a
+        module, that is the business of that workflow."""
+        from snakemake.shell import shell
+
+        self._interrupts = Interrupts(self._workflow)
+        # An interrupt from the keyboard reaches the jobs too, also while they import Snakemake,
+        # which would end in a traceback of each. This process ends them.
+        shell.prefix("trap '' INT; exec ")
+
+    @property
+    def _moves(self) -> bool:
+        return not self._only_looks and not self.verification.wanted
+
+    # Handlers
+
+    def _hold(self) -> None:
+        """Lock the results of every transfer, and the folder of a download, for as long as this
+        process lives. One that is held by another run is left out of this one."""
+        plugin = self._workflow.executor_plugin
+        if self._held or not self._workflow.is_main_process or plugin is None:
+            return
+        if self._workflow.dryrun:
+            return
+        self._held = True
+        for transfer in self.transfers.values():
+            try:
+                self._locks.append(lock(Layout(transfer.results).lock))
+                if transfer.direction == "download" and self._moves:
+                    self._hold_folder(transfer)
+            except WaybillError as error:
+                self._busy[transfer.name] = str(error)
+            except OSError as error:
+                where = error.filename or transfer.results
+                self._busy[transfer.name] = f"{where}: {error.strerror}"
+
+    def _hold_folder(self, transfer: Transfer) -> None:
+        """Keep other runs from a destination folder; one that is refused later is not made."""
+        folder = transfer.folder.resolve()
+        if folder not in self._folders and work_tree(transfer) is None:
+            self._locks.append(lock_folder(folder))
+            self._folders.add(folder)
+
+    def begin(self) -> None:
+        """Lock what this run works on. Ends the process with exit code 1 when another run holds
+        all of it.
+        """
+        if self._interrupts:
+            self._interrupts.install()
+        self._hold()
+        named = any("/" in target for target in self._workflow.dag_settings.targets)
+        if self._busy and (named or len(self._busy) == len(self.transfers)):
+            self._tell_busy()
+            sys.exit(EXIT_FAILED)
+        for transfer in self.transfers.values():
+            if transfer.name in self._busy:
+                continue
+            layout = Layout(transfer.results)
+            if self.verification.wanted:
+                self.verification.begin(transfer.name)
+                continue
+            if not self._taken:
+                self._last[transfer.name] = state.read(layout).run
+                self._before[transfer.name] = self._last[transfer.name]
+                if layout.root.is_dir() and not layout.begun.exists():
+                    layout.begun.touch()
+                    self._begun.append(layout.begun)
+            # Snakemake copies an output marked `update` before its job and stumbles over the copy
+            # that a killed run left; the folder itself is whole at every moment.
+            self._workflow.persistence.cleanup_backup(layout.inventory)
+            if self._only_looks:  # the plan of now is asked for, not that of the last move
+                layout.plan.unlink(missing_ok=True)
+
+    def end(self, *, success: bool) -> None:
+        """Print what became of each transfer; end the process unless all of it went well."""
+        _drop_timers()
+        if success:  # where no inventory was taken, none was needed
+            for path in self._begun:
+                path.unlink(missing_ok=True)
+        codes, explained = [], False
+        transfers = {n: t for n, t in self._concerned().items() if n not in self._busy}
+        for transfer in transfers.values():
+            lines, code = self._conclude(transfer)
+            codes.append(code)
+            explained |= any(line.startswith("FAILED ") for line in lines)
+            explained |= self.verification.wanted and code != EXIT_OK
+            for line in lines:
+                print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
+        code = worst(codes)
+        if not explained and not success:
+            print("waybill: FAILED: a job left no record; see what it said above", file=sys.stderr)
+            code = EXIT_FAILED
+        if self._moves:
+            settled = EXIT_FAILED if self._busy else code
+            self._settle(settled, "waybill: notifications given up: interrupted")
+            by_name = dict(zip(transfers, codes, strict=True))
+            notify.after_run(transfers, by_name, code=code, success=success)
+        if self._busy:
+            self._tell_busy()
+            code = EXIT_FAILED
+        self._settle(code)
+        if code:
+            sys.exit(code)
+
+    def _conclude(self, transfer: Transfer) -> tuple[list[str], int]:
+        """The last lines about a transfer and its exit code; no verdict where nobody looked."""
+        if self.verification.wanted:
+            return conclude_verification(transfer, self.verification.layout(transfer.name))
+        layout = Layout(transfer.results)
+        found, asked = outcome.read(transfer, layout), self._asked(transfer)
+        if not (self._taken or found.blind) and found.run == self._last.get(transfer.name):
+            text = "nothing was looked at, so there is no verdict; run again, for all of it"
+            return [text], EXIT_FAILED
+        if found.failures and found.is_whole and not found.blind and layout.plan.exists():
+            # The job failed with the verdict, and its table with it; people want it all the same.
+            # The next inventory removes it.
+            summarise(layout)
+        return outcome.lines(found, transfer, layout, asked), found.code(asked)
+
+    def _settle(self, code: int, line: str = "") -> None:
+        """From here on a signal ends the process with ``code``, and with a line if there is one."""
+        if self._interrupts:
+            self._interrupts.settle(code, line)
+
+    def _tell_busy(self) -> None:
+        for name, text in self._busy.items():
+            print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
+
+
+def _drop_timers() -> None:
+    """Cancel the timers that wake Snakemake's scheduler a second after each start of jobs, to see
+    whether it may start more. It has ended by now, and the process would wait for them."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()

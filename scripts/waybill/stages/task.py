@@ -1,0 +1,38 @@
+"""A job of the workflow, as its stage sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from waybill.model.transfer import Transfer
+from waybill.results import failures, seals, state
+from waybill.results.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job: the transfer, its layout, and the batch it is about (empty where there is none)."""
+
+    transfer: Transfer
+    layout: Layout
+    stage: str
+    dataset: str = ""
+    batch: str = ""
+
+    @property
+    def failure_record(self) -> Path:
+        return failures.record_path(self.layout, self.stage, self.dataset, self.batch)
+
+    def write(self, path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
+        """Write a file of the results, sealed (``seals.py``)."""
+        seals.write(self.layout, path, data, sync=sync)
+
+    def inherited(self) -> list[str]:
+        """The batches that entries of this one stood in before."""
+        return state.read(self.layout).inherits.get(f"{self.dataset}/{self.batch}", [])
+
+    def of_stage(self, stage: str) -> Task:
+        """The same batch in another stage."""
+        return replace(self, stage=stage)

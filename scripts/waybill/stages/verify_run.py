@@ -1,0 +1,107 @@
+"""What the Snakefile asks about a verification, and how one begins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED
+from waybill.verify.layout import VerifyLayout, read_state
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
+
+class VerifyRun:
+    """The part of a run that verifies; ``workflow`` is Snakemake's, and ``target`` what the rule
+    ``verify`` is called in it, which ``in_host`` is not the workflow of this Snakefile.
+
+    Its tables stand in a folder of their own, so that they are always made, whatever Snakemake
+    knows of earlier ones.
+    """
+
+    def __init__(
+        self, transfers: dict[str, Transfer], workflow: Any, *, target: str, in_host: bool
+    ) -> None:
+        self._transfers, self._workflow = transfers, workflow
+        self._target, self._in_host = target, in_host
+        self._run = f"run-{time.time_ns()}"
+
+    @property
+    def wanted(self) -> bool:
+        """Whether this run verifies. It ends with exit code 2 when it is to do more than that:
+        nothing would keep the two apart."""
+        targets = set(self._workflow.dag_settings.targets)
+        if self._target in targets and len(targets) > 1 and not self._in_host:
+            print("waybill: verify runs by itself; name no other target with it", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        return self._target in targets
+
+    def layout(self, name: str) -> VerifyLayout:
+        """The layout of a transfer in this run."""
+        return VerifyLayout(self._transfers[name].results, self._run)
+
+    def verdicts(self, _wildcards: Any) -> list[str]:
+        """An input function: the verdict on every transfer."""
+        if self._in_host and self._workflow.is_main_process and not self._workflow.dryrun:
+            for name in self._transfers:  # whose handlers begin nothing here
+                self.begin(name)
+        return [os.fspath(self.layout(name).verdict) for name in self._transfers]
+
+    def refuse(self, wildcards: Any) -> list[str]:
+        """An input function of the report's copy: there is no way to ask for it."""
+        copy = self.layout(wildcards.transfer).copy
+        text = "ask for the target verify; --config transfers=NAME chooses"
+        print(f"waybill: {wildcards.transfer}: {copy}: {text}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+
+    def tables(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: all that the verification of a transfer found."""
+
+        def files(wildcards: Any) -> list[str]:
+            names = {"results": wildcards.results, "transfer": wildcards.transfer}
+            checkpoints.stock.get(run=wildcards.run, **names)
+            layout = VerifyLayout(self._transfers[wildcards.transfer].results, wildcards.run)
+            checked = (layout.checked(*batch) for batch in self._to_look(wildcards, layout))
+            return [os.fspath(path) for path in (layout.decided, *checked)]
+
+        return files
+
+    def _to_look(self, wildcards: Any, layout: VerifyLayout) -> list[tuple[str, str]]:
+        """The batches to look at, once all are to be seen: a shared file system may show what
+        another node wrote late."""
+        end = time.monotonic() + self._workflow.execution_settings.latency_wait
+        while True:
+            found = layout.to_look()
+            if layout.verified.exists() and len(found) == read_state(layout).batches:
+                return found
+            if time.monotonic() > end:
+                print(
+                    f"waybill: {wildcards.transfer}: FAILED the tables of this run are not to be"
+                    f" seen in {layout.looks} after `latency-wait` seconds; give it more",
+                    file=sys.stderr,
+                )
+                sys.exit(EXIT_FAILED)
+            time.sleep(0.5)
+
+    def begin(self, name: str) -> None:
+        """Remove what earlier verifications left, also in Snakemake's memory."""
+        from snakemake.io import IOFile
+
+        layout = self.layout(name)
+        layout.copy.unlink(missing_ok=True)
+        shutil.rmtree(layout.failures, ignore_errors=True)
+        for folder in layout.folder.glob("run-*"):
+            earlier = VerifyLayout(layout.root, folder.name)
+            for path in (
+                earlier.verdict,
+                earlier.report,
+                earlier.looks,
+                *folder.glob("checked/*/*.tsv"),
+            ):
+                self._workflow.persistence.cleanup_metadata(IOFile(os.fspath(path)))
+            shutil.rmtree(folder, ignore_errors=True)

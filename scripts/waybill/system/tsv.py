@@ -1,0 +1,52 @@
+"""Tables: tab-separated, UTF-8, one header line, names escaped, written whole or not at all.
+
+A value never holds a raw tab, newline or carriage return: they stand as ``\\t``, ``\\n``,
+``\\r``, a backslash as ``\\\\``, a byte that is not UTF-8 as ``\\xNN`` with NN from 80 on, another
+control character as ``\\xNN`` with NN below 80 or as ``\\uNNNN``, and so do the characters that
+order a terminal to break a line or to turn its direction. Read such a table with
+``pandas.read_csv(..., sep="\\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from waybill.model.errors import DamagedError
+
+_T = TypeVar("_T")
+
+
+def rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
+    """The rows of a table, as lists of raw (still escaped) strings in the order of ``columns``.
+
+    Raises DamagedError, which names file and line, when the header is not ``columns``, a row has
+    another width or no end, or the bytes are no UTF-8.
+    """
+    return read(path, columns, lambda row: row)
+
+
+def read(path: Path, columns: Sequence[str], make: Callable[[list[str]], _T]) -> Iterator[_T]:
+    """What ``make`` makes of each row of a table, as ``rows`` has it. A row that ``make`` cannot
+    take (ValueError) is damaged, too."""
+    width, number = len(columns), 1
+    with path.open(encoding="utf-8", newline="\n") as file:
+        try:
+            if file.readline() != "\t".join(columns) + "\n":
+                raise DamagedError(path, "not a table of this version")
+            for line in file:
+                number += 1
+                row = line.rstrip("\n").split("\t")
+                if len(row) != width or line[-1] != "\n":
+                    raise DamagedError(path, "a row is cut or too long", line=number)
+                yield make(row)
+        except UnicodeDecodeError:
+            raise DamagedError(path, "its bytes are not UTF-8") from None
+        except ValueError as error:
+            raise DamagedError(path, str(error), line=number) from None
+
+
+def render(columns: Sequence[str], lines: Iterable[str]) -> bytes:
+    """The bytes of a table from its header and its ready-made row lines."""
+    return ("\t".join(columns) + "\n" + "".join(f"{line}\n" for line in lines)).encode()

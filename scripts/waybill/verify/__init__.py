@@ -1,0 +1,1 @@
+"""Whether both sides still hold what was proven."""

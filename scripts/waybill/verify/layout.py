@@ -1,0 +1,171 @@
+"""What a verification writes, all of it under ``results/{transfer}/verify/``.
+
+``{run}/report.tsv``                          all of it: what was looked at, and how it stands
+``{run}/verdict``                             one line, written only where all of it agrees
+``{run}/batches/decided.tsv``                 entries that the walk and the listing decided
+``{run}/batches/{dataset}/{batch}.tsv``       entries of a batch that are to be looked at closely
+``{run}/checked/{dataset}/{batch}.tsv``       what that look found
+``{run}/state.json``                          what it was held against, and how much of it
+``failures/``, ``{run}/logs/``                its own; those of the transfer stay as they are
+``report.tsv``                                the report of the last run, to be found by
+
+``{run}`` is another in every run, so that nothing of an earlier one can be taken for it. A report
+has ``dataset``, ``status``, ``side``, ``path``, ``size`` in bytes, ``reason``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from waybill.model.errors import DamagedError
+from waybill.model.escaping import escape, unescape
+from waybill.results.layout import Layout
+from waybill.system import tsv
+from waybill.system.files import write_atomic
+from waybill.system.tsv import render
+from waybill.verify.judge import Finding, Look
+
+REPORT_COLUMNS = ("dataset", "status", "side", "path", "size", "reason")
+LOOK_COLUMNS = (
+    "path", "key", "size", "sha256", "proven_etag", "etag", "mtime_ns", "inode", "complete",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyLayout(Layout):
+    """The layout of a transfer, seen by the verification ``run``: its failures are its own."""
+
+    run: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "verify"
+
+    @property
+    def failures(self) -> Path:
+        return self.folder / "failures"
+
+    @property
+    def verified(self) -> Path:
+        return self.folder / self.run / "state.json"
+
+    @property
+    def looks(self) -> Path:
+        return self.folder / self.run / "batches"
+
+    @property
+    def decided(self) -> Path:
+        return self.looks / "decided.tsv"
+
+    def look(self, dataset: str, batch: str) -> Path:
+        return self.looks / dataset / f"{batch}.tsv"
+
+    def checked(self, dataset: str, batch: str) -> Path:
+        return self.folder / self.run / "checked" / dataset / f"{batch}.tsv"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / self.run / "report.tsv"
+
+    @property
+    def verdict(self) -> Path:
+        return self.folder / self.run / "verdict"
+
+    @property
+    def copy(self) -> Path:
+        return self.folder / "report.tsv"
+
+    def to_look(self) -> list[tuple[str, str]]:
+        """Every (dataset, batch) that is to be looked at more closely, sorted."""
+        return sorted((path.parent.name, path.stem) for path in self.looks.glob("*/*.tsv"))
+
+
+@dataclass(slots=True)
+class Verified:
+    """What a verification was about.
+
+    ``origin`` tells what stood for the markers where there are none, or ``""``,
+    and with ``against`` the list that a folder was held against;
+    ``files`` and ``bytes`` are what is proven, ``looked`` and ``looked_bytes`` what is in the
+    sample of ``day`` (UTC); ``held`` counts files too young to be moved; ``batches`` are to be
+    looked at more closely; ``accelerate`` tells how. ``places`` maps a dataset to its folder and
+    its key prefix.
+    """
+
+    origin: str = ""
+    against: bool = False
+    day: str = ""
+    files: int = 0
+    bytes: int = 0
+    looked: int = 0
+    looked_bytes: int = 0
+    held: int = 0
+    batches: int = 0
+    accelerate: bool = False
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_state(layout: VerifyLayout) -> Verified:
+    """What the verification is about. Raises FileNotFoundError before that is known, DamagedError
+    when the file is not as it was written."""
+    try:
+        return Verified(**json.loads(layout.verified.read_bytes()))
+    except (ValueError, TypeError):
+        raise DamagedError(layout.verified, "no state of this version") from None
+
+
+def write_state(layout: VerifyLayout, state: Verified) -> None:
+    """Write the state whole."""
+    write_atomic(layout.verified, json.dumps(asdict(state), indent=1).encode() + b"\n")
+
+
+def write_findings(path: Path, findings: Iterable[tuple[str, Finding]]) -> None:
+    """Write a table of findings, each with its dataset."""
+    lines = (
+        "\t".join(
+            (dataset, f.status, f.side, escape(f.path), "" if f.size is None else str(f.size),
+             escape(f.reason))
+        )
+        for dataset, f in findings
+    )  # fmt: skip
+    write_atomic(path, render(REPORT_COLUMNS, lines))
+
+
+def read_findings(path: Path) -> Iterator[tuple[str, Finding]]:
+    """The findings of a table, each with its dataset."""
+    return tsv.read(path, REPORT_COLUMNS, _finding)
+
+
+def _finding(row: list[str]) -> tuple[str, Finding]:
+    dataset, status, side, name, size, reason = row
+    number = int(size) if size else None
+    return dataset, Finding(status, side, unescape(name), number, unescape(reason))
+
+
+def write_looks(path: Path, looks: Iterable[Look]) -> None:
+    """Write the entries of a batch that are to be looked at."""
+    lines = (
+        "\t".join(
+            (escape(k.path), escape(k.key), str(k.size), k.sha256, escape(k.proven_etag),
+             escape(k.etag), "" if k.mtime_ns is None else str(k.mtime_ns), str(k.inode),
+             str(int(k.complete)))
+        )
+        for k in looks
+    )  # fmt: skip
+    write_atomic(path, render(LOOK_COLUMNS, lines))
+
+
+def read_looks(path: Path) -> Iterator[Look]:
+    """The entries of a batch that are to be looked at."""
+    return tsv.read(path, LOOK_COLUMNS, _look)
+
+
+def _look(r: list[str]) -> Look:
+    mtime_ns = int(r[6]) if r[6] else None
+    return Look(
+        unescape(r[0]), unescape(r[1]), int(r[2]), r[3], unescape(r[4]), unescape(r[5]), mtime_ns,
+        int(r[7]), r[8] == "1",
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""What was proven, for a verification: markers, or what is left where there are none.
+
+In this order, the first that knows a path counts: the markers; the last marker of a batch that is
+open again (``Layout.kept_marker``); where a batch has neither, the manifest in the results; and
+where all of that is lost, the manifest published last.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from waybill.model.errors import DamagedError, WaybillError
+from waybill.results import marker, seals
+from waybill.results.layout import Layout
+from waybill.results.published import destination, is_published, newest
+from waybill.verify import lists
+from waybill.verify.judge import Expected
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+    from waybill.s3.bucket import Control
+
+log = logging.getLogger(__name__)
+
+
+class Proven(NamedTuple):
+    """Entries of one batch, or of a dataset where ``batch`` is empty. ``tick_ns`` is how fine
+    their mtimes are; ``origin`` tells where they are from when that is no marker."""
+
+    dataset: str
+    batch: str
+    entries: list[Expected]
+    tick_ns: int = 1
+    origin: str = ""
+
+
+def in_results(layout: Layout) -> Iterator[Proven]:
+    """What the results prove; a path may come twice, the first time counts. A damaged file proves
+    nothing: it is named, and what stands for it is asked. Raises DamagedError when nothing does."""
+    damaged: list[DamagedError] = []
+    known: set[tuple[str, str]] = set()
+    markers = sorted((layout.root / "markers").glob("*/[!.]*.tsv"))
+    for path in (*markers, *_kept_markers(layout)):
+        batch = path.parent.name, path.stem
+        if batch not in known:
+            try:
+                yield Proven(*batch, _entries(layout, path))
+                known.add(batch)
+            except DamagedError as error:
+                damaged.append(_named(error))
+    if not known or not known.issuperset(layout.batches()):
+        for path in sorted((layout.root / "manifests").glob("[!.]*.json")):
+            try:
+                seals.check(layout, [path])
+            except DamagedError as error:
+                damaged.append(_named(error))
+                continue
+            entries = list(lists.manifest(path.read_bytes(), str(path)))
+            yield Proven(path.stem, "", entries, lists.MANIFEST_TICK_NS, str(path))
+            known |= {batch for batch in layout.batches() if batch[0] == path.stem}
+    unproven = [e for e in damaged if (e.file.parent.name, e.file.stem) not in known]
+    unproven = [e for e in unproven if e.file.parent.name != "manifests"]
+    if unproven:
+        raise unproven[0]
+
+
+def _named(error: DamagedError) -> DamagedError:
+    log.warning("%s: damaged: %s; run the transfer, and it is made anew", error.file, error.why)
+    return error
+
+
+def _entries(layout: Layout, path: Path) -> list[Expected]:
+    """The entries of a marker. Raises DamagedError."""
+    seals.check(layout, [path])
+    return [Expected(*proof[:6]) for proof in marker.read(path)]
+
+
+def published(transfer: Transfer, control: Control, dataset: str) -> Proven | None:
+    """What the manifest published last proves. Of one that an uploader wrote, a download takes
+    what it selects."""
+    folder, prefix = transfer.publish_prefix, transfer.prefix
+    if folder is None:
+        return None
+
+    def read(manifest: Any) -> list[Expected] | None:
+        if destination(manifest) != transfer.url:
+            return None
+        try:
+            found = list(lists.entries(manifest, "manifest"))
+        except WaybillError as error:
+            raise ValueError(str(error)) from None
+        if any(_leaves(entry.path) for entry in found):
+            raise ValueError("names files outside of its folder")
+        return found if all(entry.etag and entry.key for entry in found) else None
+
+    listed: set[str] = set()
+    if folder.startswith(prefix):
+        keys = (folder + entry.path for entry in control.list_prefix(folder))
+        listed = {key for key in keys if is_published(transfer, key.removeprefix(prefix))}
+    found = newest(transfer, control, listed, read)
+    if found is None:
+        return None
+    key, entries = found
+    if transfer.direction == "download":
+        selection = transfer.selection
+        entries = [entry for entry in entries if selection.matches(entry.path)]
+    origin = f"s3://{transfer.bucket}/{key}"
+    return Proven(dataset, "", entries, lists.MANIFEST_TICK_NS, origin)
+
+
+def _leaves(path: str) -> bool:
+    """Whether a path would lead out of the folder it is relative to."""
+    return path.startswith("/") or ".." in path.split("/")
+
+
+def _kept_markers(layout: Layout) -> list[Path]:
+    """Those of the latest runs first: a path may have changed its batch since an earlier one."""
+    paths = (layout.root / "journal").glob("*/[!.]*.tsv")
+    return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, path))
