@@ -105,7 +105,8 @@ class Uploader(Mover):
     def _conclude(
         self, item: Difference, sha256: str, condition: dict[str, str], answer: Future[Stored]
     ) -> Proof | None:
-        item = item._replace(sha256=sha256 or item.sha256)
+        if sha256 != item.sha256 and sha256:
+            item = item._replace(sha256=sha256)
         try:
             return self._proven(item, answer.result())
         except be.ClientError as error:
@@ -225,7 +226,7 @@ class Uploader(Mover):
             condition = {"IfNoneMatch": "*"}
         else:
             condition = {"IfMatch": f'"{item.etag}"'}
-        return {} if self._refused & condition.keys() else condition
+        return {} if self._refused and self._refused & condition.keys() else condition
 
     def _may_repeat(self, item: Difference) -> bool:
         self._again[item.path] += 1

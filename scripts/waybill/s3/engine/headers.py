@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import botocore.exceptions as be
@@ -10,7 +10,9 @@ from botocore.parsers import create_parser
 
 Headers = list[tuple[str, str]]
 
-_CONVERT = {"integer": int, "long": int, "boolean": lambda text: text.lower() == "true"}
+_CONVERT: dict[str, Callable[[str], Any]] = {
+    "integer": int, "long": int, "boolean": lambda text: text.lower() == "true",
+}  # fmt: skip
 
 
 class Words:
@@ -18,35 +20,43 @@ class Words:
 
     def __init__(self, client: Any) -> None:
         self._model = client.meta.service_model
-        self._members: dict[str, dict[str, tuple[str, str]]] = {}
+        self._arguments: dict[tuple[str, str], str] = {}
+        self._members: dict[str, dict[str, tuple[str, Callable[[str], Any] | None]]] = {}
 
     def headers(self, operation: str, arguments: dict[str, Any]) -> Headers:
         """The headers that the arguments of an operation become; those that become a part of the
         address are left out."""
-        members = self._model.operation_model(operation).input_shape.members
-        return [
-            (members[name].serialization["name"].lower(), str(value))
-            for name, value in arguments.items()
-            if members[name].serialization.get("location") == "header"
-        ]
+        found = ((self._header(operation, name), value) for name, value in arguments.items())
+        return [(header, str(value)) for header, value in found if header]
+
+    def _header(self, operation: str, name: str) -> str:
+        """The header that an argument of an operation becomes, or ``""``."""
+        header = self._arguments.get((operation, name))
+        if header is None:
+            told = self._model.operation_model(operation).input_shape.members[name].serialization
+            header = told["name"].lower() if told.get("location") == "header" else ""
+            self._arguments[operation, name] = header
+        return header
 
     def answer(self, operation: str, headers: dict[str, str]) -> dict[str, Any]:
         """The headers of an answer as botocore would give them, times left out."""
         members = self._members.get(operation) or self._learn(operation)
         answer: dict[str, Any] = {"Metadata": {}}
         for header, text in headers.items():
-            if header.startswith("x-amz-meta-"):
+            if found := members.get(header):
+                name, convert = found
+                try:
+                    answer[name] = convert(text) if convert else text
+                except ValueError:  # what is no number tells nothing
+                    continue
+            elif header.startswith("x-amz-meta-"):
                 answer["Metadata"][header.removeprefix("x-amz-meta-")] = text
-            elif found := members.get(header):
-                name, kind = found
-                with suppress(ValueError):  # what is no number tells nothing
-                    answer[name] = _CONVERT.get(kind, str)(text)
         return answer
 
-    def _learn(self, operation: str) -> dict[str, tuple[str, str]]:
+    def _learn(self, operation: str) -> dict[str, tuple[str, Callable[[str], Any] | None]]:
         members = self._model.operation_model(operation).output_shape.members
         self._members[operation] = {
-            shape.serialization["name"].lower(): (name, shape.type_name)
+            shape.serialization["name"].lower(): (name, _CONVERT.get(shape.type_name))
             for name, shape in members.items()
             if shape.serialization.get("location") == "header" and shape.type_name != "timestamp"
         }

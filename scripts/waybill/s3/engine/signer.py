@@ -40,9 +40,10 @@ class Signer:
             f"{method} {path} HTTP/1.1",
             *(f"{name}: {text}" for name, text in request.headers),
         ]
-        if any("\n" in line or "\r" in line for line in lines):
+        head = "\r\n".join(lines)
+        if not head.count("\r") == head.count("\n") == len(lines) - 1:
             raise be.ParamValidationError(report="an argument of the request holds a line break")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        return f"{head}\r\n\r\n".encode()
 
     def _credentials(self) -> auth.AwsCredentialsProvider:
         """What botocore has at this moment: it renews them when they are about to expire."""

@@ -22,6 +22,7 @@ import httptools
 from waybill.system.futures import error_of
 
 WATCH_SECONDS = 0.5  # how often exchanges are looked at
+LOOK_SECONDS = 0.05  # of idleness after which it is worth a system call to look at a connection
 IDLE_SECONDS = 8.0  # S3 closes a connection that has been idle for longer
 CLOSE_SECONDS = 5.0  # that the end of a job waits for the thread, which may hang in a file system
 PIECE_BYTES = 256 << 10  # of the body of a request, handed to the system at one time
@@ -168,7 +169,8 @@ class Connections:
         """A connection that is open and idle."""
         while self._idle:
             channel = self._idle.pop()  # the last used is the likeliest to be open
-            if time.monotonic() - channel.idle_since < IDLE_SECONDS and channel.is_silent:
+            idle = time.monotonic() - channel.idle_since
+            if idle < LOOK_SECONDS or (idle < IDLE_SECONDS and channel.is_silent):
                 return channel
             channel.abort()
         return None
