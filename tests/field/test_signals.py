@@ -254,8 +254,8 @@ def test_E3_an_end_writes_what_a_journal_holds_back(tmp_path: Path) -> None:
 _ODD = """
 import asyncio, logging, sys
 from pathlib import Path
-from waybill import stage
-stage._log_to(Path(sys.argv[1]), "t:upload")
+from waybill.stages import job
+job._log_to(Path(sys.argv[1]), "t:upload")
 loop = asyncio.new_event_loop()
 loop.call_soon(lambda: 1 / 0)
 loop.call_soon(loop.stop)

@@ -19,7 +19,8 @@ import sys, threading, time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from waybill import stage, state
+from waybill.stages import job
+from waybill.stages import job as stage
 from waybill.results.layout import Layout
 from waybill.results.state import Place, State
 from waybill.verify.layout import VerifyLayout
@@ -49,7 +50,7 @@ def job(tmp_path):
     def run(last):
         return subprocess.run(
             [sys.executable, "-c", JOB + last, str(tmp_path)],
-            env={"PYTHONPATH": str(Path(stage.__file__).parent.parent)},
+            env={"PYTHONPATH": str(Path(stage.__file__).parents[2])},
             capture_output=True,
             text=True,
             timeout=60,

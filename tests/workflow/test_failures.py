@@ -308,8 +308,8 @@ def test_a_log_that_cannot_be_written() -> None:
     """A full disk for the log of a job: what a user must read is printed, and nothing else."""
     code = """if True:
         import logging, pathlib
-        from waybill import stage
-        stage._log_to(pathlib.Path("/dev/full"), "transfer:upload")
+        from waybill.stages import job
+        job._log_to(pathlib.Path("/dev/full"), "transfer:upload")
         logging.getLogger("waybill").error("one clear line")
     """
     scripts = str(SNAKEFILE.parent / "scripts")

@@ -4,7 +4,7 @@ What is not as it was written (``seals.py``) or makes no sense is named, and rem
 of it is whole; what is lost is named. The inventory takes the batch for one that is not proven
 then, so its tables are made anew from what both sides hold, and nothing is sent that is there.
 
-The results must be held by this run (``lock.py``): files that a killed run left under temporary
+The results must be held by this run (``locks.py``): files that a killed run left under temporary
 names are removed, and dates in the future, of a clock that was set back, are set to now, as
 Snakemake would take every file made from such a file for out of date.
 """
