@@ -217,6 +217,22 @@ def _of_state(
     )
 
 
+def is_proven(transfer: Transfer, name: str, place: state.Place) -> bool:
+    """Whether all of a dataset was moved, be it at rest or not, and its manifest is where it
+    belongs."""
+    layout = Layout(transfer.results)
+    folders = (layout.inventory / name, layout.resting(name))
+    tables = [table for folder in folders for table in folder.glob(f"*{LOCAL_SUFFIX}")]
+    markers = [layout.marker(name, table.name.removesuffix(LOCAL_SUFFIX)) for table in tables]
+    whole = bool(markers) and all(marker.exists() for marker in markers)
+    return whole and not (place.refused or place.held) and _last(transfer, layout, name).exists()
+
+
+def _last(transfer: Transfer, layout: Layout, dataset: str) -> Path:
+    """The file of a dataset that is written last."""
+    return layout.publication(dataset) if transfer.publishes else layout.manifest(dataset)
+
+
 def conclude(transfer: Transfer, layout: Layout, asked: Asked = Asked.ALL) -> tuple[list[str], int]:
     """The last lines about one transfer, and its exit code."""
     found = read(transfer, layout)
@@ -321,11 +337,17 @@ class _Look:
         for dataset, batch in layout.batches():
             batches.setdefault(dataset, []).append(batch)
         for dataset, names in batches.items():
-            last = layout.publication if self._transfer.publishes else layout.manifest
             tables = layout.inventory / dataset
             files, size = _moved([layout.journal(dataset, name) for name in names], run)
             open_ = tuple(name for name in names if not self._is_proven(tables, dataset, name))
-            yield Dataset(dataset, files, size, tuple(names), open_, last(dataset).exists())
+            yield Dataset(
+                dataset,
+                files,
+                size,
+                tuple(names),
+                open_,
+                _last(self._transfer, layout, dataset).exists(),
+            )
 
     def rests_proven(self, name: str, place: state.Place) -> bool:
         """Whether every batch of a dataset that rests is proven."""

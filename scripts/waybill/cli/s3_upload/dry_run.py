@@ -22,7 +22,7 @@ from waybill.model.transfer import Transfer
 from waybill.presets.illumina import datasets, routing
 from waybill.presets.illumina.glance import partial
 from waybill.presets.illumina.routing import Decision, Outcome
-from waybill.results import state
+from waybill.results import outcome, state
 from waybill.results.layout import Layout
 from waybill.s3.errors import explain
 
@@ -54,7 +54,7 @@ def dry_run(config: MonitorConfig, home: Path) -> int:
         for place in found.datasets:
             decisions.append((name, Path(place.folder), Decision(Outcome.TAKE, "")))
             known = before.places.get(place.name)
-            if place.look and not (known and datasets.is_proven(place.name, known, own)):
+            if place.look and not (known and outcome.is_proven(own, place.name, known)):
                 is_new = known is None and place.folder not in begun
                 to = f"{own.bucket}:/{place.prefix.removesuffix('/')}"
                 wanted.append((is_new, f"{place.folder} would be uploaded to {to}"))

@@ -26,9 +26,8 @@ from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, 
 from waybill.model.failure import Failure
 from waybill.model.units import format_size
 from waybill.presets.illumina import waiting
-from waybill.presets.illumina.datasets import is_proven
 from waybill.presets.illumina.glance import partial
-from waybill.results import failures, state
+from waybill.results import failures, outcome, state
 from waybill.results.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ class Pass:
         self._known: dict[str, bool] = {}  # runs an earlier pass took, and whether all is proven
         for transfer, layout in self.layouts.items():
             for name, place in state.read(layout).places.items():
-                proven = is_proven(name, place, self.transfers[transfer])
+                proven = outcome.is_proven(self.transfers[transfer], name, place)
                 self._known[place.folder] = proven and self._known.get(place.folder, True)
         self._launched: list[Ended] = []
         self._announced: list[Arrivals] = []
@@ -195,7 +194,9 @@ class Pass:
 
     def _conclude(self, folder: Path, ways: list[Arrivals]) -> bool:
         """Write what became of a run, and count its failures; tells whether all of it is proven."""
-        proven = all(is_proven(w.dataset, w.place, self.transfers[self._name(w)]) for w in ways)
+        proven = all(
+            outcome.is_proven(self.transfers[self._name(w)], w.dataset, w.place) for w in ways
+        )
         reasons = [reason for way in ways if (reason := way.reason())]
         waits = any(way.refused or way.held or not way.total for way in ways)
         lost = not (proven or reasons or waits or self.interrupted or self._success)
@@ -229,7 +230,7 @@ class Pass:
                 if (
                     place.resting
                     and folder not in busy
-                    and is_proven(dataset, place, self.transfers[name])
+                    and outcome.is_proven(self.transfers[name], dataset, place)
                     and not self._states.tells_completed(folder)
                 ):
                     run = Arrivals(layout, dataset, place, now)

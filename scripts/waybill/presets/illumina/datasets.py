@@ -17,7 +17,7 @@ from waybill.model.dataset import Dataset, Found
 from waybill.model.failure import Failure
 from waybill.presets.illumina import instrument, places, routing, run_state, runs, waiting
 from waybill.presets.illumina.glance import glance
-from waybill.results import failures
+from waybill.results import failures, outcome
 from waybill.results.layout import Layout
 
 if TYPE_CHECKING:
@@ -45,21 +45,6 @@ def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
     state files stay where they are.
     """
     return _Search(transfer, before, mend).run()
-
-
-def is_proven(name: str, place: Place, transfer: Transfer) -> bool:
-    """Whether all of the run was moved, and its manifest is where it belongs."""
-    if place.refused or place.held:
-        return False
-    layout = Layout(transfer.results)
-    last = layout.publication(name) if transfer.publishes else layout.manifest(name)
-    tables = [p for p in (layout.inventory / name, layout.resting(name)) if p.exists()]
-    markers = [
-        layout.marker(name, table.name.removesuffix(".local.tsv"))
-        for folder in tables
-        for table in folder.glob("*.local.tsv")
-    ]
-    return last.exists() and bool(markers) and all(marker.exists() for marker in markers)
 
 
 @dataclass(slots=True)
@@ -134,7 +119,7 @@ class _Search:
         """Whether to look at a run now (False: it rests), or None when it is not taken now, for
         the reason that ``found`` gets."""
         settings = self.settings
-        if place is not None and is_proven(name, place, self.transfer):
+        if place is not None and outcome.is_proven(self.transfer, name, place):
             # One that was looked at in the future was so before the clock was set back.
             return not 0 <= self.now - place.looked < settings.get("recheck", 24) * 3600
         told = self._told(run)
