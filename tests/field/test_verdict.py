@@ -199,6 +199,33 @@ def test_A1_status_names_a_run_at_work_and_what_failed(
     assert code == 3 and "nothing to upload" in said
 
 
+def test_A1_what_a_verification_found_is_open_until_it_is_mended(
+    door: Door, tmp_path: Path
+) -> None:
+    """Both before and after the next run, which sends what is gone."""
+    work = tmp_path / "work"
+    (work / "config").mkdir(parents=True)
+    toml = f'[transfers.t]\nsource = "{door.data}"\ndestination = "s3://{door.bucket}/t/"\n'
+    (work / "config" / "config.toml").write_text(toml)
+    for name in ("a", "b"):
+        (door.data / name).write_text(name)
+
+    def waybill(*words: str, code: int = 0) -> str:
+        return door.run(*words, command="main", cwd=work, code=code).out
+
+    waybill("run", "--yes")
+    waybill("verify")
+    waybill("status")
+    door.proxy.client().delete_object(Bucket=door.bucket, Key="t/b")
+    waybill("verify", code=1)
+    time.sleep(1)  # a proof tells its time in seconds
+    assert "open: 1 files are not as they were proven, says the last verification: b; see " in (
+        waybill("status", code=1)
+    )
+    waybill("run", "--yes")
+    waybill("status")
+
+
 def test_A1_a_killed_run_is_open(proxy: Proxy, door: Door, tmp_path: Path) -> None:
     work = Workflow(tmp_path / "work", proxy)
     for number in range(6):

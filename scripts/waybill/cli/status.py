@@ -1,7 +1,7 @@
 """``waybill status``: how the last run left each transfer, and whether its source could go.
 
-S3 is not asked (``waybill verify`` does that). The source of an upload is walked, for a file that
-no run has seen is in no proof.
+S3 is not asked (``waybill verify`` does that, and what the last verification found counts here).
+The source of an upload is walked, for a file that no run has seen is in no proof.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from waybill.inventory import datasets
 from waybill.inventory.sides import of_upload
 from waybill.model.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
 from waybill.model.escaping import escape
-from waybill.results import outcome, state
+from waybill.model.times import utc
+from waybill.results import marker, outcome, state
 from waybill.results.batch_tables import read_local
 from waybill.results.layout import LOCAL_SUFFIX, Layout
 from waybill.results.outcome import Asked
+from waybill.verify.layout import VerifyLayout, read_findings
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -39,17 +41,44 @@ def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     if transfer.direction == "upload" and code == EXIT_OK:
         unseen = list(_unseen(transfer, layout))
         if unseen:
-            names = ", ".join(escape(path) for path in unseen[:MOST_NAMED])
-            more = f" and {len(unseen) - MOST_NAMED} more" if len(unseen) > MOST_NAMED else ""
             lines.append(
-                f"open: {len(unseen)} files are new or changed since the last run: {names}{more};"
-                " run again"
+                f"open: {len(unseen)} files are new or changed since the last run:"
+                f" {_named(unseen)}; run again"
             )
             code = EXIT_FAILED
+    if doubted := list(_doubted(layout)):
+        code = EXIT_FAILED
+        count = f"{len(doubted)} files are not as they were proven, says the last verification"
+        report = VerifyLayout(layout.root).copy
+        lines.append(f"open: {count}: {_named(doubted)}; see {report}, run again and verify again")
     if holder := at_work(layout):
         lines.append(f"open: a run is at work here ({holder}); wait until it has ended")
         code = EXIT_FAILED
     return lines, code
+
+
+def _named(paths: list[str]) -> str:
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    return ", ".join(escape(path) for path in paths[:MOST_NAMED]) + more
+
+
+def _doubted(layout: Layout) -> Iterator[str]:
+    """What the last verification found to be otherwise than it was proven, and what was not moved
+    again since."""
+    report = VerifyLayout(layout.root).copy
+    try:
+        verified = utc(report.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return
+    found: dict[str, set[str]] = {}
+    for dataset, finding in read_findings(report):
+        if finding.fails:
+            found.setdefault(dataset, set()).add(finding.path)
+    for dataset, paths in found.items():
+        for path in sorted(layout.marker(dataset, "-").parent.glob("*.tsv")):
+            for proof in marker.read(path):
+                if proof.path in paths and proof.time <= verified:
+                    yield proof.path
 
 
 def at_work(layout: Layout) -> str:
