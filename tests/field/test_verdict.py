@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from doors import Door
 from sequencing import until
 
-from support.proxy import Proxy, Stall
+from support.proxy import Call, Proxy, Stall
 from support.server import S3Server
 from support.verifying import Verifying
 from support.workflow import SNAKEFILE, Workflow, read_table
@@ -224,6 +225,31 @@ def test_A1_what_a_verification_found_is_open_until_it_is_mended(
     )
     waybill("run", "--yes")
     waybill("status")
+
+
+def test_A1_an_object_that_is_written_while_it_is_downloaded_is_proven(
+    s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run sees the object that is there, and so does ``status``."""
+    workflow = Workflow(tmp_path / "work", proxy)
+    here = tmp_path / "here"
+    source = f"s3://{bucket}/data/"
+    workflow.configure(t={"source": source, "destination": str(here)})
+    client = s3.client()
+
+    def write(body: bytes) -> None:
+        client.put_object(Bucket=bucket, Key="data/changes", Body=body)
+
+    write(b"long" * 50)
+    client.put_object(Bucket=bucket, Key="data/stays", Body=b"stays")
+    proxy.fault(Call(lambda _: write(b"short")), op="GetObject", key="*changes", times=1)
+    workflow.run()
+    assert (here / "changes").read_bytes() == b"short"
+    run = workflow.run()
+    assert run.operations == Counter(ListObjectsV2=1)
+    assert not run.jobs["download"]
+    monkeypatch.chdir(workflow.folder)
+    assert main(["status", "--config", "config.toml"]) == 0
 
 
 def test_A1_a_killed_run_is_open(proxy: Proxy, door: Door, tmp_path: Path) -> None:

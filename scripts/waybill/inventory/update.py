@@ -65,6 +65,8 @@ class Update:
                 or not (self._has_tables(name) and self._proven(name, paths))
             ):
                 pending[name] = paths
+            elif not self._uploads:
+                self._show_objects(name)
         self._inherit(pending, old - set(new))
         known, replaced = self._known_sha256(pending, set() if moved else old)
         for name, paths in pending.items():
@@ -129,6 +131,19 @@ class Update:
             and (proof.sha256 or self.transfer.compare != "sha256" or path.endswith("/"))
             for proof, path in zip(proofs, paths, strict=True)
         )
+
+    def _show_objects(self, name: str) -> None:
+        """Have the table of a proven download tell of the objects of now: one that was written
+        while it was downloaded is another than the listing before had shown."""
+        table = self.layout.remote(self.dataset, name)
+        proofs = list(marker.read(self.layout.marker(self.dataset, name)))
+        if [e[:2] + e[3:4] for e in read_remote(table)] == [(p[0], p[2], p[5]) for p in proofs]:
+            return
+        entries = (self.sides.remote[p.path]._replace(sha256=p.sha256) for p in proofs)
+        written_ns = table.stat().st_mtime_ns
+        seals.write(self.layout, table, render_remote(entries))
+        # As old as it was, so that Snakemake makes nothing anew from it.
+        os.utime(table, ns=(written_ns, written_ns))
 
     def _inherit(self, pending: dict[str, list[str]], gone: set[str]) -> None:
         """Note where entries that changed their batch stood before, for cache and journal."""
