@@ -136,13 +136,13 @@ def test_the_configuration(tmp_path):
     flat = made(str(odd))
     assert (flat.preset, flat.folder, flat.url) == ("ifcb", odd, "s3://mine/")
     assert (flat.max_concurrency, flat.settle, flat.publishes) == (32, 0, True)
-    assert not flat.ifcb["all_files"]
+    assert not flat.preset_settings["all_files"]
     assert flat.selection.matches("x.adc") and not flat.selection.matches("sub/x.adc")
     deep = made(str(odd), "--recursive", "--workers", "5", "--settle", "1.5", "--no-manifest")
     assert (deep.max_concurrency, deep.settle, deep.publishes) == (5, 1.5, False)
     assert deep.selection.matches("sub/x.adc")
     one = made(str(odd / "f[1]*.adc"))
-    assert one.folder == odd and one.ifcb["all_files"]
+    assert one.folder == odd and one.preset_settings["all_files"]
     for path, taken in (("f[1]*.adc", 1), ("f1x.adc", 0), ("f[1]x.adc", 0), ("sub/f[1]*.adc", 0)):
         assert one.selection.matches(path) == bool(taken)
     made(str(odd), "--all-files")

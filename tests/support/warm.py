@@ -160,7 +160,8 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(run["env"])
     os.chdir(run["cwd"])
-    sys.path.insert(0, run["cwd"])
+    added = os.environ.get("PYTHONPATH", "")
+    sys.path[:0] = [run["cwd"], *filter(None, added.split(os.pathsep))]
     sys.argv[1:] = run["arguments"]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     runpy.run_module("snakemake", run_name="__main__", alter_sys=True)

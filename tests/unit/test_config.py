@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from waybill import presets
 from waybill.config import check, read
 from waybill.model.transfer import Transfer
+from waybill.presets import registry
 from waybill.system import resources
 
 PLACE = 'source = "/data"\ndestination = "s3://bucket/prefix"\n'
@@ -85,7 +85,7 @@ def test_hca(load):
     assert transfer.publish_prefix == "gut/gut-v1-1/manifests/"
     assert transfer.include == ("/*.h5ad",)
     assert transfer.region == "us-east-1"
-    assert transfer.hca == {
+    assert transfer.preset_settings == {
         "atlas": "gut-v1-1",
         "folder": "source-datasets",
         "environment": "prod",
@@ -125,7 +125,7 @@ def test_each_layer_wins_over_those_below(load):
     assert transfer.include == ("/a*.h5ad",)
     assert (transfer.region, transfer.source) == ("eu-west-1", "/e")
     plain = load(text)["plain"]
-    assert plain.hca is None and plain.include == ("**",) and plain.region == "eu-west-1"
+    assert plain.preset_settings == {} and plain.include == ("**",) and plain.region == "eu-west-1"
 
 
 def test_order_of_the_file_and_choice(load):
@@ -169,7 +169,7 @@ def test_schema_is_closed_and_complete():
 
     walk(schema["$defs"]["settings"])
     assert all(schema["properties"][key]["description"] for key in ("defaults", "transfers"))
-    assert check.properties()["preset"]["enum"] == list(presets.PRESETS)
+    assert check.properties()["preset"]["enum"] == list(registry.built_in())
 
 
 def test_a_source_in_s3_makes_a_download(load):

@@ -65,7 +65,7 @@ class Core:
             results=self.layout.root,
             publish_prefix=None,
             preset="illumina",
-            illumina={"uploads": str(self.uploads), **settings},
+            preset_settings={"uploads": str(self.uploads), **settings},
         )
         return datasets.find(transfer, self.before, mend=mend)
 

@@ -319,7 +319,7 @@ def test_a_run_that_failed_nobody_knows_where(fleet, sink):
 
 def test_a_report_of_runs(fleet):
     """Failures are those of their run, also where a name stands in several, or has dots."""
-    fleet.add("seq", preset="illumina")
+    fleet.add("seq", preset="illumina", several=True)
     fleet.batch("seq", 1, dataset="r.1", moved=2).batch("seq", 2, dataset="r.1", moved=1)
     fleet.batch("seq", 3, dataset="r.2", moved=1, proven=False)
     fleet.batch("seq", 4, dataset="r.3", moved=1)

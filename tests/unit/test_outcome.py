@@ -51,7 +51,7 @@ class Runs:
         transfer = Transfer(
             name="runs", direction="upload", source="/A", destination="s3://b/runs/",
             folder=Path("/A"), bucket="b", prefix="runs/", results=self.layout.root,
-            publish_prefix=None, preset="illumina",
+            publish_prefix=None, preset="illumina", several=True,
         )  # fmt: skip
         return outcome.conclude(transfer, self.layout)
 

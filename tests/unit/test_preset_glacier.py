@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill import presets
 from waybill.config import check, read
 from waybill.model.errors import ConfigError
 from waybill.model.selection import Selection
 from waybill.model.transfer import Transfer
-from waybill.presets import PresetError, glacier
+from waybill.presets import glacier
+from waybill.presets.preset import PresetError
 
 S2 = "S2A_MSIL2A_20240704T142751_N0510_R139.tif"
 TILE = "S2A_MSIL2A_20240101T000000_N0500_R001_T22WEB_20240101T000000_B08.tif"
@@ -114,7 +114,7 @@ def test_raw_tiles_are_left_out_of_both_layouts():
 
 def test_defaults():
     table = {"satellite": "landsat", "data_folder": "~/glacier"}
-    assert presets.apply("glacier", {"glacier": table}) == {
+    assert glacier.defaults({"glacier": table}) == {
         "source": "s3://greenland-glacier-data/1_download_merge_and_clip/landsat/",
         "destination": "~/glacier/1_download_merge_and_clip/landsat",
         "include": ["**"],
@@ -153,12 +153,12 @@ def test_the_aws_region_is_known_for_the_projects_own_bucket_only(elsewhere):
 )
 def test_mistakes_name_their_key(table, key):
     with pytest.raises(PresetError) as caught:
-        presets.apply("glacier", {"glacier": table})
+        glacier.defaults({"glacier": table})
     assert caught.value.key == key
 
 
 def test_assumes_the_defaults_of_the_schema():
-    table = check.default_settings()["glacier"]
+    table = check.default_settings("glacier")["glacier"]
     bare = {"satellite": "sentinel2", "data_folder": "/d"}
     assert glacier.defaults({"glacier": bare}) == glacier.defaults({"glacier": table | bare})
 
@@ -179,7 +179,7 @@ def test_both_directions(tmp_path, monkeypatch):
     assert down.source == "s3://greenland-glacier-data/a$b/c/sentinel2/"
     assert down.destination == "/home/user/data/a$b/c/sentinel2"
     assert (down.compare, down.overwrite) == ("size", "never")
-    assert down.glacier["regions"] == []
+    assert down.preset_settings["regions"] == []
     assert load(tmp_path, 'destination = "/x"').destination == "/x"
 
     for text in (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from waybill import presets
 from waybill.config import check
-from waybill.presets import PresetError, hca
+from waybill.presets import generic, hca
+from waybill.presets.preset import PresetError
 
 
 def test_every_atlas_has_a_network():
@@ -36,7 +36,7 @@ def test_unknown_atlas_names_the_nearest():
 
 
 def test_defaults():
-    assert presets.apply("hca", {"hca": {"atlas": "msk-v1"}}) == {
+    assert hca.defaults({"hca": {"atlas": "msk-v1"}}) == {
         "destination": "s3://hca-atlas-tracker-data/musculoskeletal/msk-v1/source-datasets/",
         "include": ["/*.h5ad"],
         "exclude": ["*/"],
@@ -71,15 +71,15 @@ def test_region_is_known_for_the_trackers_own_buckets_only(elsewhere):
 )
 def test_mistakes_name_their_key(table, key):
     with pytest.raises(PresetError) as caught:
-        presets.apply("hca", {"hca": table})
+        hca.defaults({"hca": table})
     assert caught.value.key == key
 
 
 def test_assumes_the_defaults_of_the_schema():
-    table = check.default_settings()["hca"]
+    table = check.default_settings("hca")["hca"]
     bare = {"atlas": "gut-v1"}
     assert hca.defaults({"hca": bare}) == hca.defaults({"hca": table | bare})
 
 
 def test_generic_sets_nothing():
-    assert presets.apply("generic", {"compare": "size"}) == {}
+    assert generic.PRESET.defaults({"compare": "size"}) == {}

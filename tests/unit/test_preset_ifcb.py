@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.ifcb import NEW, OLD, bin_files, placed
-from waybill import presets
 from waybill.config import check, read
 from waybill.inventory import sides
 from waybill.model.entries import RemoteEntry
+from waybill.presets.ifcb import settings
 from waybill.results.layout import Layout
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +47,8 @@ def look(tmp_path):
 
 
 def test_defaults():
-    assert presets.apply("ifcb", {}) == {"max_concurrency": 32}
-    table = check.default_settings()["ifcb"]
+    assert settings.defaults({}) == {"max_concurrency": 32}
+    table = check.default_settings("ifcb")["ifcb"]
     assert table == {"all_files": False, "skip_folders": ["skip", "beads"]}
 
 
@@ -104,7 +104,7 @@ def test_what_is_there_is_not_looked_into_again(look, monkeypatch):
     files[f"{NEW}.roi"] = files[f"{NEW}.roi"][:100]
     there = [(path, len(body)) for path, body in files.items()]
     opened = []
-    monkeypatch.setattr(presets.ifcb, "_tail", lambda root, path, *_: opened.append(path) or b"")
+    monkeypatch.setattr(settings, "_tail", lambda root, path, *_: opened.append(path) or b"")
     assert look(files, there=there).held == {}
     assert opened == []
     there.remove((f"{OLD}.hdr", len(files[f"{OLD}.hdr"])))
@@ -130,7 +130,7 @@ def test_an_adc_that_cannot_be_opened_holds_nothing_back(look, monkeypatch):
     def refuse(*_args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(presets.ifcb.os, "open", refuse)
+    monkeypatch.setattr(settings.os, "open", refuse)
     assert look(bin_files(NEW)).held == {}
 
 

@@ -19,6 +19,7 @@ from waybill.config import read
 from waybill.config.check import dotted, properties, toml
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError, worst
 from waybill.model.transfer import Transfer
+from waybill.presets import registry
 from waybill.results import outcome
 from waybill.results.layout import Layout
 from waybill.stages.run import DEFAULT_TOML
@@ -107,8 +108,12 @@ def show_config(screen: Screen, given: argparse.Namespace) -> int:
     """The settings of each transfer, every one decided, as TOML."""
     for name, transfer in _transfers(given).items():
         screen.line(f"[transfers.{name}]")
+        secret = {key for key, rules in properties().items() if rules.get("x-secret")}
+        for key, rules in registry.get(transfer.preset).settings.items():
+            if rules.get("x-secret"):
+                secret.add(dotted([transfer.preset, key]))
         for key, value in _settings(transfer).items():
-            if properties().get(key, {}).get("x-secret"):
+            if key in secret:
                 screen.line(f"# {key} is set and not shown")
             else:
                 screen.line(f"{key} = {_toml(value)}")
@@ -199,11 +204,12 @@ def _settings(transfer: Transfer) -> dict[str, Any]:
                 found[key] = False
             case "source" if transfer.folders:
                 found[key] = [str(folder) for folder in transfer.folders]
-            case "hca" | "glacier" | "illumina" | "ifcb" | "tags":
-                found |= {dotted([key, k]): item for k, item in (value or {}).items()}
+            case "tags":
+                found |= {dotted([key, k]): item for k, item in value.items()}
             case _ if value is not None:
                 found[key] = value
-    return found
+    table = transfer.preset_settings
+    return found | {dotted([transfer.preset, k]): item for k, item in table.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -122,7 +122,7 @@ def _unseen(transfer: Transfer, layout: Layout) -> Iterator[str]:
     """The files of the source that are not as the last inventory saw them, and the datasets it did
     not see. A source that is gone has none."""
     seen = state.read(layout)
-    several = transfer.preset == "illumina"
+    several = transfer.several
     if several:
         found = datasets.find(transfer, seen, mend=False)
         yield from (d.folder for d in found.datasets if d.look and d.name not in seen.places)

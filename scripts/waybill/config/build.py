@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from waybill import presets
 from waybill.config.notify import parse as parse_notify
 from waybill.model.locations import is_s3, key_prefix, local_path, parse_s3
 from waybill.model.selection import check_pattern
 from waybill.model.transfer import Notify, Transfer
 from waybill.model.units import parse_sample, parse_size
+from waybill.presets import registry
 
 _PATTERNS = {"include", "exclude", "first", "last"}
 
@@ -80,6 +80,8 @@ class Builder:
         batch, verify = settings.pop("batch"), settings.pop("verify")
         bandwidth = settings.pop("max_bandwidth", None)
         special = {"source", "destination", "results", "publish", "notify"} | _PATTERNS
+        preset = registry.get(settings["preset"])
+        table = settings.pop(preset.name, {})
         return Transfer(
             name=self.name,
             direction="upload" if upload else "download",
@@ -99,38 +101,48 @@ class Builder:
             verify_sample=sample,
             verify_against=against,
             notify=notify,
+            preset_settings=table,
+            exclude_regexes=tuple(preset.exclude_regexes(table)),
+            several=preset.finder is not None,
+            tool=preset.tool,
+            manifest_copy=preset.manifest_copy,
             **{key: value for key, value in settings.items() if key not in special},
         )
 
     def _settings(self) -> dict[str, Any]:
         """All layers merged over the defaults of the schema and of the preset."""
-        from waybill.config.check import default_settings
+        from waybill.config.check import check_settings, default_settings, preset_tables
 
         base = default_settings()
         given: dict[str, Any] = {}
         for layer in self.layers:
             given = merged(given, layer.settings)
-        preset = given.get("preset", base["preset"])
         if "preset" in self.removed:
-            self.removed.update(*presets.DERIVED.values())  # the preset might have derived it
+            self.removed |= {"source", "destination"}  # the preset might have derived them
             return merged(base, given)
-        self.preset = preset
-        for table in presets.DERIVED:
-            if table != preset:
+        name = given.get("preset", base["preset"])
+        preset = registry.get(name)
+        self.preset = name
+        base = default_settings(name)
+        for table in preset_tables(given):
+            if table != name:
                 if any(layer.has(table) for layer in self.layers[1:]):
                     self._problem(table, f'only with preset = "{table}"')
-                base.pop(table)
-                given.pop(table, None)
+                given.pop(table)
         settings = merged(base, given)
-        if preset in self.removed:  # the table named like the preset, with a mistake inside
-            self.removed |= presets.DERIVED[preset]
+        if name in self.removed:  # the table named like the preset, with a mistake inside
+            self.removed |= preset.derives
             return settings
         try:
-            under = presets.apply(preset, settings)
+            under = preset.defaults(settings)
         except ValueError as error:
             self._problem(getattr(error, "key", "preset"), str(error))
-            self.removed |= presets.DERIVED.get(preset, set())
+            self.removed |= preset.derives
             return settings
+        if name not in registry.built_in():
+            checked = check_settings(under, f'preset "{name}" sets ')
+            self.problems += checked.problems
+            under = checked.valid
         return merged(merged(base, under), given)
 
     def _sides(self, settings: Mapping[str, Any]) -> tuple[Any, Any] | None:
@@ -160,8 +172,11 @@ class Builder:
         """One side as a Path or (bucket, prefix); of several folders the first."""
         if isinstance(value, str):
             return self._try(key, parse_s3 if is_s3(value) else local_path, value)
-        if key != "source" or self.preset != "illumina":
-            self._problem(key, 'a list of folders is for the source with preset = "illumina"')
+        finder = registry.get(self.preset).finder if self.preset else None
+        if key != "source" or finder is None or not finder.many_folders:
+            able = [p for p in registry.built_in().values() if p.finder and p.finder.many_folders]
+            names = " or ".join(f'"{preset.name}"' for preset in able)
+            self._problem(key, f"a list of folders is for the source with preset = {names}")
             return None
         folders = [
             self._try(key, local_path, text, place=f"[{number}]", shown=text)

@@ -1,7 +1,7 @@
 """Holds a configuration against its schema, and says what is wrong in words.
 
-The schema (workflow/schemas/config.schema.yaml) is the only list of keys; what a message allows
-and what the reference page says come from the same text.
+The schema (workflow/schemas/config.schema.yaml, and the tables of the presets) is the only list of
+keys; what a message allows and what the reference page says come from the same text.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from waybill.model.errors import ConfigError
 from waybill.model.units import parse_size
-from waybill.presets import PRESETS
+from waybill.presets import registry
+from waybill.presets.preset import Preset
 from waybill.system.resources import project_root
 
 KeyPath = tuple[str | int, ...]
@@ -33,25 +35,98 @@ _KINDS = {
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """The configuration schema, with the registered presets as the values of ``preset``."""
+def common_schema() -> dict[str, Any]:
+    """The schema of what all presets share; not to be changed."""
     import yaml
 
     path = project_root() / "workflow" / "schemas" / "config.schema.yaml"
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    loaded["$defs"]["settings"]["properties"]["preset"]["enum"] = list(PRESETS)
-    return loaded
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema with the presets of this package."""
+    return _with_presets(list(registry.built_in()), list(registry.built_in().values()))
+
+
+@cache
+def schema_of_all(needed: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The schema with all presets that can be loaded, also those of other distributions. Raises
+    ConfigError, which names the distribution, when one of those ``needed`` cannot."""
+    found = list(registry.built_in().values())
+    for name in registry.published():
+        try:
+            found.append(_sound(registry.get(name)))
+        except ConfigError:
+            if name in needed:
+                raise
+    return _with_presets(registry.names(), found)
+
+
+def _with_presets(names: list[str], presets: list[Preset]) -> dict[str, Any]:
+    whole = copy.deepcopy(common_schema())
+    keys = whole["$defs"]["settings"]["properties"]
+    keys["preset"]["enum"] = names
+    for key in ("source", "destination"):
+        makers = [f"`{preset.name}`" for preset in presets if key in preset.derives]
+        text = " Required."
+        if makers:
+            text = f" Required, but preset{'s' * (len(makers) > 1)} {_listed(makers)} "
+            text += "derives it." if len(makers) == 1 else "derive it."
+        keys[key]["description"] += text
+    if many := [f"`{p.name}`" for p in presets if p.finder and p.finder.many_folders]:
+        text = f" With preset{'s' * (len(many) > 1)} {_listed(many)} also a list of folders."
+        keys["source"]["description"] += text
+    for preset in presets:
+        if preset.settings:
+            title = f"Preset {preset.name}" + (f" ({preset.title})" if preset.title else "")
+            whole["x-groups"][preset.name] = title
+            keys[preset.name] = preset.table
+    return whole
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _sound(preset: Preset) -> Preset:
+    """A published preset; raises ConfigError when its table cannot be part of the schema."""
+    from jsonschema.exceptions import SchemaError
+
+    if preset.name in common_properties():
+        raise registry.unusable(preset.name, "its name is that of a setting")
+    try:
+        _validator_class().check_schema(preset.table)
+    except SchemaError as error:
+        where = dotted(list(error.absolute_path))
+        raise registry.unusable(preset.name, f"its table: {where}: {error.message}") from None
+    return preset
+
+
+def common_properties() -> dict[str, Any]:
+    """The schema of each setting that all presets share, by key."""
+    return common_schema()["$defs"]["settings"]["properties"]
 
 
 def properties() -> dict[str, Any]:
-    """The schema of each setting of a transfer, by key."""
+    """The schema of each setting of a transfer with a preset of this package, by key."""
     return schema()["$defs"]["settings"]["properties"]
 
 
-def default_settings() -> dict[str, Any]:
-    """Every setting that has a default in the schema; tables hold their own defaults."""
-    return _defaults(properties())
+def preset_tables(settings: Mapping[str, Any]) -> list[str]:
+    """The keys of settings without mistakes that are tables of presets, in the order of those."""
+    found = settings.keys() - common_properties().keys()
+    own = [name for name in registry.built_in() if name in found]
+    return own + sorted(found.difference(own))
+
+
+def default_settings(preset: str = "generic") -> dict[str, Any]:
+    """Every setting that has a default in the schema, with the table of ``preset``; tables hold
+    their own defaults."""
+    found = _defaults(common_properties())
+    table = registry.get(preset).settings
+    return found | ({preset: _defaults(table)} if table else {})
 
 
 def _defaults(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,12 +150,30 @@ class Checked:
 
 def check_document(document: dict[str, Any], where: str) -> Checked:
     """Check a whole configuration; ``where`` starts every problem, for example the file."""
-    return _check(document, schema(), where)
+    tables = [document.get("defaults")]
+    if isinstance(transfers := document.get("transfers"), dict):
+        tables += transfers.values()
+    return _check(document, _schema_for(tables), where)
 
 
 def check_settings(settings: dict[str, Any], where: str) -> Checked:
     """Check settings that come from outside the file, for example from the command line."""
-    return _check(settings, {"$ref": "#/$defs/settings", "$defs": schema()["$defs"]}, where)
+    rules = {"$ref": "#/$defs/settings", "$defs": _schema_for([settings])["$defs"]}
+    return _check(settings, rules, where)
+
+
+def _schema_for(tables: Sequence[Any]) -> dict[str, Any]:
+    """The schema for these tables of settings: presets of other distributions are looked for when
+    there is something in them that is not known here."""
+    keys: set[str] = set()
+    presets: set[str] = set()
+    for table in tables:
+        if isinstance(table, dict):
+            keys.update(table)
+            if isinstance(preset := table.get("preset"), str):
+                presets.add(preset)
+    unknown = (keys - properties().keys()) | (presets - registry.built_in().keys())
+    return schema_of_all(frozenset(unknown)) if unknown else schema()
 
 
 def _check(instance: dict[str, Any], rules: dict[str, Any], where: str) -> Checked:
@@ -180,7 +273,7 @@ def unknown_key(key: str, siblings: Mapping[str, Any], *, top: bool = False) -> 
             "unknown key; credentials come only from the AWS chain (profile, environment, SSO, "
             "role), never from this file"
         )
-    if top and normal in properties():
+    if top and normal in schema_of_all()["$defs"]["settings"]["properties"]:
         return f"unknown key here; put it into [defaults] or [transfers.NAME] as {normal}"
     if normal in ("bucket", "prefix"):
         return 'unknown key; write it into "destination" as s3://bucket/prefix'

@@ -6,7 +6,6 @@ Only paths, prefixes and patterns are compared; no folder is walked and nothing 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from waybill.model.selection import never_both
+from waybill.presets import registry
 from waybill.system.resources import project_root
 
 if TYPE_CHECKING:
@@ -24,15 +24,14 @@ _READ = (".snakemake", "config", "profiles", "workflow")
 # What a clone or an installation runs from.
 _CODE = ("workflow", "scripts", "config", "profiles", "slurm")
 
-_RUN = re.compile(r"[0-9]{6}|[0-9]{8}")  # the date that the name of a sequencing run begins with
-
 
 def collisions(transfers: Sequence[Transfer]) -> Iterator[tuple[str, str]]:
     """The transfers that could write a name that another one writes too: each with what is wrong.
 
     Two transfers of one direction collide when their destinations are equal or nested, unless one
-    leaves out the place of the other, their patterns cannot match one name, or a sequencing run
-    would have to be named like a folder of the other. Manifests have names of their own.
+    leaves out the place of the other, their patterns cannot match one name, or a dataset that a
+    preset finds would have to be named like a folder of the other. Manifests have names of their
+    own.
     """
     places = [_Place.of(transfer) for transfer in transfers]
     for one, other in combinations(places, 2):
@@ -42,7 +41,7 @@ def collisions(transfers: Sequence[Transfer]) -> Iterator[tuple[str, str]]:
         first, second = one.transfer, other.transfer
         how = "is" if one.parts == other.parts else "lies in" if inner is other else "holds"
         advice = "exclude in one of them what the other one writes"
-        if first.preset == second.preset == "illumina":
+        if first.preset == second.preset and _takes_many_folders(first):
             advice = "name the folders of both as the source of one"
         yield (
             second.name,
@@ -84,15 +83,14 @@ def _apart(outer: _Place, inner: _Place) -> bool:
     """Whether no name can be written by both, as far as the configuration tells."""
     one, other = outer.transfer, inner.transfer
     below = inner.parts[len(outer.parts) :]
-    if one.preset == "illumina":
+    if finder := registry.get(one.preset).finder:
         if below:
-            return not _may_be_run(below[0], one)
-        if other.preset != "illumina":
+            return not finder.may_be_dataset(below[0], one)
+        if other.preset != one.preset:
             return False
-        shared = [(transfer.illumina or {}).get("uploads") for transfer in (one, other)]
-        if shared[0] and shared[0] == shared[1]:
-            return True  # its places tell whose a run is (illumina.places)
-    elif other.preset == "illumina":  # its patterns are those of a run, whatever its name
+        if finder.kept_apart(one, other):
+            return True
+    elif other.several:  # its patterns are those of a dataset, whatever its name
         return below != () and _leaves_out(one, below)
     return _leaves_out(one, below) or never_both(one.selection, other.selection, below)
 
@@ -103,11 +101,9 @@ def _leaves_out(transfer: Transfer, folders: tuple[str, ...]) -> bool:
     return any(selection.excludes_folder(path) for path in paths)
 
 
-def _may_be_run(folder: str, transfer: Transfer) -> bool:
-    """Whether a sequencing run may have this name."""
-    if (transfer.illumina or {}).get("skip_check"):
-        return folder in {path.name for path in transfer.folders or (transfer.folder,)}
-    return _RUN.fullmatch(folder.partition("_")[0]) is not None
+def _takes_many_folders(transfer: Transfer) -> bool:
+    finder = registry.get(transfer.preset).finder
+    return finder is not None and finder.many_folders
 
 
 def exposed(transfer: Transfer, working: Path, file: Path) -> str:

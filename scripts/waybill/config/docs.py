@@ -1,7 +1,8 @@
 """Makes docs/configuration.md out of the configuration schema.
 
 ``python -m waybill.config.docs --write`` writes the page, ``--check`` (the default) only says
-whether it is up to date: exit code 0 when it is, 1 when not.
+whether it is up to date: exit code 0 when it is, 1 when not. With ``--published`` the page has the
+presets of other distributions too, for a page of your own (``--file``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from waybill.config import check
+from waybill.model.errors import ConfigError
+from waybill.presets import registry
 from waybill.system.resources import project_root
 
 _INTRO = """\
@@ -73,11 +76,15 @@ are like others.
 """
 
 
-def page() -> str:
-    """The text of docs/configuration.md that the schema asks for."""
-    keys = check.properties()
+def page(*, published: bool = False) -> str:
+    """The text of docs/configuration.md that the schema asks for, with ``published`` also of the
+    presets of other distributions. Raises ConfigError when one of these cannot be loaded."""
+    schema = check.schema()
+    if published:
+        schema = check.schema_of_all(frozenset(registry.published()))
+    keys = schema["$defs"]["settings"]["properties"]
     parts = [_INTRO]
-    for group, title in check.schema()["x-groups"].items():
+    for group, title in schema["x-groups"].items():
         members = {key: rules for key, rules in keys.items() if rules["x-group"] == group}
         parts.append(f"## {title}\n\n" + "\n".join(_table(members)) + "\n")
         if group == "selection":
@@ -95,7 +102,7 @@ def _table(members: Mapping[str, Any]) -> Iterator[str]:
             _allowed(rules),
             default,
             rules.get("x-unit", ""),
-            rules["description"],
+            rules.get("description", ""),
         )
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -128,8 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--file", type=Path, default=project_root() / "docs" / "configuration.md", metavar="PATH"
     )
+    parser.add_argument("--published", action="store_true", help="presets of others as well")
     options = parser.parse_args(arguments)
-    wanted = page()
+    try:
+        wanted = page(published=options.published)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     if options.write:
         options.file.write_text(wanted, encoding="utf-8")
         return 0

@@ -33,9 +33,8 @@ def load(
     folder that the workflow runs in (None: the working folder of now).
     Raises ConfigError with every mistake found, also when the file cannot be read.
     """
-    from waybill import presets
     from waybill.config.build import Builder, Layer, merged
-    from waybill.config.check import Checked, check_document, check_settings
+    from waybill.config.check import Checked, check_document, check_settings, preset_tables
 
     file = os.fspath(path)
     document = check_document(read_toml(file), f"{file}: ")
@@ -68,8 +67,8 @@ def load(
         used_presets.add(builder.preset)
         if transfer is not None:
             built.append(transfer)
-    for table in presets.DERIVED if sections and not broken else ():
-        if table in shared and not used_presets & {table, None}:
+    for table in preset_tables(shared) if sections and not broken else ():
+        if not used_presets & {table, None}:
             text = f'only with preset "{table}", which no transfer has'
             problems.append(f"{file}: defaults.{table}: {text}")
     problems += _misplaced(built, file, directory or Path.cwd())

@@ -1,8 +1,8 @@
 """The datasets of a transfer: where each one lies on both sides.
 
-Most transfers have one, with the folder and the prefix of the transfer; preset ``illumina`` finds
-one for each sequencing run. Everything after the inventory works on one dataset as if it were a
-transfer of its own (``view``).
+Most transfers have one, with the folder and the prefix of the transfer; a preset may find several,
+such as one for each sequencing run. Everything after the inventory works on one dataset as if it
+were a transfer of its own (``for_dataset``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waybill.model.dataset import Dataset, Found
-from waybill.presets import dataset_name
+from waybill.presets import registry
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
     """The datasets of a transfer; ``before`` is what the last inventory saw. With ``mend`` False
     nothing at all is written."""
-    if transfer.preset == "illumina":
-        from waybill.presets.illumina import datasets
-
-        return datasets.find(transfer, before, mend=mend)
-    name = dataset_name(transfer.preset, transfer.name, transfer.hca)
-    return Found([Dataset(name, str(transfer.folder), transfer.prefix)])
+    preset = registry.get(transfer.preset)
+    if preset.finder is not None:
+        return preset.finder.find(transfer, before, mend=mend)
+    return Found([Dataset(preset.dataset(transfer), str(transfer.folder), transfer.prefix)])

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill import presets
 from waybill.inventory.walk import Tree, Walk
 from waybill.model.entries import LocalEntry, RemoteEntry
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.model.selection import Selection
 from waybill.model.target_names import limits, refusals
+from waybill.presets import registry
 from waybill.results.layout import Layout
 from waybill.results.published import is_published
 
@@ -89,7 +89,7 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
             sides.published.add(transfer.prefix + entry.path)
         elif entry.size or not (entry.path or ITSELF).endswith("/"):  # no folder of the console's
             sides.only_there.append((entry.path or ITSELF, entry.size))
-    presets.hold(transfer, sides)
+    registry.get(transfer.preset).hold(transfer, sides)
     return sides
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,11 @@ class Transfer:
     stand in the bucket, a full key prefix ending in ``/``, or None for nowhere. ``folders`` are
     those of a source that is a list. ``results`` is the folder of this transfer alone. Settings
     that are None are left to the bucket or to the AWS chain.
+
+    ``preset_settings`` is the table named like the preset. The preset itself decides what stands
+    below it: ``exclude_regexes`` are regular expressions of paths that are left out too, with
+    ``several`` it finds the datasets, ``tool`` is what manifests name as their maker, and with
+    ``manifest_copy`` a published manifest is kept in the folder as well.
     """
 
     name: str
@@ -64,16 +70,16 @@ class Transfer:
     verify_sample: tuple[int, int] = (1, 1)
     verify_against: Path | None = None
     notify: Notify | None = None
-    hca: dict[str, str] | None = None
-    glacier: dict[str, Any] | None = None
-    illumina: dict[str, Any] | None = None
-    ifcb: dict[str, Any] | None = None
+    preset_settings: Mapping[str, Any] = field(default_factory=dict)
+    exclude_regexes: tuple[str, ...] = ()
+    several: bool = False
+    tool: str = "waybill"
+    manifest_copy: bool = False
 
     @property
     def selection(self) -> Selection:
         """The include and exclude patterns, compiled; each call compiles, so keep the result."""
-        regexes = (self.illumina or {}).get("exclude_patterns", ())
-        return Selection(self.include, self.exclude, regexes)
+        return Selection(self.include, self.exclude, self.exclude_regexes)
 
     @property
     def threads(self) -> int:

@@ -66,7 +66,7 @@ def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[st
     record = {
         "key": key, "etag": answer.etag, "size": shelf.size, "sha256": shelf.sha256, "time": utc(),
     }  # fmt: skip
-    if transfer.preset == "hca":
+    if transfer.manifest_copy:
         copy = transfer.folder / manifest_name(when)
         try:
             if copy.exists() and sha256_of(copy) != shelf.sha256:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.model.errors import EXIT_FAILED, one_line
 from waybill.model.escaping import escape
+from waybill.presets import registry
 from waybill.results import outcome
 from waybill.results.layout import Layout
 
@@ -77,8 +78,8 @@ class Report:
     @property
     def unit(self) -> str:
         """What is counted in a message: runs, datasets, or the transfer itself."""
-        if self.preset == "illumina":
-            return "run"
+        if finder := registry.get(self.preset).finder:
+            return finder.unit
         return "dataset" if len(self.datasets) > 1 else "transfer"
 
 

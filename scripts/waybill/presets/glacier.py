@@ -20,7 +20,7 @@ from typing import Any
 
 from waybill.model.locations import check_blanks, check_bucket, is_s3
 from waybill.model.selection import Selection
-from waybill.presets import PresetError
+from waybill.presets.preset import Preset, PresetError
 
 BUCKET = "greenland-glacier-data"
 BASE_PATH = "1_download_merge_and_clip"
@@ -137,3 +137,64 @@ def _include(regions: list[str]) -> list[str]:
         except ValueError as error:
             raise PresetError("glacier.regions", f'"{region}" {error}') from None
     return patterns or ["**"]
+
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "satellite": {
+        "description": (
+            "Whose files. Required with preset `glacier`, which sets `source` to "
+            "`s3://BUCKET/BASE_PATH/SATELLITE/`, `destination` to "
+            '`DATA_FOLDER/BASE_PATH/SATELLITE`, `compare` to `"size"`, `overwrite` to `"never"` '
+            'and `publish` to `"../manifests/"`. With a folder for `source`, or an S3 address for '
+            "`destination`, it is an upload."
+        ),
+        "type": "string",
+        "enum": ["sentinel2", "landsat"],
+    },
+    "data_folder": {
+        "description": "Folder that holds BASE_PATH. Expanded like `source`.",
+        "type": "string",
+        "minLength": 1,
+        "x-allowed": "a folder",
+    },
+    "bucket": {
+        "description": (
+            "Bucket to use instead of the project's own, `greenland-glacier-data` in us-west-2."
+        ),
+        "type": "string",
+        "minLength": 1,
+        "x-allowed": "name of a bucket",
+    },
+    "base_path": {
+        "description": "Folder of the satellites, the same in the bucket and in the data folder.",
+        "type": "string",
+        "minLength": 1,
+        "default": "1_download_merge_and_clip",
+        "x-allowed": "a folder",
+    },
+    "regions": {
+        "description": (
+            "Take the files of these regions only: names, or patterns like `13*`. Raw tiles in "
+            "`download/` at the top belong to no region, so they are left out then."
+        ),
+        "type": "array",
+        "items": {"type": "string"},
+        "default": [],
+        "x-allowed": 'a list of names like "134_Arsuk" and patterns like "13*"',
+    },
+    "exclude_downloads": {
+        "description": "Leave out raw tiles, `download/` at the top or in the folder of a region.",
+        "type": "boolean",
+        "default": False,
+    },
+}
+
+PRESET = Preset(
+    name="glacier",
+    title="Greenland glacier flow",
+    order=2,
+    description=("What preset `glacier` derives both sides and the selection from; only with it."),
+    settings=_SETTINGS,
+    derives=frozenset({"source", "destination"}),
+    defaults=defaults,
+)

@@ -5,13 +5,15 @@ Files of an atlas go to ``s3://{bucket}/{network}/{atlas}/{folder}/``, manifests
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from waybill.model.locations import check_bucket
-from waybill.presets import PresetError
+from waybill.presets.preset import Preset, PresetError
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
 
 BUCKETS = {"prod": "hca-atlas-tracker-data", "dev": "hca-atlas-tracker-data-dev"}
 REGION = "us-east-1"
@@ -91,8 +93,59 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _dataset(transfer: Transfer) -> str:
+    return str(transfer.preset_settings.get("folder", "source-datasets"))
+
+
 def _nearest(atlas: str) -> str:
+    import difflib
+
     names = difflib.get_close_matches(atlas.lower(), ATLAS_NETWORKS, n=3, cutoff=0.5)
     if not names:
         return f"; the tracker has {', '.join(ATLAS_NETWORKS)}"
     return "; did you mean " + " or ".join(f'"{name}"' for name in names) + "?"
+
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "atlas": {
+        "description": (
+            "Atlas of the tracker, with its version. Required with preset `hca`, which sets "
+            '`destination` to `s3://BUCKET/NETWORK/ATLAS/FOLDER/`, `include` to `["/*.h5ad"]` and '
+            '`publish` to `"../manifests/"`.'
+        ),
+        "type": "string",
+        "minLength": 1,
+        "x-allowed": 'an atlas, like "gut-v1" or "gut-v1-1"',
+    },
+    "folder": {
+        "description": "Which folder of the atlas the files belong to.",
+        "type": "string",
+        "enum": ["source-datasets", "integrated-objects"],
+        "default": "source-datasets",
+    },
+    "environment": {
+        "description": "Which tracker, and with it which bucket.",
+        "type": "string",
+        "enum": ["prod", "dev"],
+        "default": "prod",
+    },
+    "bucket": {
+        "description": "Bucket to use instead of the tracker's own, for tests and mirrors.",
+        "type": "string",
+        "minLength": 1,
+        "x-allowed": "name of a bucket",
+    },
+}
+
+PRESET = Preset(
+    name="hca",
+    title="Human Cell Atlas tracker",
+    order=1,
+    description="What preset `hca` derives the destination from; only with that preset.",
+    settings=_SETTINGS,
+    derives=frozenset({"destination"}),
+    defaults=defaults,
+    dataset=_dataset,
+    tool="hca-smart-sync",  # readers of the manifests of that tool keep finding their own
+    manifest_copy=True,
+)

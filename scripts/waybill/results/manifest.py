@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from waybill import __version__
 from waybill.model.times import utc
-from waybill.presets import tool_name
 from waybill.results.marker import Proof
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def manifest(
         "submission_id": f"submission_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}",
         "metadata": {
             **_sides(transfer, max((proof.time for proof in ordered), default=stamp)),
-            "tool": tool_name(transfer.preset),
+            "tool": transfer.tool,
             "version": __version__,
             "transfer": transfer.name,
             "dataset": dataset,

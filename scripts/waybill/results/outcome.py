@@ -174,8 +174,7 @@ def read(transfer: Transfer, layout: Layout, *, closely: bool = False) -> Outcom
     have been copied, lost or damaged since. Raises WaybillError or OSError when the results cannot
     be read.
     """
-    several = transfer.preset == "illumina"
-    failed = _distinct(standing_failures(layout, several=several))
+    failed = _distinct(standing_failures(layout, several=transfer.several))
     blind = tuple(f for f in failed if f.stage == "inventory" and not f.path)
     if blind:  # no inventory: whatever else stands there is of another run
         return Outcome(failures=blind, blind=True)
@@ -191,7 +190,6 @@ def without_failures(transfer: Transfer, layout: Layout) -> Outcome:
 def _of_state(
     transfer: Transfer, layout: Layout, failed: tuple[Failed, ...], *, closely: bool
 ) -> Outcome:
-    several = transfer.preset == "illumina"
     seen = state.read(layout)
     if not seen.run:
         return Outcome(failures=failed)
@@ -207,7 +205,7 @@ def _of_state(
         bytes=seen.bytes - sum(place.bytes for place in unproven),
         failures=failed,
         held=seen.held,
-        aside=tuple(_found(layout) if several else _aside(layout, seen)),
+        aside=tuple(_found(layout) if transfer.several else _aside(layout, seen)),
         datasets=datasets,
         unproven=len(unproven),
         lost=max(0, seen.batches - found),

@@ -16,8 +16,8 @@ from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, 
 from waybill.model.locations import check_bucket
 from waybill.model.transfer import Transfer
 from waybill.model.units import format_size
-from waybill.presets import PresetError
 from waybill.presets.hca import BUCKETS, REGION, network
+from waybill.presets.preset import PresetError
 from waybill.results import state
 from waybill.results.layout import Layout
 from waybill.results.published import last_published, published_key

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from waybill.presets.ifcb import bins
+from waybill.presets.preset import Preset
 from waybill.system.root import Root
 
 if TYPE_CHECKING:
-    from waybill.inventory.sides import Sides
     from waybill.model.transfer import Transfer
+    from waybill.presets.preset import Sides
 
 CONCURRENCY = 32
 
@@ -32,7 +33,7 @@ def hold(transfer: Transfer, sides: Sides) -> None:
     A bin whose files are all at the destination at their sizes is not looked into again. One that
     is half-written although nothing of it has changed for a day is a failure.
     """
-    table = transfer.ifcb or {}
+    table = transfer.preset_settings
     if table.get("all_files"):
         return
     folders = frozenset(table.get("skip_folders", ()))
@@ -109,3 +110,35 @@ def _tail(root: Root, path: str, size: int, count: int) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+_DESCRIPTION = (
+    "Which files of an Imaging FlowCytobot are taken; only with preset `ifcb`. They are the "
+    "`.adc`, `.hdr` and `.roi` of bins, with old and new names; what is half-written waits. The "
+    "preset sets `max_concurrency` to 32. See [ifcb.md](ifcb.md)."
+)
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "all_files": {
+        "description": "Take every file, whether it is part of a bin or not, whole or not.",
+        "type": "boolean",
+        "default": False,
+    },
+    "skip_folders": {
+        "description": "Names of folders whose bins are not taken.",
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "default": ["skip", "beads"],
+        "x-allowed": "a list of names of folders",
+    },
+}
+
+PRESET = Preset(
+    name="ifcb",
+    title="Imaging FlowCytobot",
+    order=4,
+    description=_DESCRIPTION,
+    settings=_SETTINGS,
+    defaults=defaults,
+    hold=hold,
+)

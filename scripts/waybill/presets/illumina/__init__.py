@@ -2,3 +2,7 @@
 
 Nothing in this package speaks to S3 or to Snakemake.
 """
+
+from waybill.presets.illumina.settings import PRESET
+
+__all__ = ["PRESET"]

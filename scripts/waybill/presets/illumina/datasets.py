@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,11 +55,11 @@ class _Search:
     before: State
     mend: bool
     found: Found = field(default_factory=lambda: Found([], several=True))
-    settings: dict[str, Any] = field(init=False)
+    settings: Mapping[str, Any] = field(init=False)
     now: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        self.settings = self.transfer.illumina or {}
+        self.settings = self.transfer.preset_settings
 
     def run(self) -> Found:
         folders = self.transfer.folders or (self.transfer.folder,)
