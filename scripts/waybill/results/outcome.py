@@ -1,8 +1,8 @@
-"""How a transfer stands: the one reader of its results, and what is said of what it finds.
+"""The outcome of a transfer: reads how it stands from its results, and says it in lines.
 
 ``read`` looks at the files under ``results/{transfer}`` and at nothing else. The last lines of a
-run, ``waybill status``, the notifications and the commands of a community all tell of an
-``Outcome``; ``verify_outcome`` does the same for a verification.
+run, ``waybill status``, the notifications and the commands of a community are all made from an
+``Outcome``. The outcome of a verification is in ``verify.outcome``.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Fail
 
 
 def _origin(record: str) -> tuple[str, str, str]:
-    """Stage, dataset and batch in the name of a failure record (``failures.record_path``)."""
+    """Stage, dataset and batch in the name of a failure record (``record_path``)."""
     stage, *rest = record.removesuffix(".tsv").split(".")
     batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
     return stage, ".".join(rest), batch

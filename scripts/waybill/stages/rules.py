@@ -1,6 +1,7 @@
-"""The stages of a transfer, one function per rule; each takes a Task and writes its output.
+"""The stages of a transfer, one function for each rule; each takes a Task and writes its output.
 
-Nothing here knows Snakemake: a rule script hands in a Task and ends with what is raised.
+Nothing here knows Snakemake: ``stages.job`` hands in the Task and turns an error into an exit code.
+The stages that compare and move a batch are in ``stages.compare`` and ``stages.move``.
 """
 
 from __future__ import annotations
