@@ -120,3 +120,6 @@ ASIDE_COLUMNS = ("status", "path", "size", "reason")
 PLAN_COLUMNS = (
     "dataset", "status", "action", "path", "size", "mtime_ns", "sha256", "reason",
 )  # fmt: skip
+
+
+SUMMARY_COLUMNS = ("dataset", "status", "files", "bytes")

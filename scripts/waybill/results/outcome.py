@@ -305,7 +305,7 @@ def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Fail
 
 
 def _origin(record: str) -> tuple[str, str, str]:
-    """Stage, dataset and batch in the name of a failure record (``record_path``)."""
+    """Stage, dataset and batch in the name of a failure record (``failures.record_path``)."""
     stage, *rest = record.removesuffix(".tsv").split(".")
     batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
     return stage, ".".join(rest), batch
