@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 import re
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,13 @@ def test_every_folder_stands_among_the_rooms_with_its_docstring() -> None:
 
 def test_the_direction_of_imports_names_every_room() -> None:
     (line,) = [line for line in section("Rooms").splitlines() if "→" in line]
-    assert sorted(re.findall("[a-z0-9]+", line)) == sorted(TOP - {"demo"})
+    told = re.findall("[a-z0-9]+", line)
+    assert sorted(told) == sorted(TOP - {"demo"})
+    # The linter of imports holds the rooms to the same order.
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    for contract in tools.get("importlinter", {}).get("contracts", ()):
+        if contract["type"] == "layers":
+            assert [room for room in contract["layers"] if room in TOP] == told
 
 
 # Functions and files that are named

@@ -2,7 +2,7 @@
 
 Most transfers have one, with the folder and the prefix of the transfer; preset ``illumina`` finds
 one for each sequencing run. Everything after the inventory works on one dataset as if it were a
-transfer of its own (``model.transfer.Transfer.for_dataset``).
+transfer of its own (``view``).
 """
 
 from __future__ import annotations
