@@ -1,15 +1,5 @@
-# Waybill: scientific data between file systems and S3, with proof. Its files:
-# results/{transfer}/inventory/{dataset}/{batch}.{local,remote}.tsv   a batch, as found on each side
-# results/{transfer}/checksums/{dataset}/{batch}.sha256       for `sha256sum -c` in the folder
-# results/{transfer}/diff/{dataset}/{batch}.tsv               per entry: = + * ! and what to do
-# results/{transfer}/plan.tsv                                 all entries; target `plan` stops here
-# results/{transfer}/tried/{dataset}/{batch}                  each file of `first` was tried
-# results/{transfer}/markers/{dataset}/{batch}.tsv            proof that a batch has moved
-# results/{transfer}/manifests/{dataset}.json                 proven entries of a dataset
-# results/{transfer}/published/{dataset}.json                 where the manifest stands in the bucket
-# results/{transfer}/summary.tsv, report/plan.html            for people; target `report` is the page
-# results/{transfer}/verify/{run}/verdict                     both sides agree; target `verify`
-# Never Snakemake outputs: data; journal, cache, failures, resting, seals, {state,notify}.json.
+# Waybill: scientific data between file systems and S3, with proof.
+# docs/architecture.md has every file under results/{transfer}, and who writes and reads it.
 #   snakemake                                        everything in config/config.toml
 #   snakemake plan, snakemake verify                 what would be done; does all of it still stand
 #   snakemake --config toml=PATH transfers=A,B       another configuration, some of its transfers

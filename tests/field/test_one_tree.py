@@ -70,7 +70,7 @@ def test_E4_jobs_refuse_code_that_has_changed_under_a_run(
     running = work.start(options=["--cores", "1"])
     log = work.folder / "output.log"
     until(lambda: b"Provided cores" in log.read_bytes(), "start of the run")
-    with (clone / "scripts" / "waybill" / "units.py").open("a") as module:
+    with (clone / "scripts" / "waybill" / "model" / "units.py").open("a") as module:
         module.write("# another version\n")
     run = running.wait().ended(1)
     where = clone / "scripts" / "waybill"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import re
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from awscrt import checksums as crt
 
+from waybill.s3 import same_bytes as same_bytes_module
 from waybill.s3.checksums import claimed, stored
 from waybill.s3.object_check import ObjectCheck, by_sha256, check_file
 from waybill.s3.parts import part_size
 from waybill.s3.same_bytes import PROVEN, REPLACED, UNPROVEN, Word, same_bytes
+from waybill.system.resources import project_root
 
 MIB = 1 << 20
 SIGNS = {True: "=", False: "*", None: "!"}
@@ -51,6 +56,33 @@ def test_the_truth_table(store: str, claims: str, etag: str) -> None:
     assert bool(verdict.reason) == (verdict.same is not None)
     assert verdict.against in verdict.reason
     assert (verdict.by == "") == (verdict.same is None)
+
+
+def in_docstring() -> list[list[str]]:
+    """The rows of the table in the docstring of the module, without its head."""
+    text = inspect.getdoc(same_bytes_module).split("::\n\n")[1].split("\n\n")[0]
+    return [re.split(" {2,}", line.strip()) for line in text.splitlines()[1:]]
+
+
+def in_docs() -> list[list[str]]:
+    """The rows of the table in docs/verify.md, without its head."""
+    text = (project_root() / "docs" / "verify.md").read_text(encoding="utf-8")
+    table = text.split("\n| the store's checksum |")[1].split("\n\n")[0]
+    lines = table.splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("rows", [in_docstring, in_docs])
+def test_the_truth_table_is_the_one_that_is_told(rows: Callable[[], list[list[str]]]) -> None:
+    words = {"all the same": "same", "one differs": "differ"}
+    told = {}
+    for store, claims, *cells in rows():
+        signs = " ".join(cell.replace("`", "")[0] for cell in cells)
+        claims = words.get(claims, claims)
+        for kind in ("none", "same", "differ") if claims == "any" else (claims,):
+            assert (store, kind) not in told
+            told[store, kind] = signs
+    assert told == {key: signs for key, signs in TABLE.items() if key[1] != "one of two"}
 
 
 @pytest.mark.parametrize(

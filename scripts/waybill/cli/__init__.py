@@ -1,8 +1,8 @@
-"""The commands: thin doors that build a configuration and run the same Snakefile.
+"""The commands: each builds a configuration and runs the same Snakefile.
 
-A door runs the Snakefile twice with one ``start`` token: target ``plan``, to show what would be
-done and to ask, then the default target. The second run takes the inventory of the first for
-granted, so exactly what was confirmed is moved.
+Such a command is called a door. It runs the Snakefile twice with one ``start`` token: target
+``plan``, to show what would be done and to ask, then the default target. The second run takes the
+inventory of the first for granted, so exactly what was confirmed is moved.
 """
 
 from __future__ import annotations

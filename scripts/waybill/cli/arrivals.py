@@ -1,6 +1,6 @@
-"""What is to be uploaded of each dataset, and what has arrived, told by the files the workflow
-writes. There need be no plan, and what had arrived before counts, too (``progress.Moving`` tells
-how far a plan is that was agreed to).
+"""Counts what is to be uploaded of each dataset and what has arrived, from the files the workflow
+writes. It needs no plan, and entries that had arrived before count too (``cli.progress.Moving``
+counts only the entries of a plan).
 
 A transfer may have hundreds of datasets of thousands of files, so nothing is kept but numbers:
 names are read again when they are needed.

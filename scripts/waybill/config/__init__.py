@@ -1,1 +1,1 @@
-"""A TOML file becomes transfers: loaded, checked, built."""
+"""The configuration: a TOML file is read, checked against the schema and built into transfers."""

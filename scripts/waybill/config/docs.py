@@ -40,19 +40,24 @@ source = "~/atlas/gut"
 hca.atlas = "gut-v1"
 ```
 
-Later ones win: the defaults below, those of the preset, `[defaults]`, `[transfers.NAME]`, the
-command line. Tables are joined key by key; everything else, lists too, is replaced. An unknown
-key, a wrong value or an impossible combination is refused, all mistakes at once. A folder that
-names a variable which is not set is refused too, and a place with a blank at either end.
+Settings come from these places, and later ones win: the defaults below, those of the preset,
+`[defaults]`, `[transfers.NAME]`, the command line. Tables are joined key by key; everything else,
+lists too, is replaced. An unknown key, a wrong value or an impossible combination is refused, all
+mistakes at once. So is a folder with a variable that is not set, and a place with a blank at either
+end.
 
-Two transfers of one direction whose destinations are equal or nested could write one name, so that
-the second replaced what the first has proven. They are refused, also when only one of them is
-chosen. Allowed is what cannot collide: the outer one excludes the folder of the inner one; the
-patterns of the two cannot match one name (`*.tif` and `*.csv`, `/images/` and `/tables/`, or one
-excludes what the other includes); two of preset `illumina` that share `illumina.uploads`, where
-each run has one place, or whose destinations are nested and not named like a run. Manifests have
-names of their own and may stand anywhere. A download may not write over what the run itself reads
-([downloads.md](downloads.md#names)).
+Two transfers of one direction are refused when their destinations are equal or nested: both could
+write one name, and the second would replace the proven files of the first. This holds also when
+only one of them is chosen. They are allowed when they cannot collide:
+
+- the outer one excludes the folder of the inner one
+- the patterns of the two cannot match one name (`*.tif` and `*.csv`, `/images/` and `/tables/`, or
+  one excludes what the other includes)
+- both are of preset `illumina`, and share `illumina.uploads`, where each run has one place, or have
+  nested destinations that are not named like a run
+
+Manifests have names of their own and may stand anywhere. A download may not write over files that
+the run itself reads ([downloads.md](downloads.md#names)).
 """
 
 _PATTERNS = """\

@@ -1,1 +1,1 @@
-"""The demo: sample data to an S3 server on this machine."""
+"""The demo: uploads sample data to an S3 server on this machine."""

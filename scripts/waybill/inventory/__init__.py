@@ -1,1 +1,1 @@
-"""Both sides of a transfer, found and put into batches."""
+"""The inventory: looks at both sides of a transfer and puts the entries into batches."""

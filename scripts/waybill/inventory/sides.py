@@ -1,4 +1,4 @@
-"""The two sides of a transfer as an inventory finds them."""
+"""The two sides of a transfer: what the walk of the folder and the listing of the bucket find."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Inventory: both sides of a transfer, put into batches; runs at every start.
+"""Takes the inventory: looks at both sides of a transfer at every start.
 
-A batch's tables are rewritten only when its files changed, or when what is seen contradicts its
-marker. An untouched tree therefore ends here, and drift at the destination is repaired.
+The tables of a batch are rewritten only when its files changed, or when a side contradicts its
+marker. So a run over an untouched transfer ends here, and an object that was changed or removed is
+sent again.
 """
 
 from __future__ import annotations

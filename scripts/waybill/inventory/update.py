@@ -1,4 +1,7 @@
-"""Brings the batch tables of a dataset up to what both sides hold now."""
+"""Updates the batch tables of a dataset to what both sides hold now.
+
+It removes every marker, table and manifest that no longer holds; Snakemake then makes them again.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Update:
-    """Brings the batch tables of one dataset up to what both sides hold now."""
+    """Updates the batch tables of one dataset to what both sides hold now."""
 
     layout: Layout
     dataset: str

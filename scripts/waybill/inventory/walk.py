@@ -1,4 +1,4 @@
-"""The local side of an inventory: which files there are, without reading them."""
+"""Walks the folder of a dataset: lists its files, and reads none of them."""
 
 from __future__ import annotations
 

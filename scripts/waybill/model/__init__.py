@@ -1,1 +1,1 @@
-"""The words of Waybill as types: transfer, dataset, entry, selection, names, units, errors."""
+"""The words of Waybill as types: transfers, datasets, entries, differences, selections, errors."""

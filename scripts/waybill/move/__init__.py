@@ -1,1 +1,1 @@
-"""A batch from here to there, proven: compared, hashed, moved."""
+"""The work on one batch: its files are hashed, compared, moved and proven."""

@@ -1,5 +1,5 @@
-"""Asks S3 about single objects: whether they hold the bytes of a file (``same_bytes``), and when
-what they were made from was modified."""
+"""Asks S3 about single objects: whether an object holds the bytes of a file (``s3.same_bytes``),
+and when the file behind an object was modified."""
 
 from __future__ import annotations
 

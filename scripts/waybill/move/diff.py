@@ -1,4 +1,4 @@
-"""Diff: what stands at the destination, compared entry by entry with what should.
+"""Diff: compares the destination with the source, entry by entry.
 
 ``diff/{dataset}/{batch}.tsv``: ``status``, ``action``, ``path``, ``size`` bytes at the source,
 ``mtime_ns`` and ``inode`` of the file (0: there is none yet), ``sha256`` hex of the file or empty,
@@ -22,10 +22,10 @@ not to be
 looked at
 ==========  ======  =========  ================================  ==================
 
-What bytes are held against, and when there is nothing, ``same_bytes`` says. The time of an object
-is that of the file it was made from where a download needs it (``source-mtime``), else its
-LastModified. A file that was downloaded from this very object and not touched since is ``=`` in
-every row. What follows from a status, by ``overwrite``:
+``s3.same_bytes`` says what decides whether the bytes are the same, and when nothing can. The time
+of an object is its LastModified; a download takes the time of the original file instead where the
+metadata has it (``source-mtime``). A file that was downloaded from this very object and not touched
+since is ``=`` in every row. The action follows from the status and from ``overwrite``:
 
 ============  ==========  ==========  ==============  ==========================
 overwrite     ``=``       ``+``       ``*``           ``!`` nothing to compare with

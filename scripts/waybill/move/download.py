@@ -1,8 +1,9 @@
 """Download: moves the objects of one batch into the destination and proves each one.
 
-The bytes go under another name in the same folder (``target_names.partial_name``), are held
-against what S3 says about the object, and are on disk with their modification time before the
-file has its own name. Large objects come in ranges side by side and resume after an interruption.
+The bytes are written under a temporary name in the same folder
+(``model.target_names.partial_name``) and compared with what S3 says about the object. They are on
+disk, with their modification time, before the file gets its name. Large objects are fetched in
+ranges side by side, and go on after an interruption.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Brings the bytes of one object into a file, in one request or in ranges side by side, with what
-they are to be held against."""
+"""Fetches one object into a file, in one request or in ranges side by side; checks its bytes."""
 
 from __future__ import annotations
 

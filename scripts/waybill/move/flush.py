@@ -1,4 +1,4 @@
-"""Files put on disk in groups: what a file system commits for one of them it commits for all."""
+"""Has files written to disk (fsync) in groups: a file system commits a group at the cost of one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Done = Callable[[BaseException | None], None]
 
 
 class Sync:
-    """Puts files on disk in groups, each in a thread that ``submit`` has do it. What is not in a
-    group yet waits for ``flush``."""
+    """Has files written to disk in groups; ``submit`` runs the work of a group in a thread. A file
+    whose group is not full waits for ``flush``."""
 
     def __init__(self, submit: Callable[[Callable[[], None]], object]) -> None:
         self._submit = submit

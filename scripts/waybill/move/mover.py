@@ -1,7 +1,7 @@
-"""What upload and download share: every entry of a batch is tried, and what became of it.
+"""The mover: the part that upload and download share. It tries every entry of a batch.
 
-What was finished is in the journal at once; the marker is for the caller to write, and only when
-nothing failed.
+A finished entry is in the journal at once. The caller writes the marker, and only when no entry
+failed.
 """
 
 from __future__ import annotations

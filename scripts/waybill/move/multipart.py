@@ -1,4 +1,4 @@
-"""Multipart uploads that resume: the parts the journal and S3 agree on are not sent again."""
+"""Multipart uploads that resume: a part that both the journal and S3 know is not sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file a download is written to before it has its name."""
+"""The partial file: a download is written into it, and it gets the name of the file at the end."""
 
 from __future__ import annotations
 

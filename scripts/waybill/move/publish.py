@@ -1,4 +1,4 @@
-"""Publication of a manifest: into the bucket, and for the hca preset beside the data."""
+"""Publishes a manifest: puts it into the bucket, and for preset ``hca`` also beside the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notifications: who is told what a run did, through Slack, mail, a command or a web hook."""
+"""Notifications: tell people what a run did, through Slack, mail, a command or a web hook."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The files under results/{transfer}: their places, formats, readers and writers."""
+"""Every file under results/{transfer}: its path, its format, its reader, its writer."""

@@ -1,12 +1,12 @@
 """Audit: before an inventory looks at both sides, it looks at the results themselves.
 
-What is not as it was written (``seals.py``) or makes no sense is named, and removed unless a copy
-of it is whole; what is lost is named. The inventory takes the batch for one that is not proven
-then, so its tables are made anew from what both sides hold, and nothing is sent that is there.
+A file that differs from its seal (``results.seals``), or cannot be parsed, is named; it is made
+again from a copy that is whole, else removed. A lost file is named. The inventory then treats the
+batch as not proven: it makes the tables again from both sides, and nothing is sent twice.
 
-The results must be held by this run (``locks.py``): files that a killed run left under temporary
-names are removed, and dates in the future, of a clock that was set back, are set to now, as
-Snakemake would take every file made from such a file for out of date.
+The run must hold the lock of the results (``system.locks``): the audit removes the temporary files
+of killed runs. It also sets dates in the future (the clock was set back) to now, because Snakemake
+would take every file made from such a file for out of date.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _NO_RESULTS = ("logs",)
 
 
 def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
-    """Look at all that stands for one batch. One that ``before``, the last inventory, found to be
-    open may never have had all of its tables."""
+    """Look at all files of one batch. A batch that was open in ``before``, the last inventory, may
+    never have had all of its tables."""
     was_open = f"{dataset}/{name}" in before.open
     tables = layout.tables_of(dataset, name)
     audit = _Audit(layout, layout.seals(dataset, name))
@@ -59,7 +59,7 @@ def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
 
 
 def rest(layout: Layout) -> None:
-    """Look at the files that are there once, or once for each dataset."""
+    """Look at the files that exist once for the transfer, or once for each dataset."""
     audit = _Audit(layout, layout.seals_of_all)
     audit.look(layout.state, lambda _: state.parsed(layout))
     for record in sorted(layout.root.glob("published/[!.]*.json")):

@@ -1,11 +1,11 @@
-"""The tables of one batch: what both sides hold, how they differ, and the hashes that are kept.
+"""The tables of one batch: its entries on both sides, their differences, and cached hashes.
 
 ``inventory/{dataset}/{batch}.local.tsv``
     ``path`` relative to the dataset, ``size`` bytes, ``mtime_ns`` ns since the epoch, ``inode``
 ``inventory/{dataset}/{batch}.remote.tsv``
     ``path``, ``size`` bytes, ``mtime_ns`` (the object's LastModified), ``etag`` without quotes,
-    ``sha256`` hex, known without a request, or empty; with ``-`` in front where another object
-    than this one was proven at its path
+    ``sha256`` hex where it is known without a request, else empty; a ``-`` in front says that the
+    object proven at this path was another one
 """
 
 from __future__ import annotations
@@ -120,3 +120,6 @@ ASIDE_COLUMNS = ("status", "path", "size", "reason")
 PLAN_COLUMNS = (
     "dataset", "status", "action", "path", "size", "mtime_ns", "sha256", "reason",
 )  # fmt: skip
+
+
+SUMMARY_COLUMNS = ("dataset", "status", "files", "bytes")

@@ -1,7 +1,8 @@
-"""Failure records: what failed, kept outside Snakemake's outputs until it is mended.
+"""Failure records: each job keeps here what failed in it, until the same job succeeds.
 
 ``failures/{stage}.{dataset}.{batch}.tsv``: ``path`` (empty when no single entry is to blame),
-``exit_code``, ``message``. A job removes its own record when it starts.
+``exit_code``, ``message``. A job removes its own record when it starts. Records are never Snakemake
+outputs, which a failed job would lose.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The journal of a batch: finished entries and what is open in parts, one JSON line each.
+"""The journal of a batch: finished entries and open multipart transfers, one JSON line each.
 
 ``journal/{dataset}/{batch}.jsonl`` is append-only and never a Snakemake output. A line is one
 ``write`` to a file opened with O_APPEND, so a killed job leaves at most one torn last line, which

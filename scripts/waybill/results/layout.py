@@ -1,4 +1,7 @@
-"""Where the files of one transfer live: the path grammar of the Snakefile, in one place."""
+"""The paths of all files under ``results/{transfer}``, as the Snakefile names them too.
+
+docs/architecture.md has them in one table, with who writes and who reads each.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ class Layout:
         return self.inventory / f"{dataset}.aside.tsv"
 
     def resting(self, dataset: str) -> Path:
-        """Where the inventory tables of a proven dataset stand while nobody looks at it, so that
-        a run does not have to think of its batches."""
+        """The folder for the inventory tables of a dataset that no run looks at for now: its
+        batches are no part of a run then."""
         return self.root / "resting" / dataset
 
     def checksums(self, dataset: str, batch: str) -> Path:
@@ -54,7 +57,7 @@ class Layout:
         return self.root / "markers" / dataset / f"{batch}.tsv"
 
     def tried(self, dataset: str, batch: str) -> Path:
-        """That each entry of a batch that moves first was tried once since the batch is open."""
+        """An empty file: every entry of this batch was tried before those of other batches."""
         return self.root / "tried" / dataset / batch
 
     def manifest(self, dataset: str) -> Path:
@@ -79,15 +82,15 @@ class Layout:
         return (self.root / "journal").glob("*/*.jsonl")
 
     def kept_marker(self, dataset: str, batch: str) -> Path:
-        """The last marker once more: Snakemake removes the other before it runs a job again."""
+        """A copy of the last marker: Snakemake removes the marker before it runs a job again."""
         return self.root / "journal" / dataset / f"{batch}.tsv"
 
     def kept_manifest(self, dataset: str) -> Path:
-        """The last manifest once more, as it was assembled."""
+        """A copy of the manifest that was published last."""
         return self.root / "journal" / f"{dataset}.manifest.json"
 
     def kept_publication(self, dataset: str) -> Path:
-        """The record of the last publication once more."""
+        """A copy of the record of the last publication."""
         return self.root / "journal" / f"{dataset}.published.json"
 
     def cache(self, dataset: str, batch: str) -> Path:
@@ -99,7 +102,7 @@ class Layout:
 
     @property
     def begun(self) -> Path:
-        """Stands from the begin of a run until its inventory has been taken."""
+        """An empty file: a run has begun and has not taken its inventory yet."""
         return self.root / "begun"
 
     @property
@@ -111,12 +114,12 @@ class Layout:
         return self.root / ".lock"
 
     def seals(self, dataset: str, batch: str) -> Path:
-        """The SHA-256 of the tables of a batch (``seals.py``)."""
+        """The SHA-256 of the tables of a batch (``results.seals``)."""
         return self.root / "seals" / dataset / f"{batch}.sha256"
 
     @property
     def seals_of_all(self) -> Path:
-        """The SHA-256 of what is there once, or once for each dataset."""
+        """The SHA-256 of the files that exist once for the transfer, or once for each dataset."""
         return self.root / "seals" / "results.sha256"
 
     def name_of(self, path: Path) -> str:
@@ -171,4 +174,4 @@ def _batch_in(name: str) -> str:
     return name
 
 
-FOUND = "found"  # the aside table of what is no dataset yet, or none of this transfer
+FOUND = "found"  # the aside table of folders that are no dataset of this transfer, or not yet

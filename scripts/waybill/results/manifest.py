@@ -1,4 +1,4 @@
-"""Manifest: the proven entries of a dataset, assembled from its markers and nothing else.
+"""The manifest of a dataset: its proven entries, assembled from the markers and nothing else.
 
 JSON with the fields of the seed hca-smart-sync, those of its guide (``path``, ``last_modified``)
 and those of the real tool (``manifest_version``, ``generated_at``, ``submission_id``,

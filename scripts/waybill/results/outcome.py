@@ -1,8 +1,8 @@
-"""How a transfer stands: the one reader of its results, and what is said of what it finds.
+"""The outcome of a transfer: reads how it stands from its results, and says it in lines.
 
 ``read`` looks at the files under ``results/{transfer}`` and at nothing else. The last lines of a
-run, ``waybill status``, the notifications and the commands of a community all tell of an
-``Outcome``; ``verify_outcome`` does the same for a verification.
+run, ``waybill status``, the notifications and the commands of a community are all made from an
+``Outcome``. The outcome of a verification is in ``verify.outcome``.
 """
 
 from __future__ import annotations

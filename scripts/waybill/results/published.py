@@ -1,4 +1,4 @@
-"""Published manifests: their names in the bucket, and what the last one knows.
+"""Published manifests: their names in the bucket, and the hashes that the newest one lists.
 
 A manifest is published as ``manifest-YYYY-MM-DD-HH-MM-SS-mmm.json`` (UTC; the name of the seed
 hca-smart-sync), so the newest is the last by name, and nothing is ever overwritten.

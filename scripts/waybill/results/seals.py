@@ -1,13 +1,14 @@
 """Seals: the SHA-256 of every file under ``results/{transfer}`` that is trusted later.
 
-``seals/{dataset}/{batch}.sha256`` is about the tables of one batch, ``seals/results.sha256`` about
-the files that are there once or once for each dataset. Both are in the format of ``sha256sum``,
-with names below ``results/{transfer}``, and never Snakemake outputs.
+A file of seals is called a ledger. ``seals/{dataset}/{batch}.sha256`` is the ledger of the tables
+of one batch, ``seals/results.sha256`` that of the files that exist once for the transfer or once
+for each dataset. Both are in the format of ``sha256sum``, with names below ``results/{transfer}``,
+and never Snakemake outputs.
 
-A file is sealed just before it gets its name. A kill between the two leaves one line for the file
-that is there and one for the file that was to come, so each line about a name counts; the next
-inventory (``audit.py``) leaves one. A file without a line was written by a version that had no
-seals, or its line was lost; it is taken over when its content makes sense.
+A file is sealed just before it gets its name. A kill between the two steps leaves two lines for the
+name, one for the old file and one for the new, so every line of a name counts; the next inventory
+(``results.audit``) leaves one. A file without a line comes from a version without seals, or its
+line was lost; it is accepted when it can be parsed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _POLL_SECONDS = 0.5
 
 
 def write(layout: Layout, path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
-    """Write a file of the results in one step (``files.write_atomic``) and seal it."""
+    """Write a file of the results in one step (``system.files.write_atomic``) and seal it."""
 
     def seal(sha256: str) -> None:
         add(layout.seals_of(path), {layout.name_of(path): sha256})

@@ -1,4 +1,4 @@
-"""State of a transfer: what the last inventory saw, for the jobs and the summary that follow.
+"""The state of a transfer: what its last inventory saw, kept for the jobs that follow.
 
 ``state.json`` is written by every inventory and is never a Snakemake output.
 """
@@ -51,7 +51,7 @@ class State(Counts):
     ``settings`` are those that decide what a diff says. The counts are those of all datasets, but
     ``batches`` only those of datasets that do not rest; ``open`` names the batches without a proof
     (``dataset/batch``). ``audited_ns`` is when (ns since the epoch, 0: never) the results
-    themselves were looked at last and all had their seals (``audit.py``).
+    themselves were looked at last and all had their seals (``results.audit``).
     """
 
     destination: str = ""

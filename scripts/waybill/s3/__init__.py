@@ -1,1 +1,1 @@
-"""S3 itself: buckets, objects, checksums, errors. Nothing here knows Waybill's own files."""
+"""S3 itself: clients, listings, checksums, errors. Nothing here knows the results of Waybill."""

@@ -85,7 +85,7 @@ def list_objects(
 ) -> Iterator[RemoteEntry]:
     """Every object under ``prefix``, its path relative to it, in the order the server sends.
 
-    ``request`` holds what every request of the transfer carries (``s3.common_arguments``),
+    ``request`` holds what every request of the transfer carries (``s3.client.common_arguments``),
     ``known`` are paths that are likely to be there. One request per 1,000 objects, and one for
     each further range. Raises WaybillError: a listing is complete or it is none. One that tells a
     key twice, or a key of another place, is none.

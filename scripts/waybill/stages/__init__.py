@@ -1,1 +1,1 @@
-"""What Snakemake calls: the run, its jobs, one function for each rule."""
+"""What Snakemake calls: the run, its jobs, and one function for each rule."""

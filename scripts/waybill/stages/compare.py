@@ -1,5 +1,5 @@
-"""The stage ``diff``: what stands at the destination of one batch; S3 is asked only about entries
-that no table decides."""
+"""The stage ``diff``: compares one batch with the destination. It asks S3 only about entries that
+the tables leave open."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs one stage inside a rule script: logging, signals, and errors without a traceback.
 
-A job's log gets everything; standard error gets what a user must read. A failure is recorded
-(``failures.py``) before the job ends, so that the summary of the run can name it.
+The log of the job gets everything; standard error gets only what a user must read. A failure is
+recorded (``results.failures``) before the job ends, so that the last lines of the run can name it.
 """
 
 from __future__ import annotations

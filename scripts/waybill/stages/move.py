@@ -1,5 +1,5 @@
-"""The stages that move a batch and prove it: ``upload`` and ``download``, each also with the stages
-before it in one job (``move``)."""
+"""The stages ``upload`` and ``download``: move one batch and prove it. ``move`` does the stages
+before them in the same job."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def move(task: Task, *, prove: bool = True) -> None:
 
 
 def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
-    """Move a batch whose files are not hashed yet. Those that the listing alone sends on their way
-    are hashed as they are sent: small files are read once, from the same bytes."""
+    """Move a batch whose files are not hashed yet. A small file that is certain to be sent is read
+    once: it is hashed and sent from the same bytes."""
     from waybill.move.upload import Uploader
 
     layout, dataset, batch = task.layout, task.dataset, task.batch
@@ -110,8 +110,8 @@ def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
 def _hash_what_must_be(
     task: Task, entries: list[LocalEntry], begun: Container[str]
 ) -> Mapping[str, str]:
-    """The SHA-256 (hex) by path of the files that must be hashed before anything can be decided
-    about them (an earlier job has ``begun`` them, or something is there), and of those a cache
+    """The SHA-256 (hex) by path of the files that must be hashed before they can be compared (an
+    earlier job has ``begun`` them, or an object of their size is there), and of those that a cache
     knows; ``""`` for the others."""
     layout, dataset = task.layout, task.dataset
     remote = {e.path: e for e in read_remote(layout.remote(dataset, task.batch))}
@@ -150,8 +150,8 @@ class Turn(NamedTuple):
 
 @contextmanager
 def _turn(task: Task) -> Iterator[Turn]:
-    """The turn of this copy of a job: another one has ended, and what it has done is known before
-    anything is hashed or sent."""
+    """Wait for the turn of this copy of a job, then read the journals: what an earlier copy has
+    done is known before anything is hashed or sent."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = state.read(layout)
     journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]

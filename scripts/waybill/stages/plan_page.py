@@ -27,8 +27,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """The plan table (columns: ``batch_tables.PLAN_COLUMNS``), ``size`` in bytes as a number; names
-    stay escaped as ``escape`` left them."""
+    """The plan table (columns: ``results.batch_tables.PLAN_COLUMNS``), ``size`` in bytes as a
+    number; names stay escaped as ``escape`` left them."""
     plan = pd.read_csv(path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False)
     plan["size"] = pd.to_numeric(plan["size"]).fillna(0).astype("int64")
     return plan

@@ -1,6 +1,7 @@
-"""The stages of a transfer, one function per rule; each takes a Task and writes its output.
+"""The stages of a transfer, one function for each rule; each takes a Task and writes its output.
 
-Nothing here knows Snakemake: a rule script hands in a Task and ends with what is raised.
+Nothing here knows Snakemake: ``stages.job`` hands in the Task and turns an error into an exit code.
+The stages that compare and move a batch are in ``stages.compare`` and ``stages.move``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from waybill.model.errors import ReportedError
 from waybill.model.escaping import escape
 from waybill.model.transfer import Transfer
 from waybill.results import failures, marker, published, seals, sha256sum, state
-from waybill.results.batch_tables import ASIDE_COLUMNS, PLAN_COLUMNS, read_diff, read_local
+from waybill.results.batch_tables import (
+    ASIDE_COLUMNS,
+    PLAN_COLUMNS,
+    SUMMARY_COLUMNS,
+    read_diff,
+    read_local,
+)
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.stages.task import Task
@@ -195,7 +202,7 @@ def summarise(layout: Layout) -> None:
         count[0] += 1
         count[1] += size
     lines = (f"{d}\t{s}\t{n}\t{size}" for (d, s), (n, size) in sorted(counts.items()))
-    seals.write(layout, layout.summary, render(("dataset", "status", "files", "bytes"), lines))
+    seals.write(layout, layout.summary, render(SUMMARY_COLUMNS, lines))
 
 
 def plan_page(task: Task) -> None:

@@ -1,4 +1,4 @@
-"""What the Snakefile asks: the transfers of this run, their targets, its beginning and its end."""
+"""One run of the Snakefile: its transfers and their targets, its beginning and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rules ask of a run: the input functions, and that the inventory is taken first."""
+"""The input functions of the rules; they see to it that the inventory is taken first."""
 
 from __future__ import annotations
 

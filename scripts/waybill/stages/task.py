@@ -1,4 +1,4 @@
-"""A job of the workflow, as its stage sees it."""
+"""The task of a job: its transfer, dataset and batch, handed to the function of its rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Task:
         return failures.record_path(self.layout, self.stage, self.dataset, self.batch)
 
     def write(self, path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
-        """Write a file of the results, sealed (``seals.py``)."""
+        """Write a file of the results and seal it (``results.seals``)."""
         seals.write(self.layout, path, data, sync=sync)
 
     def inherited(self) -> list[str]:

@@ -1,6 +1,6 @@
-"""The stages of a verification, one function for each rule; see ``stages``.
+"""The stages of a verification, one function for each rule.
 
-They change nothing but what ``verify_layout`` names.
+They write only files that ``verify.layout`` names.
 """
 
 from __future__ import annotations

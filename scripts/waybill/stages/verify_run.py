@@ -1,4 +1,4 @@
-"""What the Snakefile asks about a verification, and how one begins."""
+"""The part of a run that verifies: its input functions, and its beginning."""
 
 from __future__ import annotations
 

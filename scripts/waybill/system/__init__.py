@@ -1,1 +1,1 @@
-"""What the operating system and Python give: files, hashes, locks, threads."""
+"""What the operating system and Python give: files, hashes, locks, threads, signals."""

@@ -1,1 +1,1 @@
-"""Whether both sides still hold what was proven."""
+"""The verification: whether both sides still hold what was proven."""

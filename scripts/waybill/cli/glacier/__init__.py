@@ -1,1 +1,1 @@
-"""The command sync-from-s3."""
+"""The command ``sync-from-s3``, for the Greenland glacier flow project."""

@@ -10,7 +10,7 @@
     bucket, base_path, region, endpoint_url, profile
     [notify]                             # settings `notify` of the transfers
 
-or the project's ``config.ini`` (see ``glacier_ini``).
+or the project's ``config.ini`` (see ``cli.glacier.ini``).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The command hca-smart-sync."""
+"""The command ``hca-smart-sync``, for the Human Cell Atlas tracker."""

@@ -1,1 +1,1 @@
-"""The command pt5-uploader."""
+"""The command ``pt5-uploader``, for the bins of an Imaging FlowCytobot."""

@@ -1,1 +1,1 @@
-"""The command s3-upload."""
+"""The command ``s3-upload``, for Illumina sequencing runs."""

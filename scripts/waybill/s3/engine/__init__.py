@@ -1,1 +1,1 @@
-"""How bytes get to S3 and back: one seam with two implementations."""
+"""The engine: sends and fetches the bytes of objects, in one of two implementations."""

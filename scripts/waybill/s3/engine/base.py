@@ -1,8 +1,8 @@
-"""The engine: how bytes get to S3 and back. One narrow seam with two implementations.
+"""The protocol of an engine, and what its two implementations share.
 
 An engine puts one object, puts one part, gets one object or one range of it; it retries, it never
-decides. The botocore engine (``boto_engine``) is always there and knows every endpoint; the CRT
-engine (``crt_engine``) sends the same requests for a fraction of the CPU.
+decides. The botocore engine (``s3.engine.boto``) is always there and knows every endpoint; the CRT
+engine (``s3.engine.native``) sends the same requests for a fraction of the CPU.
 """
 
 from __future__ import annotations

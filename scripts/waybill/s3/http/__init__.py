@@ -1,1 +1,1 @@
-"""HTTP connections of our own. Nothing here knows S3."""
+"""HTTP connections that are kept and used again. Nothing here knows S3."""
