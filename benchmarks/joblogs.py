@@ -1,4 +1,4 @@
-"""What the jobs of a Waybill run say of themselves in their logs (scripts/waybill/stages/job.py)."""
+"""What the jobs of a run say of themselves in their logs (scripts/waybill/stages/job.py)."""
 
 from __future__ import annotations
 
