@@ -23,7 +23,7 @@ help:
 	@echo "make test-stores  uploads and downloads on Ceph, SeaweedFS, LocalStack and rclone"
 	@echo "make storm  random kills, faults and damage, ROUNDS=1000 SEED=1; writes benchmarks/storm.md"
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
-	@echo "make lint   ruff, snakefmt, codespell, snakemake --lint"
+	@echo "make lint   ruff, import-linter, pyright, snakefmt, codespell, snakemake --lint"
 	@echo "make docs   the pages that are generated from the code"
 	@echo "make clean  remove .venv/ and demo/"
 
@@ -59,7 +59,8 @@ bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/peers.py --write $(BENCH)
 
 lint: $(VENV)/.lint
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow \
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache \
+		&& $(BIN)/pyright && $(BIN)/snakefmt --check Snakefile workflow \
 		&& $(BIN)/codespell && $(BIN)/snakemake --lint
 
 docs: $(VENV)/.ready

@@ -19,6 +19,20 @@ from support.server import S3Server
 # runs whose interrupts are looked at.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Folders of tests that run Snakemake. The slowest take 150 s on a quiet machine of two cores, and
+# five times that on a busy one; more stands on the test itself.
+SNAKEMAKE = {"door", "field", "slurm", "storm", "stores", "workflow"}
+SNAKEMAKE_TIMEOUT_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that run Snakemake the time they need."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder in SNAKEMAKE and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SNAKEMAKE_TIMEOUT_SECONDS))
+
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:

@@ -67,6 +67,7 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
         archive.extractall(site)
     rules = {p.name for p in (ROOT / "workflow" / "rules").glob("*.smk")}
     assert {p.name for p in (site / "waybill" / "workflow" / "rules").glob("*.smk")} == rules
+    assert (site / "waybill" / "py.typed").is_file()
     entries = {p.name for p in (ROOT / "scripts").glob("*.py")}
     assert {p.name for p in (site / "waybill" / "scripts").glob("*.py")} == entries
     (tmp_path / "c.toml").write_text(

@@ -143,6 +143,7 @@ def kill_jobs(killing: Killing, rng: random.Random, *, count: int) -> None:
     killing.check()
 
 
+@pytest.mark.timeout(1800)
 def test_twenty_kills(killing: Killing, bucket: str) -> None:
     """Of a run with two jobs: one for many files, one for a large object whose last range is not
     answered as long as there is something left to kill."""

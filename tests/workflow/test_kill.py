@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from support.objects import stored
 from support.proxy import Delay, Proxy, Request
 from support.server import S3Server
@@ -127,6 +129,7 @@ def kill_between_parts(killing: Killing) -> None:
     killing.after_kill(running.requests)
 
 
+@pytest.mark.timeout(1800)
 def test_twenty_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
     proxy.latency = LATENCY_SECONDS
     batches = {"batch.max_files": 60, "batch.max_bytes": "32MiB"}

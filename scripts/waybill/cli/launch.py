@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, NamedTuple
 
 from waybill.cli import leash
@@ -28,6 +29,8 @@ TICK_SECONDS = 1.0
 INSIST_SECONDS = 4.0  # that Snakemake has to end after the first signal; then its group is killed
 
 _LEASH = Path(leash.__file__)
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None  # of a signal
 
 _PASSED_ON = {EXIT_OK, EXIT_FAILED, EXIT_CONFIG, EXIT_EMPTY, EXIT_INTERRUPTED}
 _SAID = re.compile(
@@ -132,7 +135,7 @@ class _Child:
         self._process: subprocess.Popen[str] | None = None
         self._count = 0
         self._deadline = math.inf  # of the monotonic clock
-        self._before: dict[int, object] = {}
+        self._before: dict[int, _Handler] = {}
 
     def __enter__(self) -> _Child:
         for number in NUMBERS:

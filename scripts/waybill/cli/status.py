@@ -91,6 +91,7 @@ def at_work(layout: Layout) -> str:
         descriptor = os.open(layout.lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return ""
+    holder = ""
     try:
         holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         if _has_ended(holder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -64,7 +65,8 @@ class Screen:
         self._live = sys.stderr.isatty()
         self._shown = 0
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="backslashreplace")
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
 
     def line(self, text: str = "") -> None:
         """One line of the result."""

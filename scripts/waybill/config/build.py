@@ -22,8 +22,9 @@ def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
     result = dict(lower)
     for key, value in upper.items():
         below = result.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        result[key] = merged(below, value) if both else value
+        if isinstance(value, dict) and isinstance(below, dict):
+            value = merged(below, value)
+        result[key] = value
     return result
 
 

@@ -145,7 +145,7 @@ class Checked:
 
     valid: dict[str, Any]
     problems: list[str] = field(default_factory=list)
-    removed: set[KeyPath] = field(default_factory=set)
+    removed: set[tuple[str, ...]] = field(default_factory=set)
 
 
 def check_document(document: dict[str, Any], where: str) -> Checked:
@@ -186,14 +186,23 @@ def _check(instance: dict[str, Any], rules: dict[str, Any], where: str) -> Check
     checked = Checked(copy.deepcopy(instance))
     for path in sorted(problems, key=lambda path: _position(instance, path)):
         checked.problems.append(f"{where}{dotted(path)}: {problems[path]}")
-        keys = path[: next((i for i, key in enumerate(path) if isinstance(key, int)), len(path))]
-        checked.removed.add(keys)
+        checked.removed.add(_setting(path))
     for path in checked.removed:
         parent = checked.valid
         for key in path[:-1]:
             parent = parent.get(key, {})
         parent.pop(path[-1], None)
     return checked
+
+
+def _setting(path: KeyPath) -> tuple[str, ...]:
+    """The keys of the setting that ``path`` leads into: a list stands or falls as a whole."""
+    keys: list[str] = []
+    for key in path:
+        if isinstance(key, int):
+            break
+        keys.append(key)
+    return tuple(keys)
 
 
 @cache

@@ -96,13 +96,13 @@ def write_atlas(folder: Path) -> list[Path]:
     paths = []
     for name, (cells, genes, density) in ATLAS.items():
         if density < 1:
-            counts = sparse.random(cells, genes, density, "csr", np.float32, random_state=random)
+            counts = sparse.random(cells, genes, density, "csr", np.float32, random)
         else:
             counts = random.standard_normal((cells, genes), dtype=np.float32)
         atlas = anndata.AnnData(
             counts,
-            obs=pd.DataFrame(index=[f"cell{i}" for i in range(cells)]),
-            var=pd.DataFrame(index=[f"gene{i}" for i in range(genes)]),
+            obs=pd.DataFrame(index=pd.Index([f"cell{i}" for i in range(cells)])),
+            var=pd.DataFrame(index=pd.Index([f"gene{i}" for i in range(genes)])),
         )
         atlas.write_h5ad(folder / name, compression="gzip" if density < 1 else None)
         paths.append(folder / name)

@@ -144,7 +144,7 @@ def diff(
         there = remote.get(entry.path)
 
         def same(entry=entry, sha256=sha256, there=there) -> Verdict:
-            if there.sha256:
+            if sha256 is not None and there is not None and there.sha256:
                 return by_proof(there.sha256, sha256)
             answer = same_bytes(entry)
             if isinstance(answer, EntryError):
@@ -199,7 +199,7 @@ def diff_download(
         sha256 = ours.get(entry.path) or hashes.get(entry.path, "")
 
         def same(entry=entry, sha256=sha256, there=there) -> Verdict:
-            if not sha256:
+            if there is None or not sha256:
                 raise EntryError(entry.path, "the file at the destination could not be hashed")
             if entry.sha256:
                 return by_proof(entry.sha256, sha256)

@@ -190,6 +190,7 @@ class Downloader(Mover):
     def _fetch(self, item: Difference, tried: int = 0, *, in_ranges: bool = False) -> Proof:
         """Fetch one object, damaged so many times already; one that is replaced meanwhile is
         fetched anew, never mixed. ``in_ranges`` a large one may come, but not in the pool."""
+        before = item
         for _ in range(REPLACED_ATTEMPTS):
             try:
                 with self._explained(item), self._partial(item) as file:
@@ -283,24 +284,24 @@ class Downloader(Mover):
             raise
 
     def _fetch_checked(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
+        differs = "checksum"
         for attempt in range(tried, DAMAGED_ATTEMPTS):
             if ranges:
                 answer, check = self._fetcher.ranges(file, item, attempt)
             else:
                 answer, check = self._fetcher.whole(file, item, attempt)
             if check.agrees() is not False:
-                break
+                file.date(source_mtime(answer, int(item.time)))
+                file.sync()
+                return self._finish(file, item, answer, check)
             log.info("%s: damaged, %s differs; attempt %d", item.path, check.name, attempt + 1)
             file.clear()
-        else:
-            raise EntryError(
-                item.path,
-                f"the bytes of {self._url(item)} do not agree with its {check.name}, after"
-                f" {DAMAGED_ATTEMPTS} attempts; nothing written",
-            )
-        file.date(source_mtime(answer, int(item.time)))
-        file.sync()
-        return self._finish(file, item, answer, check)
+            differs = check.name
+        raise EntryError(
+            item.path,
+            f"the bytes of {self._url(item)} do not agree with its {differs}, after"
+            f" {DAMAGED_ATTEMPTS} attempts; nothing written",
+        )
 
     def _finish(self, file: Partial, item: Difference, answer: Answer, check: ObjectCheck) -> Proof:
         """Give the file its name, if what stood there is still what the inventory saw."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as be
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 
-def md5_of(file: BinaryIO) -> str:
+def md5_of(file: BufferedReader) -> str:
     """The MD5 of an open file, as the ETag of a plain object is."""
     file.seek(0)
     return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
@@ -82,7 +83,7 @@ def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[st
 class _Shelf:
     """The place of manifests in the bucket, for one of them in an open file."""
 
-    def __init__(self, transfer: Transfer, client: Any, file: BinaryIO, sha256: str) -> None:
+    def __init__(self, transfer: Transfer, client: Any, file: BufferedReader, sha256: str) -> None:
         self._transfer, self._client, self._file = transfer, client, file
         self.sha256, self.size = sha256, file.tell()
         self._may_look = True  # with this user's rights

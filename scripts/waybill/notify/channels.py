@@ -51,9 +51,11 @@ class Channel(Protocol):
     @property
     def limit(self) -> float:
         """Most seconds that ``send`` may take."""
+        ...
 
     def send(self, message: Message) -> None:
         """Deliver the message, or raise DeliveryError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

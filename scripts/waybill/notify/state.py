@@ -62,8 +62,9 @@ def events(
     found = []
     if report.failures:
         told = known.told.get(channel)
-        same = told is not None and told.failures == digest(report.failures)
-        if FAILURE in on and not (same and _is_recent(told.time, now)):
+        if told is not None and told.failures != digest(report.failures):
+            told = None
+        if FAILURE in on and (told is None or not _is_recent(told.time, now)):
             found.append(FAILURE)
     elif channel in known.told and report.exit_code == EXIT_OK:
         found.append(RECOVERY)

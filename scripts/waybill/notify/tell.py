@@ -27,9 +27,11 @@ _GRACE_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _Told:
-    """One transfer while it is told about; ``delivered`` maps a channel to the events it got."""
+    """One transfer while it is told about; ``on`` are the events somebody wants to hear of,
+    ``delivered`` maps a channel to those it got."""
 
     folder: Path
+    on: tuple[str, ...]
     report: Report
     known: state.State
     routes: Routes
@@ -75,7 +77,7 @@ def tell(
     """
     lines: list[str] = []
     told = _gather(transfers, codes, lines, code=code, success=success, environ=environ)
-    letters = _letters(told, transfers, now)
+    letters = _letters(told, now)
     host = socket.gethostname()
     messages = [_message(letter, code, host, now) for letter in letters]
     _send(list(zip(letters, messages, strict=True)))
@@ -119,8 +121,8 @@ def _gather(
         for channel, text in found.problems:
             lines.append(f"{transfer.name}: notification to {channel} failed: {text}")
         known = _known(transfer, lines)
-        empty = {name: [] for name in found.channels}
-        told.append(_Told(transfer.results, its_report, known, found, empty))
+        empty: dict[str, list[str]] = {name: [] for name in found.channels}
+        told.append(_Told(transfer.results, transfer.notify.on, its_report, known, found, empty))
     return told
 
 
@@ -136,13 +138,12 @@ def _known(transfer: Transfer, lines: list[str]) -> state.State:
     return state.State()
 
 
-def _letters(told: list[_Told], transfers: Mapping[str, Transfer], now: datetime) -> list[_Letter]:
+def _letters(told: list[_Told], now: datetime) -> list[_Letter]:
     """The messages to be sent; what goes to one channel is one message."""
     letters: dict[Channel, _Letter] = {}
     for one in told:
-        notify = transfers[one.report.transfer].notify
         for name, ways in one.routes.channels.items():
-            for event in state.events(one.report, one.known, notify.on, name, now):
+            for event in state.events(one.report, one.known, one.on, name, now):
                 if channel := ways.get(event):
                     letter = letters.setdefault(channel, _Letter(name, channel))
                     letter.items.append((one, event))

@@ -42,8 +42,9 @@ def published_at(key: str) -> datetime | None:
     if not _NAME.fullmatch(name):
         return None
     numbers = [int(number) for number in name.removesuffix(".json").split("-")[1:]]
+    year, month, day, hour, minute, second, millisecond = numbers
     try:
-        return datetime(*numbers[:6], numbers[6] * 1000, tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, millisecond * 1000, tzinfo=UTC)
     except ValueError:
         return None
 

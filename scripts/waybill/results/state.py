@@ -91,7 +91,8 @@ def parsed(layout: Layout) -> State:
         known: dict[str, Any] = json.loads(data)
         names = {f.name for f in fields(State)}
         found = State(**{"run": "", **{n: v for n, v in known.items() if n in names}})
-        found.places = {name: Place(**place) for name, place in found.places.items()}
+        places: dict[str, dict[str, Any]] = known.get("places", {})
+        found.places = {name: Place(**place) for name, place in places.items()}
         _check(found)
     except (ValueError, TypeError, AttributeError):
         raise DamagedError(layout.state, "no state of this version") from None

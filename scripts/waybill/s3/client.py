@@ -33,7 +33,7 @@ def make_client(
     Raises WaybillError when the profile does not exist or the region is missing.
     """
     try:
-        client = boto3.session.Session(
+        client = boto3.Session(
             profile_name=transfer.profile,
             region_name=transfer.region,
             botocore_session=session,

@@ -48,7 +48,7 @@ def is_missing(error: be.ClientError) -> bool:
     return error_code(error) in _MISSING_OBJECT
 
 
-def is_fatal(error: Exception) -> bool:
+def is_fatal(error: BaseException) -> bool:
     """Whether the error would meet every other request too, so that trying on is useless."""
     if isinstance(error, be.ClientError):
         code = error_code(error)

@@ -74,7 +74,8 @@ def size_of(head: Answer) -> int:
 
 def object_of(head: Answer) -> Answer:
     """An answer to HEAD as it is, for ``ask``. Raises OddAnswerError when it tells of no object."""
-    etag_of(head), size_of(head)
+    etag_of(head)
+    size_of(head)
     return head
 
 

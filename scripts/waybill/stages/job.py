@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from waybill.model.errors import (
     EXIT_FAILED,
@@ -113,7 +113,7 @@ def _log_cost() -> None:
     log.info("cost: %.2f s, CPU %.2f s, peak %.0f MiB", wall, cpu, kib / 1024)
 
 
-def _fail(task: Task, error: WaybillError) -> None:
+def _fail(task: Task, error: WaybillError) -> NoReturn:
     if not isinstance(error, ReportedError):
         failure = Failure.of(error)
         log.error("%s", failure)
@@ -122,7 +122,7 @@ def _fail(task: Task, error: WaybillError) -> None:
     _end(error.exit_code)
 
 
-def _end(code: int) -> None:
+def _end(code: int) -> NoReturn:
     """End at once: requests in other threads are not waited for, the journal knows them. A signal
     may come in the middle of a write, which then cannot be ended."""
     try:

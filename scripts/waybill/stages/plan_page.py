@@ -30,7 +30,7 @@ def read_plan(path: Path) -> pd.DataFrame:
     """The plan table (columns: ``results.batch_tables.PLAN_COLUMNS``), ``size`` in bytes as a
     number; names stay escaped as ``escape`` left them."""
     plan = pd.read_csv(path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False)
-    plan["size"] = pd.to_numeric(plan["size"]).fillna(0).astype("int64")
+    plan["size"] = plan["size"].replace("", "0").astype("int64")
     return plan
 
 
@@ -41,7 +41,7 @@ def page(plan: pd.DataFrame, title: str) -> str:
         (dataset, status, MEANING[status], f"{files:,}", format_size(size))
         for (dataset, status), files, size in counts.itertuples(name=None)
     ]
-    rest = plan[plan["status"] != "="]
+    rest = plan.loc[plan["status"] != "="]
     shown = rest.head(MOST_ROWS)
     entries = [
         (r[0], r[1], r[2], r[3], format_size(r[4]), r[5][:16], r[6])

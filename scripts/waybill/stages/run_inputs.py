@@ -192,7 +192,8 @@ class Inputs(ABC):
             before = [layout.marker(dataset, other) for other in others if not is_last(other)]
         else:
             before = [_tried(layout, dataset, other) for other in others if is_first(other)]
-        return [ancient(os.fspath(path)) for path in before]
+        # Snakemake declares what it makes of any kind of path, not what it makes of a string.
+        return [ancient(os.fspath(path)) for path in before]  # pyright: ignore[reportReturnType]
 
     def _to_try(self, layout: Layout, wildcards: Any) -> list[str]:
         batch = wildcards.dataset, wildcards.batch

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypedDict
 
 from waybill import __version__
 from waybill.cli import user_config
@@ -129,10 +129,20 @@ def _atlas_and_folder(
     return atlas, (rest[0] if rest else option or FOLDERS[0])
 
 
+class _Access(TypedDict):
+    """How the bucket is reached: which, where, as whom."""
+
+    profile: str | None
+    profile_from: str
+    bucket: str | None
+    region: str | None
+    accelerate: bool
+    debug: bool
+
+
 def _access(
     error: Callable[[str], NoReturn], option: str | None, settings: Mapping[str, str]
-) -> dict[str, object]:
-    """How the bucket is reached: which, where, as whom."""
+) -> _Access:
     env = os.environ
     profiles = (
         (option, "--profile"),

@@ -109,7 +109,7 @@ class Upload:
         transfers = state_folder.configure(file, pt5_place.config_text(self.wish, self.place))
         verbose = self.wish.verbose and not self.wish.dry_run
         launch = state_folder.launch(
-            self.screen, file, log, cores=self.wish.cores, verbose=verbose, **extra
+            self.screen, file, log, cores=self.wish.cores, verbose=verbose, debug=False, **extra
         )
         return Session(self.screen, launch, transfers), transfers[NAME]
 

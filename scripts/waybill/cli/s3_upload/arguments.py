@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from waybill import __version__
 
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, name: str, **settings: object) -> None:
+def _add(parser: argparse.ArgumentParser, name: str, **settings: Any) -> None:
     spellings = dict.fromkeys((name, "--" + name[2:].replace("_", "-")))
     parser.add_argument(*spellings, dest=name[2:], **settings)
 

@@ -90,7 +90,7 @@ def _check_bucket(transfer: Transfer, pair: dict[str, str]) -> None:
     import boto3
 
     try:
-        session = boto3.session.Session(
+        session = boto3.Session(
             aws_access_key_id=pair.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=pair.get("AWS_SECRET_ACCESS_KEY"),
         )

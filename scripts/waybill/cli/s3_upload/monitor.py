@@ -24,6 +24,7 @@ from waybill.cli.s3_upload.states import StateFiles, Watch
 from waybill.cli.terminal import Screen, visible
 from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
 from waybill.model.failure import Failure
+from waybill.model.transfer import Notify
 from waybill.model.units import format_size
 from waybill.presets.illumina import waiting
 from waybill.presets.illumina.glance import partial
@@ -273,6 +274,6 @@ class Pass:
         log.info("%s%s", f"{uploaded} run(s) uploaded" if uploaded else nothing, note)
         return code
 
-    def tell(self, whom: object, code: int) -> None:
+    def tell(self, whom: Notify | None, code: int) -> None:
         """Send the notifications of this pass."""
         notifying.after_pass(whom, self.transfers, self._codes, code=code, success=self._success)

@@ -51,7 +51,7 @@ def place(wish: Upload) -> tuple[str, str]:
     checker = checks.Checker(expands=False)
     bucket = checks.bucket(checker, ("--bucket",), wish.bucket)
     prefix = checks.prefix(checker, ("--remote_path",), wish.remote_path)
-    if checker.problems:
+    if checker.problems or bucket is None or prefix is None:
         raise ConfigError([f"{where[0]}: {text}" for where, text in checker.problems])
     return bucket, prefix
 

@@ -38,7 +38,7 @@ def hold(transfer: Transfer, sides: Sides) -> None:
         return
     folders = frozenset(table.get("skip_folders", ()))
     grouped, skipped = _sort_out(sides.paths, folders)
-    late: dict[str, str] = {}
+    late: dict[str, list[str]] = {}
     # What is none of a bin does not wait nor fail either, be it new or a broken link.
     for paths in (sides.held, sides.refused):
         names, others = _sort_out(paths, folders)

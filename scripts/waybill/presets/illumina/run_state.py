@@ -117,7 +117,7 @@ def read(file: Path) -> RunState:
         raise DamagedError(f"is damaged: {error}") from None
     if not isinstance(found, dict):
         raise DamagedError("is damaged: it is no table")
-    known = {f.name: found.get(f.name) for f in fields(RunState)}
+    known: dict[str, Any] = {f.name: found.get(f.name) for f in fields(RunState)}
     for key, value in known.items():
         if not _is_sound(key, value):
             raise DamagedError(f"is damaged: {key} is missing or no such value")

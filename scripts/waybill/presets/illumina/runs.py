@@ -37,7 +37,7 @@ def find(folders: Iterable[str | Path], depth: int = 1) -> Found:
     """
     found = Found()
     seen: set[tuple[int, int]] = set()
-    for folder in dict.fromkeys(map(os.fspath, folders)):
+    for folder in dict.fromkeys(os.fspath(folder) for folder in folders):
         try:
             if not stat.S_ISDIR(os.stat(folder).st_mode):  # noqa: PTH116  the folders may be many
                 raise NotADirectoryError

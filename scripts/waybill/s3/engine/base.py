@@ -77,10 +77,12 @@ class Engine(Protocol):
     @property
     def ahead(self) -> int:
         """How many requests wait in it for their turn."""
+        ...
 
     @property
     def is_busy(self) -> bool:
         """Whether it has enough to do for now."""
+        ...
 
     def put_object(
         self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
@@ -88,13 +90,16 @@ class Engine(Protocol):
         """Put a whole object of ``size`` bytes whose SHA-256 S3 is to check; ``condition`` holds
         IfMatch or IfNoneMatch or nothing. May wait for its turn, not for the answer; ``load`` is
         called once, in a thread of the engine, and its error is that of the Future."""
+        ...
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
+        ...
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
         """Get the whole object that has this etag (without quotes) into memory. May wait for its
         turn, not for the answer. The Future may hold a ReplacedError."""
+        ...
 
     def get(
         self,
@@ -107,9 +112,11 @@ class Engine(Protocol):
         """Get bytes of the object that has this etag (without quotes); ``sink`` takes each block
         and where it starts, in order. With ``begin`` the part is the whole object, and ``begin``
         gets the answer with its checksums before the first block. Raises ReplacedError."""
+        ...
 
     def close(self) -> None:
         """Give back threads and connections; requests in flight are not waited for."""
+        ...
 
 
 class Pace:

@@ -330,7 +330,7 @@ class _Channel(asyncio.Protocol):
         elif self._is_whole:
             self._end(exchange, None)
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         self._owner.lost(self)
         exchange = self.exchange
@@ -393,10 +393,11 @@ class _Channel(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None or exchange.error is not None:
             return
-        if exchange.sink is None:
+        sink = exchange.sink
+        if sink is None:
             exchange.body += block
         else:
-            exchange.error = error_of(lambda: exchange.sink(block))
+            exchange.error = error_of(lambda: sink(block))
 
     def on_message_complete(self) -> None:
         self._is_whole = self.exchange is not None and self.exchange.status > 0
