@@ -33,7 +33,7 @@ from waybill.results.layout import Layout
 from waybill.s3 import bucket as control
 from waybill.s3.bucket import Control
 from waybill.s3.client import make_client
-from waybill.s3.engine import base
+from waybill.s3.engine import choose
 from waybill.stages import compare as stage_compare
 from waybill.stages import move as stage_move
 from waybill.stages import rules
@@ -152,7 +152,7 @@ def chain(tmp_path: Path, bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyP
             clients[transfer.direction] = make_client(transfer)
         return clients[transfer.direction]
 
-    for module in (base, control, publish, compare):
+    for module in (choose, control, publish, compare):
         monkeypatch.setattr(module, "make_client", client)
 
     def make(direction: str, count: int, **settings: str) -> Chain:
