@@ -86,7 +86,7 @@ def test_debug_tells_all_but_secrets(door: Door) -> None:
     )
     assert "snakemake.log" in said.err
     assert "Finished jobid" in said.err
-    assert re.search(r"INFO waybill\.stage_move: moved 3 files", said.err)
+    assert re.search(r"INFO waybill\.stages\.move: moved 3 files", said.err)
     (state,) = door.states()
     assert re.fullmatch("gut-v1-1-integrated-objects-dev-[0-9a-f]{12}", state.name)
     assert list(state.glob("results/hca/logs/upload/*/*.log"))

@@ -19,7 +19,7 @@ import sys, threading, time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from waybill.stages import job
+from waybill.results import state
 from waybill.stages import job as stage
 from waybill.results.layout import Layout
 from waybill.results.state import Place, State

@@ -205,7 +205,7 @@ def _settings(transfer: Transfer) -> dict[str, Any]:
             case "source" if transfer.folders:
                 found[key] = [str(folder) for folder in transfer.folders]
             case "tags":
-                found |= {dotted([key, k]): item for k, item in value.items()}
+                found |= {dotted([key, k]): item for k, item in transfer.tags.items()}
             case _ if value is not None:
                 found[key] = value
     table = transfer.preset_settings

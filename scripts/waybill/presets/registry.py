@@ -18,6 +18,8 @@ from waybill.presets.preset import Preset
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+_PACKAGE = __name__.rpartition(".")[0]
+
 GROUP = "waybill.presets"
 
 
@@ -70,13 +72,13 @@ def unusable(name: str, why: str) -> ConfigError:
 
 @cache
 def _modules() -> frozenset[str]:
-    return frozenset(m.name for m in pkgutil.iter_modules(sys.modules[__package__].__path__))
+    return frozenset(m.name for m in pkgutil.iter_modules(sys.modules[_PACKAGE].__path__))
 
 
 def _of_module(name: str) -> Preset | None:
     if name not in _modules():
         return None
-    return getattr(import_module(f"{__package__}.{name}"), "PRESET", None)
+    return getattr(import_module(f"{_PACKAGE}.{name}"), "PRESET", None)
 
 
 @cache

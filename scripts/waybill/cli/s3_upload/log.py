@@ -26,6 +26,15 @@ _FORMAT = "%(asctime)s [%(module)s] %(levelname)s: %(message)s"  # that of the s
 log = logging.getLogger(__name__)
 
 
+class _Formatter(logging.Formatter):
+    """Names a module of this command as people search for it: ``[s3_upload_monitor]``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name.startswith(f"{__package__}.") and not record.module.startswith("s3_upload_"):
+            record.module = f"s3_upload_{record.module}"
+        return super().format(record)
+
+
 def prepare(folder: Path) -> None:
     """Make the log folder where it is missing. Raises WaybillError, exit code 2, when it or the
     nearest folder above it cannot be written."""
@@ -92,7 +101,7 @@ def logging_to(folder: Path, level: int, screen: Screen) -> Iterator[None]:
     handlers = [file, _OnScreen(screen)]
     root.setLevel(level)
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(_Formatter(_FORMAT))
         root.addHandler(handler)
     try:
         _remove_old(folder, today)
