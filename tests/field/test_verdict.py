@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from waybill.results.layout import Layout
 from waybill.stages import compare, rules
 from waybill.stages.task import Task
 from waybill.system.locks import lock
+from waybill.verify.judge import in_sample
 
 SETTINGS = {"batch": {"max_files": 4}, "symlinks": "skip"}
 
@@ -200,10 +202,9 @@ def test_A1_status_names_a_run_at_work_and_what_failed(
     assert code == 3 and "nothing to upload" in said
 
 
-def test_A1_what_a_verification_found_is_open_until_it_is_mended(
-    door: Door, tmp_path: Path
-) -> None:
-    """Both before and after the next run, which sends what is gone."""
+def moved(door: Door, tmp_path: Path) -> Callable[..., str]:
+    """The command ``waybill`` in a folder whose transfer ``t`` has moved the files ``a`` and
+    ``b``; it gives back what it said."""
     work = tmp_path / "work"
     (work / "config").mkdir(parents=True)
     toml = f'[transfers.t]\nsource = "{door.data}"\ndestination = "s3://{door.bucket}/t/"\n'
@@ -215,15 +216,77 @@ def test_A1_what_a_verification_found_is_open_until_it_is_mended(
         return door.run(*words, command="main", cwd=work, code=code).out
 
     waybill("run", "--yes")
+    return waybill
+
+
+def test_A1_what_a_verification_found_is_open_until_it_is_mended(
+    door: Door, tmp_path: Path
+) -> None:
+    """Both before and after the next run, which sends what is gone."""
+
+    waybill = moved(door, tmp_path)
     waybill("verify")
     waybill("status")
     door.proxy.client().delete_object(Bucket=door.bucket, Key="t/b")
     waybill("verify", code=1)
     time.sleep(1)  # a proof tells its time in seconds
-    assert "open: 1 files are not as they were proven, says the last verification: b; see " in (
+    assert "open: 1 files are not as they were proven, says a verification: b; see " in (
         waybill("status", code=1)
     )
     waybill("run", "--yes")
+    waybill("status")
+
+
+def test_A1_a_finding_stays_until_its_own_file_is_looked_at(door: Door, tmp_path: Path) -> None:
+    """A sample without the file, one that only lists and a clock that is behind say nothing of it;
+    the loss of what was found is no good news."""
+    verify = tmp_path / "work" / "results" / "t" / "verify"
+    today = datetime.now(UTC).date()
+    others = next(n for n in range(2, 1000) if not in_sample("b", (1, n), today))
+
+    def write(body: bytes) -> None:
+        door.proxy.client().put_object(Bucket=door.bucket, Key="t/b", Body=body)
+
+    waybill = moved(door, tmp_path)
+    write(b"x")
+    waybill("verify", "--depth", "content", code=1)
+    assert "says a verification: b; see " in waybill("status", code=1)
+    os.utime(verify / "report.tsv", (0, 0))
+    waybill("status", code=1)
+    waybill("verify", "--depth", "content", "--sample", f"1/{others}")
+    waybill("status", code=1)
+    write(b"b")
+    waybill("verify", "--depth", "listing")
+    waybill("status", code=1)
+    waybill("verify", "--depth", "content")
+    waybill("status")
+
+    (verify / "open.tsv").unlink()
+    assert "open: what earlier verifications found is lost" in waybill("status", code=1)
+    waybill("run", "--yes")
+    waybill("verify", "--depth", "listing")
+    waybill("status", code=1)
+    waybill("verify", "--depth", "content")
+    waybill("status")
+    with (verify / "open.tsv").open("a") as file:
+        file.write("more\n")
+    waybill("run", "--yes")
+    assert "open: what earlier verifications found is lost" in waybill("status", code=1)
+
+
+def test_A1_a_finding_of_an_earlier_version_is_open(door: Door, tmp_path: Path) -> None:
+    """Results that have a report and no table of what is open."""
+    waybill = moved(door, tmp_path)
+    door.proxy.client().put_object(Bucket=door.bucket, Key="t/b", Body=b"x")
+    waybill("verify", "--depth", "content", code=1)
+    results = tmp_path / "work" / "results" / "t"
+    (results / "verify" / "open.tsv").unlink()
+    ledger = results / "seals" / "results.sha256"
+    kept = (line for line in ledger.read_text().splitlines(True) if "open.tsv" not in line)
+    ledger.write_text("".join(kept))
+    assert "says a verification: b; see " in waybill("status", code=1)
+    door.proxy.client().put_object(Bucket=door.bucket, Key="t/b", Body=b"b")
+    waybill("verify", "--depth", "content")
     waybill("status")
 
 

@@ -17,12 +17,12 @@ from waybill.inventory import datasets
 from waybill.inventory.sides import of_upload
 from waybill.model.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
 from waybill.model.escaping import escape
-from waybill.model.times import utc
-from waybill.results import marker, outcome, state
+from waybill.results import outcome, state
 from waybill.results.batch_tables import read_local
 from waybill.results.layout import LOCAL_SUFFIX, Layout
 from waybill.results.outcome import Asked
-from waybill.verify.layout import VerifyLayout, read_findings
+from waybill.verify import open_findings
+from waybill.verify.layout import VerifyLayout
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -46,11 +46,14 @@ def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
                 f" {_named(unseen)}; run again"
             )
             code = EXIT_FAILED
-    if doubted := list(_doubted(layout)):
+    verified = VerifyLayout(layout.root)
+    if doubted := [one.finding for one in open_findings.doubted(verified)]:
         code = EXIT_FAILED
-        count = f"{len(doubted)} files are not as they were proven, says the last verification"
-        report = VerifyLayout(layout.root).copy
-        lines.append(f"open: {count}: {_named(doubted)}; see {report}, run again and verify again")
+        lines += (f"open: {one.reason}" for one in doubted if not one.path)
+        paths = list(dict.fromkeys(one.path for one in doubted if one.path))
+        count = f"{len(paths)} files are not as they were proven, says a verification"
+        again = f"see {verified.open_findings}, run again and verify again"
+        lines += [f"open: {count}: {_named(paths)}; {again}"] if paths else []
     if holder := at_work(layout):
         lines.append(f"open: a run is at work here ({holder}); wait until it has ended")
         code = EXIT_FAILED
@@ -60,25 +63,6 @@ def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
 def _named(paths: list[str]) -> str:
     more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
     return ", ".join(escape(path) for path in paths[:MOST_NAMED]) + more
-
-
-def _doubted(layout: Layout) -> Iterator[str]:
-    """What the last verification found to be otherwise than it was proven, and what was not moved
-    again since."""
-    report = VerifyLayout(layout.root).copy
-    try:
-        verified = utc(report.stat().st_mtime_ns)
-    except FileNotFoundError:
-        return
-    found: dict[str, set[str]] = {}
-    for dataset, finding in read_findings(report):
-        if finding.fails:
-            found.setdefault(dataset, set()).add(finding.path)
-    for dataset, paths in found.items():
-        for path in sorted(layout.marker(dataset, "-").parent.glob("*.tsv")):
-            for proof in marker.read(path):
-                if proof.path in paths and proof.time <= verified:
-                    yield proof.path
 
 
 def at_work(layout: Layout) -> str:

@@ -70,6 +70,7 @@ def rest(layout: Layout) -> None:
         audit.look(aside, partial(_read_table, columns=ASIDE_COLUMNS))
     for path in (layout.plan, layout.summary, layout.page):
         audit.look(path, lambda _: None)
+    audit.leave(layout.open_findings)
     audit.end()
 
 
@@ -108,6 +109,7 @@ class _Audit:
         self._seals = seals.read(ledger)
         self.there: dict[Path, str] = {}  # the SHA-256 of what is there and whole
         self.damaged: set[Path] = set()
+        self._left: seals.Seals = {}
 
     def look(self, path: Path, read: Callable[[Path], Any], since_ns: int = 0) -> None:
         """Look at one file, and remove it when it is damaged; one without a seal is taken over
@@ -130,6 +132,12 @@ class _Audit:
             self._damaged(path, error.why)
         else:
             self.there[path] = sha256
+
+    def leave(self, path: Path) -> None:
+        """Leave a file that cannot be made anew and its seal as they are: its reader names it."""
+        if known := self._known(path):
+            now = {seals.sha256_of(path)} if path.exists() else set()
+            self._left[self._layout.name_of(path)] = known & now or known
 
     def _damaged(self, path: Path, why: str) -> None:
         self.there.pop(path, None)
@@ -177,10 +185,11 @@ class _Audit:
     def end(self) -> None:
         """Have the ledger say of each file that is there what it is, and nothing else."""
         now = {self._layout.name_of(path): {sha256} for path, sha256 in self.there.items()}
+        now |= self._left
         if now == self._seals:
             return
         if now:
-            lines = ((name, sha256) for name, found in now.items() for sha256 in found)
+            lines = ((name, sha256) for name, found in now.items() for sha256 in sorted(found))
             write_atomic(self._ledger, sha256sum.render(lines))
         else:
             self._ledger.unlink(missing_ok=True)

@@ -106,6 +106,11 @@ class Layout:
         return self.root / "begun"
 
     @property
+    def open_findings(self) -> Path:
+        """What verifications found and nothing has mended since (``verify.open_findings``)."""
+        return self.root / "verify" / "open.tsv"
+
+    @property
     def failures(self) -> Path:
         return self.root / "failures"
 

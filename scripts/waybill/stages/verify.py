@@ -12,7 +12,7 @@ from waybill.model.errors import ReportedError
 from waybill.s3.bucket import Control
 from waybill.stages.task import Task
 from waybill.system.files import write_atomic
-from waybill.verify import outcome
+from waybill.verify import open_findings, outcome
 from waybill.verify import stock as verify_stock
 from waybill.verify.layout import (
     VerifyLayout,
@@ -64,6 +64,7 @@ def report(task: Task) -> None:
     found.sort(key=lambda item: (item[0], item[1].path, item[1].side))
     write_findings(layout.copy, found)
     write_findings(layout.report, found)
+    open_findings.update(layout, read_state(layout), task.transfer.verify_depth, found)
     lines, code = outcome.conclude(task.transfer, layout)
     if code:
         for line in lines:

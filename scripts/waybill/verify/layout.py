@@ -8,6 +8,7 @@
 ``{run}/state.json``                          what it was held against, and how much of it
 ``failures/``, ``{run}/logs/``                its own; those of the transfer stay as they are
 ``report.tsv``                                the report of the last run, to be found by
+``open.tsv``                                  what is to be mended (``verify.open_findings``)
 
 ``{run}`` is another in every run, so that nothing of an earlier one can be taken for it. A report
 has ``dataset``, ``status``, ``side``, ``path``, ``size`` in bytes, ``reason``.
@@ -124,22 +125,23 @@ def write_state(layout: VerifyLayout, state: Verified) -> None:
 
 def write_findings(path: Path, findings: Iterable[tuple[str, Finding]]) -> None:
     """Write a table of findings, each with its dataset."""
-    lines = (
-        "\t".join(
-            (dataset, f.status, f.side, escape(f.path), "" if f.size is None else str(f.size),
-             escape(f.reason))
-        )
-        for dataset, f in findings
-    )  # fmt: skip
+    lines = ("\t".join(finding_cells(*item)) for item in findings)
     write_atomic(path, render(REPORT_COLUMNS, lines))
+
+
+def finding_cells(dataset: str, f: Finding) -> tuple[str, ...]:
+    """The cells of a finding in a table with ``REPORT_COLUMNS``."""
+    size = "" if f.size is None else str(f.size)
+    return dataset, f.status, f.side, escape(f.path), size, escape(f.reason)
 
 
 def read_findings(path: Path) -> Iterator[tuple[str, Finding]]:
     """The findings of a table, each with its dataset."""
-    return tsv.read(path, REPORT_COLUMNS, _finding)
+    return tsv.read(path, REPORT_COLUMNS, finding_of)
 
 
-def _finding(row: list[str]) -> tuple[str, Finding]:
+def finding_of(row: list[str]) -> tuple[str, Finding]:
+    """The dataset and the finding of a row with ``REPORT_COLUMNS``."""
     dataset, status, side, name, size, reason = row
     number = int(size) if size else None
     return dataset, Finding(status, side, unescape(name), number, unescape(reason))
