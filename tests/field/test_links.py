@@ -97,8 +97,8 @@ def told(results: Path) -> str:
     ("symlinks", "hashed", "engine"),
     [
         ("skip", False, "boto3"),
-        ("error", False, "crt"),
-        ("skip", True, "crt"),
+        ("error", False, "native"),
+        ("skip", True, "native"),
         ("error", True, "boto3"),
     ],
 )
@@ -221,7 +221,7 @@ def test_E7_a_download_writes_through_no_link_by_default(
 
 
 @pytest.mark.parametrize("symlinks", ["follow", "error"])
-@pytest.mark.parametrize("engine", ["boto3", "crt"])
+@pytest.mark.parametrize("engine", ["boto3", "native"])
 def test_E7_a_folder_swapped_during_a_download(
     world: Verifying, s3: S3Server, proxy: Proxy, outside: Path, symlinks: str, engine: str
 ) -> None:

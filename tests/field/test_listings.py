@@ -23,7 +23,7 @@ from waybill.model.transfer import Transfer
 from waybill.results import published
 from waybill.results.layout import Layout
 from waybill.s3 import listing
-from waybill.s3.bucket import Control
+from waybill.s3.bucket import Bucket
 from waybill.verify import lists, proofs
 
 MANIFEST = "manifest-2026-01-02-03-04-05-678.json"
@@ -47,12 +47,12 @@ def transfer_of(tmp_path: Path) -> Callable[..., Transfer]:
 @pytest.fixture
 def control_of(
     transfer_of: Callable[..., Transfer], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Pages], Control]]:
+) -> Iterator[Callable[[Pages], Bucket]]:
     """The bucket of a store that answers with what a test says."""
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
     with ExitStack() as stack:
-        yield lambda pages: Control(
+        yield lambda pages: Bucket(
             transfer_of(endpoint_url=stack.enter_context(store(pages)), timeout=10)
         )
 
@@ -104,17 +104,17 @@ TWICE = {
 
 @pytest.mark.parametrize("pages", TWICE.values(), ids=TWICE)
 def test_A9_a_key_that_is_told_twice_is_named(
-    control_of: Callable[[Pages], Control], pages: list[bytes]
+    control_of: Callable[[Pages], Bucket], pages: list[bytes]
 ) -> None:
-    control = control_of(pages_of(*pages))
+    bucket = control_of(pages_of(*pages))
     with pytest.raises(WaybillError, match=r"it tells s3://bucket/p/[ab] twice") as found:
-        list(control.list_prefix())
+        list(bucket.list_prefix())
     assert found.value.exit_code == 1
     assert re.search(r"the store http://127\.0\.0\.1:\d+ does not list as S3", str(found.value))
 
 
 def test_A9_also_where_ranges_are_listed_side_by_side(
-    control_of: Callable[[Pages], Control], monkeypatch: pytest.MonkeyPatch
+    control_of: Callable[[Pages], Bucket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "RANGE_NAMES", 10)
     names = [f"p/{number:03}" for number in range(40)]
@@ -131,11 +131,11 @@ def test_A9_also_where_ranges_are_listed_side_by_side(
 
 
 def test_A9_also_in_the_folder_of_manifests(
-    control_of: Callable[[Pages], Control], transfer_of: Callable[..., Transfer]
+    control_of: Callable[[Pages], Bucket], transfer_of: Callable[..., Transfer]
 ) -> None:
-    control = control_of(pages_of(page(f"m/{BEFORE}", f"m/{BEFORE}")))
+    bucket = control_of(pages_of(page(f"m/{BEFORE}", f"m/{BEFORE}")))
     with pytest.raises(WaybillError, match=rf"it tells s3://bucket/m/{BEFORE} twice"):
-        published.known_sha256(transfer_of(publish="../m/"), control, [])
+        published.known_sha256(transfer_of(publish="../m/"), bucket, [])
 
 
 def endless(start: bytes) -> Iterator[bytes]:
@@ -200,7 +200,7 @@ HOSTILE: dict[str, tuple[Pages, str]] = {
 
 @pytest.mark.parametrize(("pages", "says"), HOSTILE.values(), ids=HOSTILE)
 def test_E13_a_hostile_listing_is_an_error_and_ends(
-    control_of: Callable[[Pages], Control], pages: Pages, says: str, monkeypatch: pytest.MonkeyPatch
+    control_of: Callable[[Pages], Bucket], pages: Pages, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = itertools.count()
 
@@ -256,14 +256,14 @@ def test_E13_a_hostile_manifest_is_named_and_passed_by(
     sound = of_ours('"size_bytes": 1').replace(b"%s", bucket.encode())
     for name, data in ((MANIFEST, body.replace(b"%s", bucket.encode())), (BEFORE, sound)):
         proxy.client().put_object(Bucket=bucket, Key=f"p/manifests/{name}", Body=data)
-    control, keys = Control(transfer), [f"p/manifests/{name}" for name in (MANIFEST, BEFORE)]
+    there, keys = Bucket(transfer), [f"p/manifests/{name}" for name in (MANIFEST, BEFORE)]
     with caplog.at_level(logging.WARNING):
-        known = published.known_sha256(transfer, control, keys)
+        known = published.known_sha256(transfer, there, keys)
     assert known == {"a": (1, "e", "0" * 64)}
     (said,) = (record.getMessage() for record in caplog.records if record.levelno >= 30)
     assert said.startswith(f"s3://{bucket}/p/manifests/{MANIFEST}: ")
     assert said.endswith("; it is not used")
-    proven = proofs.published(transfer, control, "t")
+    proven = proofs.published(transfer, there, "t")
     assert proven is not None
     assert proven.origin == f"s3://{bucket}/p/manifests/{BEFORE}"
 
@@ -277,7 +277,7 @@ def test_E13_a_manifest_cannot_point_out_of_the_folder(
     body = of_ours('"size_bytes": 1').replace(b"%s", bucket.encode())
     body = body.replace(b'"filename": "a"', b'"filename": "../a"').replace(b"p/a", b"p/../a")
     proxy.client().put_object(Bucket=bucket, Key=f"p/manifests/{MANIFEST}", Body=body)
-    assert proofs.published(transfer, Control(transfer), "t") is None
+    assert proofs.published(transfer, Bucket(transfer), "t") is None
 
 
 @pytest.mark.parametrize("body", DAMAGED.values(), ids=DAMAGED)

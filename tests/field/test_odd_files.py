@@ -32,14 +32,14 @@ def test_A3_a_file_with_more_or_less_than_its_size_is_named(
 ) -> None:
     # Their times are those of an inode that the kernel may forget unless somebody has it open.
     with ENDLESS.open(), fleet(s3.endpoint_url, Workflow(tmp_path, proxy), bucket) as ships:
-        for engine in ("boto3", "crt"):
+        for engine in ("boto3", "native"):
             way = ships.add(engine, {"kept": b"1", "empty": b""}, engine=engine)
             (way.folder / "more").symlink_to(ENDLESS)
         run = ships.run(code=1, config=f"one_job_per_batch={one_job}")
         for engine, way in ships.ways.items():
             the_failures(run, engine, [("more: ", MORE)])
             way.check_nothing_claimed()
-    assert keys(s3, bucket) == [f"{e}/{n}" for e in ("boto3", "crt") for n in ("empty", "kept")]
+    assert keys(s3, bucket) == [f"{e}/{n}" for e in ("boto3", "native") for n in ("empty", "kept")]
 
 
 def test_A3_a_door_names_it_too(door: Door) -> None:

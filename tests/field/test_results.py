@@ -31,7 +31,7 @@ from waybill.move import compare, publish
 from waybill.results import marker, state
 from waybill.results.layout import Layout
 from waybill.s3 import bucket as control
-from waybill.s3.bucket import Control
+from waybill.s3.bucket import Bucket
 from waybill.s3.client import make_client
 from waybill.s3.engine import choose
 from waybill.stages import compare as stage_compare
@@ -89,7 +89,7 @@ class Chain:
         """One run; what it wrote to the bucket and what it fetched, ``OP key`` each, sorted."""
         first = len(self.proxy.requests)
         layout = self.layout
-        take.run(self.transfer, layout, Control(self.transfer))
+        take.run(self.transfer, layout, Bucket(self.transfer))
         for dataset, batch in layout.batches():
             if not layout.marker(dataset, batch).exists():
                 self._move(dataset, batch)
@@ -119,7 +119,7 @@ class Chain:
 
     def is_whole(self) -> None:
         """Nothing is open, and the markers tell what is in the bucket and in the folder."""
-        client = Control(self.transfer)
+        client = Bucket(self.transfer)
         there = {e.path: (e.size, e.etag) for e in client.list_prefix()}
         proven = {p.path: p for path in self._markers() for p in marker.read(path)}
         assert proven.keys() == files(self.transfer.folder).keys()
@@ -248,7 +248,7 @@ def test_E6_a_published_manifest_is_never_overwritten_with_other_content(chain, 
     transfer = chain("upload", 2)
     (published,) = [r for r in transfer.run() if is_manifest(r)]
     key = published.removeprefix("PutObject ")
-    client = Control(transfer.transfer)
+    client = Bucket(transfer.transfer)
     before = client.get(key)
     manifest = transfer.root / "manifests/t.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"f000", b"f00x"))

@@ -39,7 +39,7 @@ from waybill.move.publish import publish
 from waybill.results.journal import Journal, Record
 from waybill.s3.engine import limit
 
-ENGINES = pytest.mark.parametrize("engine", ["boto3", "crt"])
+ENGINES = pytest.mark.parametrize("engine", ["boto3", "native"])
 MIB = 1 << 20
 LARGE = 65 * MIB  # in parts
 

@@ -20,7 +20,7 @@ BIG = "big.h5ad"
 BIG_BYTES = 66 << 20  # above 64 MiB: it goes in parts
 DEADLINE_SECONDS = 120
 
-pytestmark = pytest.mark.parametrize("engine", ["boto3", "crt"])
+pytestmark = pytest.mark.parametrize("engine", ["boto3", "native"])
 
 
 class Sides:

@@ -49,7 +49,7 @@ def draw(rng: random.Random) -> Round:
     transfer = rng.choice(["up", "down"])
     one = Round(
         transfer,
-        rng.choice(["boto3", "crt"]),
+        rng.choice(["boto3", "native"]),
         rng.random() < 0.5,
         "waybill" if rng.random() < 0.04 else "snakemake",
         at_once=rng.random() < 0.5,

@@ -47,7 +47,7 @@ class Model:
 _MODELS = {
     "NovaSeq 6000": Model(
         "241023_A01295_0432_BHK3NFDRX5",
-        "<Application>NovaSeq Control Software</Application>",
+        "<Application>NovaSeq Bucket Software</Application>",
         "<ApplicationVersion>1.8.1</ApplicationVersion>",
         rta="RTAComplete.txt",
         copied="CopyComplete.txt",
@@ -56,7 +56,7 @@ _MODELS = {
     ),
     "NovaSeq X": Model(
         "20240202_LH00217_0044_A2255J2LT3",
-        "<Application>NovaSeqXSeries Control Software</Application>"
+        "<Application>NovaSeqXSeries Bucket Software</Application>"
         "<InstrumentType>NovaSeqXPlus</InstrumentType>",
         "<SystemSuiteVersion>1.2.0.28691</SystemSuiteVersion>",
         rta="RTAComplete.txt",
@@ -72,7 +72,7 @@ _MODELS = {
     ),
     "NextSeq 2000": Model(
         "240227_VH00103_437_2222FFYNX",
-        "<ApplicationName>NextSeq 1000/2000 Control Software</ApplicationName>",
+        "<ApplicationName>NextSeq 1000/2000 Bucket Software</ApplicationName>",
         "<ApplicationVersion>1.5.0.42699</ApplicationVersion>",
         rta="RTAComplete.txt",
         copied="CopyComplete.txt",
@@ -81,7 +81,7 @@ _MODELS = {
     ),
     "MiSeq": Model(
         "230224_M02439_0043_000000000-KT42M",
-        "<Setup><ApplicationName>MiSeq Control Software</ApplicationName>"
+        "<Setup><ApplicationName>MiSeq Bucket Software</ApplicationName>"
         "<ApplicationVersion>2.6.2.1</ApplicationVersion></Setup>",
         "<MCSVersion>2.6.2.1</MCSVersion>",
         rta="RTAComplete.txt",
@@ -100,7 +100,7 @@ _MODELS = {
     ),
     "NextSeq 500": Model(
         "190315_NB501234_0158_AHJ2YTBGX9",
-        "<Setup><ApplicationName>NextSeq Control Software</ApplicationName>"
+        "<Setup><ApplicationName>NextSeq Bucket Software</ApplicationName>"
         "<ApplicationVersion>2.1.0.31</ApplicationVersion></Setup>",
         "<RunParametersVersion>NextSeq_2_1_0</RunParametersVersion>",
         rta="RTAComplete.xml",

@@ -44,7 +44,7 @@ class Got:
         self.data += block
 
 
-@pytest.fixture(params=["boto3", "crt"])
+@pytest.fixture(params=["boto3", "native"])
 def store(request, proxy, bucket, s3, tmp_path, monkeypatch):
     """An object at ``key`` behind the proxy, and ``get`` for it, by each engine."""
     for name, value in proxy.env().items():
@@ -221,7 +221,7 @@ def test_an_answer_in_chunks(tmp_path, monkeypatch):
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
         transfer = transfer_to(
-            "bucket", tmp_path, engine="crt", endpoint_url=url, region="us-east-1"
+            "bucket", tmp_path, engine="native", endpoint_url=url, region="us-east-1"
         )
         chosen = make_engine(transfer, accelerate=False)
         try:

@@ -95,22 +95,22 @@ def test_serial_numbers(tmp_path, serial, name, copies):
 @pytest.mark.parametrize(
     ("application", "name", "copies"),
     [
-        ("<Application>NovaSeq Control Software</Application>", "NovaSeq 6000", True),
+        ("<Application>NovaSeq Bucket Software</Application>", "NovaSeq 6000", True),
         ("<Application>control-software</Application><InstrumentType>NovaSeqXPlus"
          "</InstrumentType>", "NovaSeq X", True),
-        ("<Application>NovaSeqXSeries Control Software</Application>", "NovaSeq X", True),
-        ("<Application>MiSeqi100Series Control Software</Application>", "MiSeq i100", True),
-        ("<ApplicationName>MiSeq Control Software</ApplicationName>"
+        ("<Application>NovaSeqXSeries Bucket Software</Application>", "NovaSeq X", True),
+        ("<Application>MiSeqi100Series Bucket Software</Application>", "MiSeq i100", True),
+        ("<ApplicationName>MiSeq Bucket Software</ApplicationName>"
          "<ApplicationVersion>3.1.0.13</ApplicationVersion>", "MiSeq", False),
-        ("<ApplicationName>MiSeq Control Software</ApplicationName>"
+        ("<ApplicationName>MiSeq Bucket Software</ApplicationName>"
          "<ApplicationVersion>4.0.0.1769</ApplicationVersion>", "MiSeq", True),
-        ("<ApplicationName>NextSeq Control Software</ApplicationName>"
+        ("<ApplicationName>NextSeq Bucket Software</ApplicationName>"
          "<ApplicationVersion>2.2.0.4</ApplicationVersion>", "NextSeq 500/550", False),
-        ("<ApplicationName>NextSeq Control Software</ApplicationName>"
+        ("<ApplicationName>NextSeq Bucket Software</ApplicationName>"
          "<ApplicationVersion>4.0.1.41</ApplicationVersion>", "NextSeq 500/550", True),
-        ("<ApplicationName>MiniSeq Control Software</ApplicationName>", "MiniSeq", None),
-        ("<ApplicationName>iSeq Control Software</ApplicationName>", "iSeq 100", None),
-        ("<ApplicationName>HiSeq Control Software</ApplicationName>", "HiSeq", False),
+        ("<ApplicationName>MiniSeq Bucket Software</ApplicationName>", "MiniSeq", None),
+        ("<ApplicationName>iSeq Bucket Software</ApplicationName>", "iSeq 100", None),
+        ("<ApplicationName>HiSeq Bucket Software</ApplicationName>", "HiSeq", False),
     ],
 )  # fmt: skip
 def test_control_software(tmp_path, application, name, copies):

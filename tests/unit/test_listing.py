@@ -12,7 +12,7 @@ from waybill.model.errors import WaybillError
 from waybill.model.times import utc
 from waybill.results.published import is_published, manifest_name
 from waybill.s3 import listing
-from waybill.s3.bucket import Control
+from waybill.s3.bucket import Bucket
 from waybill.s3.listing import SIDE_BY_SIDE, parse_listing
 
 PAGE = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -59,7 +59,7 @@ def control(proxy, bucket, tmp_path, monkeypatch):
     (tmp_path / "c.toml").write_text(
         f'[transfers.t]\nsource = "{tmp_path}"\ndestination = "s3://{bucket}/p"\n'
     )
-    return Control(load(tmp_path / "c.toml")["t"])
+    return Bucket(load(tmp_path / "c.toml")["t"])
 
 
 NAMES = ["a b", "a+b", "a%41", "\t", "é", "e\u0301", "x/y", "\x01", "&<>'\"", "\u2028"]

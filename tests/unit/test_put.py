@@ -53,7 +53,7 @@ def transfer_to(bucket, folder, **settings):
     )
 
 
-@pytest.fixture(params=["boto3", "crt"])
+@pytest.fixture(params=["boto3", "native"])
 def make(request, proxy, bucket, s3, tmp_path, monkeypatch):
     """Makes an engine of each kind for a bucket behind the proxy."""
     for name, value in proxy.env().items():
@@ -255,7 +255,7 @@ def test_many_that_cannot_be_read(make):
     put(engine)
 
 
-@pytest.mark.parametrize("make", ["crt"], indirect=True)
+@pytest.mark.parametrize("make", ["native"], indirect=True)
 @pytest.mark.parametrize("trouble", [Stall(30), slow_down()])
 def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
     """Be it for its turn, or for the end of the pause that S3 has asked for."""
@@ -274,7 +274,7 @@ def test_what_waits_ends_with_its_engine(make, proxy, trouble, monkeypatch):
     assert proxy.count(op="PutObject") == 1
 
 
-@pytest.mark.parametrize("make", ["crt"], indirect=True)
+@pytest.mark.parametrize("make", ["native"], indirect=True)
 def test_a_pause_ends_for_all_though_one_does_not(make, proxy, monkeypatch):
     """The request that was told to slow down is tried again, and meets silence."""
     monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 0.5)
@@ -286,7 +286,7 @@ def test_a_pause_ends_for_all_though_one_does_not(make, proxy, monkeypatch):
     assert not slow.done()
 
 
-@pytest.mark.parametrize("make", ["crt"], indirect=True)
+@pytest.mark.parametrize("make", ["native"], indirect=True)
 def test_what_waits_meets_the_error_that_all_would_meet(make, proxy):
     proxy.fault(expired_token(), op="PutObject")
     engine = make(max_concurrency=1)
@@ -303,7 +303,7 @@ def test_engines_are_the_ones_asked_for(make, request):
 
 
 def test_a_bucket_in_another_region_is_left_to_botocore(make, proxy, monkeypatch):
-    """Which follows it there; engine crt would have to find out for itself."""
+    """Which follows it there; the native engine would have to find out for itself."""
     engine = make()
     asked = []
     monkeypatch.setattr(BotoEngine, "put_object", lambda self, key, *_: asked.append(key) or done())

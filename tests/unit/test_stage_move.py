@@ -14,7 +14,7 @@ from waybill.results.batch_tables import read_local
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.s3.engine.limit import Gate
-from waybill.s3.engine.native import AHEAD, CrtEngine
+from waybill.s3.engine.native import AHEAD, NativeEngine
 from waybill.s3.parts import MULTIPART_ABOVE_BYTES
 from waybill.stages import move, rules
 from waybill.stages.task import Task
@@ -133,13 +133,13 @@ def test_a_slow_disk_hands_on_no_more_than_can_wait(tmp_path, proxy, bucket, mon
     for i in range(300):
         (world.data / f"{i:03}").write_bytes(b"%d" % i)
     monkeypatch.setattr(upload.Uploader, "_is_quick", lambda *_: False)
-    go, waiting, real = threading.Event(), [], CrtEngine.put_object
+    go, waiting, real = threading.Event(), [], NativeEngine.put_object
     monkeypatch.setattr(Gate, "pause", property(lambda _: 0.05))
     monkeypatch.setattr(Gate, "is_open", property(lambda gate: go.is_set() and not gate.is_full))
     monkeypatch.setattr(
-        CrtEngine, "put_object", lambda self, *a: (waiting.append(self.ahead), real(self, *a))[1]
+        NativeEngine, "put_object", lambda self, *a: (waiting.append(self.ahead), real(self, *a))[1]
     )
-    job = threading.Thread(target=world.move, kwargs={"engine": "crt"})
+    job = threading.Thread(target=world.move, kwargs={"engine": "native"})
     job.start()
     while job.is_alive() and not waiting:
         job.join(0.02)

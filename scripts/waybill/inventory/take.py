@@ -31,10 +31,10 @@ from waybill.system.tsv import render
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
 
 
-def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
+def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
     """Take the inventory of a transfer and return what it saw.
 
     Raises WaybillError when S3 cannot be listed, or the folder of the only dataset; the tables of
@@ -54,7 +54,7 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
     failed = found.failed
     for path in layout.journals():
         journal.mark_listing(path, now.run)
-    now.accelerate = control.accelerates()
+    now.accelerate = bucket.accelerates()
     for dataset in found.datasets:
         known = before.places.get(dataset.name)
         if not dataset.look and known is not None:
@@ -66,7 +66,7 @@ def run(transfer: Transfer, layout: Layout, control: Control) -> state.State:
         place = now.places[dataset.name] = state.Place(dataset.folder, dataset.prefix)
         try:
             failed += _look_at(
-                dataset, place, transfer, layout, control, before, now, several=found.several
+                dataset, place, transfer, layout, bucket, before, now, several=found.several
             )
         except FolderError as error:
             if not found.several:
@@ -98,7 +98,7 @@ def _look_at(
     place: state.Place,
     transfer: Transfer,
     layout: Layout,
-    control: Control,
+    bucket: Bucket,
     before: state.State,
     now: state.State,
     *,
@@ -107,10 +107,10 @@ def _look_at(
     """Both sides of one dataset, into its tables; what is refused of it."""
     transfer = transfer.for_dataset(dataset.folder, dataset.prefix)
     look = of_upload if transfer.direction == "upload" else of_download
-    sides = look(transfer, layout, partial(control.list_prefix, transfer.prefix))
+    sides = look(transfer, layout, partial(bucket.list_prefix, transfer.prefix))
     if sides.refused and transfer.last:
         sides.hold(Selection(transfer.last).matches, "waits for what is refused")
-    Update(layout, dataset.name, before, now, place, transfer, control, sides).run()
+    Update(layout, dataset.name, before, now, place, transfer, bucket, sides).run()
     place.looked = time.time()
     place.files, place.bytes = len(sides.paths), sum(sides.sizes)
     place.held, place.skipped = len(sides.held), len(sides.skipped)

@@ -24,7 +24,7 @@ from waybill.results.seals import holds, write_if_changed
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Update:
     now: state.State
     place: state.Place
     transfer: Transfer
-    control: Control
+    bucket: Bucket
     sides: Sides
 
     def run(self) -> None:
@@ -186,7 +186,7 @@ class Update:
             if same and proof.sha256:
                 known[proof.path] = proof.sha256
         if self.transfer.compare == "sha256" and not wanted <= known.keys():
-            published = known_sha256(self.transfer, self.control, self.sides.published)
+            published = known_sha256(self.transfer, self.bucket, self.sides.published)
             for path in published.keys() & (wanted - known.keys()):
                 size, etag, sha256 = published[path]
                 same = (remote[path].size, remote[path].etag) == (size, etag)
@@ -319,7 +319,7 @@ class Update:
         """Whether this manifest is in the bucket; asked only where the listing does not tell."""
         if key.startswith(self.transfer.prefix):
             return key in self.sides.published
-        return self.control.exists(key)
+        return self.bucket.exists(key)
 
 
 def _chooser(patterns: tuple[str, ...]) -> Callable[[str], bool] | None:

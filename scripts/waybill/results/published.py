@@ -20,7 +20,7 @@ from waybill.system import foreign_json
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
     from waybill.results.layout import Layout
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -94,17 +94,17 @@ def tells_of(record: Path, manifest: Path) -> bool:
 
 
 def known_sha256(
-    transfer: Transfer, control: Control, listed: Iterable[str]
+    transfer: Transfer, bucket: Bucket, listed: Iterable[str]
 ) -> dict[str, tuple[int, str, str]]:
     """What the newest manifest of this destination says: path to (size, etag, sha256). See
     ``newest``."""
-    found = newest(transfer, control, listed, lambda manifest: _read(manifest, transfer.url))
+    found = newest(transfer, bucket, listed, lambda manifest: _read(manifest, transfer.url))
     return found[1] if found else {}
 
 
 def newest(
     transfer: Transfer,
-    control: Control,
+    bucket: Bucket,
     listed: Iterable[str],
     read: Callable[[Any], _T | None],
 ) -> tuple[str, _T] | None:
@@ -120,11 +120,11 @@ def newest(
         return None
     keys = set(listed)
     if not folder.startswith(transfer.prefix):
-        names = (entry.path for entry in control.list_prefix(folder))
+        names = (entry.path for entry in bucket.list_prefix(folder))
         keys = {folder + name for name in names if _NAME.fullmatch(name)}
     for key in sorted(keys, reverse=True)[:LOOK_BACK]:
         try:
-            manifest = foreign_json.loads(control.get(key, MANIFEST_BYTES))
+            manifest = foreign_json.loads(bucket.get(key, MANIFEST_BYTES))
             known = _usable(read, manifest)
         except ValueError as error:
             log.warning("s3://%s/%s: %s; it is not used", transfer.bucket, key, error)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 
-class Control:
+class Bucket:
     """The bucket of a transfer. Every method raises WaybillError when S3 refuses or is away;
     nothing turns an error into "not there"."""
 

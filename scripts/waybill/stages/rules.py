@@ -41,9 +41,9 @@ PROVEN = "proven by its marker"
 def inventory(task: Task) -> None:
     """Both sides, into batch tables; always runs."""
     from waybill.inventory import take as module
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
 
-    seen = module.run(task.transfer, task.layout, Control(task.transfer))
+    seen = module.run(task.transfer, task.layout, Bucket(task.transfer))
     log.info(
         "%d files, %d bytes in %d batches, %d not proven; %d held back, %d refused, %d skipped,"
         " %d only at the destination",

@@ -9,7 +9,7 @@ import logging
 from datetime import UTC, datetime
 
 from waybill.model.errors import ReportedError
-from waybill.s3.bucket import Control
+from waybill.s3.bucket import Bucket
 from waybill.stages.task import Task
 from waybill.system.files import write_atomic
 from waybill.verify import open_findings, outcome
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 def stock(task: Task) -> None:
     """Both sides against what was proven, as far as a walk and a listing tell; always runs."""
     transfer, layout = task.transfer, _layout(task)
-    now = verify_stock.take(transfer, layout, lambda: Control(transfer), datetime.now(UTC).date())
+    now = verify_stock.take(transfer, layout, lambda: Bucket(transfer), datetime.now(UTC).date())
     log.info(
         "%d entries, %d bytes, held against %s; %d entries, %d bytes in the sample of %s;"
         " %d batches to look at",

@@ -21,7 +21,7 @@ from waybill.verify.judge import Expected
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _entries(layout: Layout, path: Path) -> list[Expected]:
     return [Expected(*proof[:6]) for proof in marker.read(path)]
 
 
-def published(transfer: Transfer, control: Control, dataset: str) -> Proven | None:
+def published(transfer: Transfer, bucket: Bucket, dataset: str) -> Proven | None:
     """What the manifest published last proves. Of one that an uploader wrote, a download takes
     what it selects."""
     folder, prefix = transfer.publish_prefix, transfer.prefix
@@ -98,9 +98,9 @@ def published(transfer: Transfer, control: Control, dataset: str) -> Proven | No
 
     listed: set[str] = set()
     if folder.startswith(prefix):
-        keys = (folder + entry.path for entry in control.list_prefix(folder))
+        keys = (folder + entry.path for entry in bucket.list_prefix(folder))
         listed = {key for key in keys if is_published(transfer, key.removeprefix(prefix))}
-    found = newest(transfer, control, listed, read)
+    found = newest(transfer, bucket, listed, read)
     if found is None:
         return None
     key, entries = found

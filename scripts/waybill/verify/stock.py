@@ -30,15 +30,15 @@ from waybill.verify.proofs import Proven
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
 
 
 def take(
-    transfer: Transfer, layout: VerifyLayout, control: Callable[[], Control], today: date
+    transfer: Transfer, layout: VerifyLayout, bucket: Callable[[], Bucket], today: date
 ) -> Verified:
     """Write the tables of a verification and say what it is about; no files: nothing is proven.
 
-    ``control`` is asked for only where S3 is to be asked. Raises WaybillError when a side cannot
+    ``bucket`` is asked for only where S3 is to be asked. Raises WaybillError when a side cannot
     be looked at as a whole.
     """
     if transfer.verify_against is not None:
@@ -46,7 +46,7 @@ def take(
         stock.run(transfer.verify_against)
     else:
         stock = _Sides(transfer, layout, today)
-        stock.run(control)
+        stock.run(bucket)
     write_findings(layout.decided, stock.count.decided)
     stock.count.now.batches = len(layout.to_look())
     write_state(layout, stock.count.now)
@@ -76,17 +76,17 @@ def _cut(looks: list[Look], transfer: Transfer) -> Iterator[tuple[str, list[Look
 class _Sides(_Stock):
     """Folder and bucket against what was proven."""
 
-    def run(self, control: Callable[[], Control]) -> None:
+    def run(self, bucket: Callable[[], Bucket]) -> None:
         transfer, now = self.transfer, self.count.now
         before = state.read(self.layout)
         found = datasets.find(transfer, before, mend=False)
         places = {d.name: (d.folder, d.prefix) for d in found.datasets}
-        proofs = self._proofs(places, control)
+        proofs = self._proofs(places, bucket)
         first = next(proofs, None)
         if first is None:
             return
         self._check_bucket(before)
-        door = control()
+        door = bucket()
         now.accelerate = door.accelerates()
         both = {
             name: _Dataset(name, transfer.for_dataset(*place), self, door, found.several)
@@ -110,7 +110,7 @@ class _Sides(_Stock):
         )
 
     def _proofs(
-        self, places: dict[str, tuple[str, str]], control: Callable[[], Control]
+        self, places: dict[str, tuple[str, str]], bucket: Callable[[], Bucket]
     ) -> Iterator[Proven]:
         """What the results prove, or where they prove nothing the manifests in the bucket."""
         some = False
@@ -119,7 +119,7 @@ class _Sides(_Stock):
             yield proven
         if some or self.transfer.publish_prefix is None:
             return
-        door = control()
+        door = bucket()
         for name, place in places.items():
             proven = verify_proofs.published(self.transfer.for_dataset(*place), door, name)
             if proven is not None:
@@ -139,7 +139,7 @@ class _Dataset:
     """One dataset, with what a walk of its folder and one listing show."""
 
     def __init__(
-        self, name: str, view: Transfer, stock: _Sides, control: Control, may_be_gone: bool
+        self, name: str, view: Transfer, stock: _Sides, bucket: Bucket, may_be_gone: bool
     ) -> None:
         self.name, self.view, self.stock = name, view, stock
         self.root = Root(view.folder, view.symlinks)
@@ -147,7 +147,7 @@ class _Dataset:
         self.sides: Sides | None = None
 
         def listing(known: Collection[str] = ()) -> Iterator[RemoteEntry]:
-            return self._noted(control.list_prefix(view.prefix, known))
+            return self._noted(bucket.list_prefix(view.prefix, known))
 
         if view.folder.is_dir():
             look = of_upload if view.direction == "upload" else of_download

@@ -55,7 +55,7 @@ def _command(screen: Screen, arguments: list[str]) -> int:
 
 def validate(colours: Colours, wish: Wish) -> int:
     """Whether S3 takes the credentials, and the bucket can be listed if one is named."""
-    from waybill.s3.bucket import Control
+    from waybill.s3.bucket import Bucket
     from waybill.s3.client import make_client
     from waybill.s3.errors import DENIED, error_code, explain
 
@@ -65,7 +65,7 @@ def validate(colours: Colours, wish: Wish) -> int:
         file = Path(folder) / "config.toml"
         transfer = state_folder.configure(file, pt5_place.config_text(wish, at))[NAME]
     if to is not None:
-        next(Control(transfer).list_prefix(), None)
+        next(Bucket(transfer).list_prefix(), None)
         colours.good(f"AWS credentials are valid; {at.url} can be listed")
         return EXIT_OK
     try:

@@ -1,8 +1,8 @@
 """The protocol of an engine, and what its two implementations share.
 
 An engine puts one object, puts one part, gets one object or one range of it; it retries, it never
-decides. The botocore engine (``s3.engine.boto``) is always there and knows every endpoint; the CRT
-engine (``s3.engine.native``) sends the same requests for a fraction of the CPU.
+decides. The botocore engine (``s3.engine.boto``) is always there and knows every endpoint; the
+native engine (``s3.engine.native``) sends the same requests for a fraction of the CPU.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ReplacedError(Exception):
 
 
 class UnsupportedError(Exception):
-    """The CRT engine cannot serve this transfer; the text says why."""
+    """The native engine cannot serve this transfer; the text says why."""
 
 
 class NoRangesError(be.BotoCoreError):
@@ -65,7 +65,7 @@ class BrokenOffError(be.BotoCoreError):
     fmt = "the answer keeps breaking off ({error}); check the network and run again"
 
 
-Take = Callable[[int, bytes], None]  # takes a block of an object and where it starts
+Sink = Callable[[int, bytes], None]  # takes a block of an object and where it starts
 
 
 class Engine(Protocol):
@@ -106,7 +106,7 @@ class Engine(Protocol):
         key: str,
         etag: str,
         part: Part,
-        sink: Take,
+        sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
         """Get bytes of the object that has this etag (without quotes); ``sink`` takes each block
@@ -145,11 +145,11 @@ class Pace:
 
 # Fetches once, from byte ``at`` to ``end``, what it can get: (at, end, begin, take). Raises
 # CutError when the answer breaks off.
-Fetch = Callable[[int, int, Callable[[Answer], None] | None, Take], None]
+Fetch = Callable[[int, int, Callable[[Answer], None] | None, Sink], None]
 
 
 def get_through(
-    fetch: Fetch, part: Part, sink: Take, begin: Callable[[Answer], None] | None
+    fetch: Fetch, part: Part, sink: Sink, begin: Callable[[Answer], None] | None
 ) -> None:
     """All bytes of a part, whose answer is taken up again where it breaks off.
 

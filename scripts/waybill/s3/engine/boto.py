@@ -17,7 +17,7 @@ from waybill.s3.engine.base import (
     CutError,
     Pace,
     ReplacedError,
-    Take,
+    Sink,
     base64_sha256,
     check_answer,
     get_through,
@@ -115,10 +115,10 @@ class BotoEngine:
         key: str,
         etag: str,
         part: Part,
-        sink: Take,
+        sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
-        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Take) -> None:
+        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Sink) -> None:
             answer = self._open(key, etag, at, end, whole=begin is not None)
             if begin is not None:
                 begin(answer)

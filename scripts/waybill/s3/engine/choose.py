@@ -18,21 +18,23 @@ log = logging.getLogger(__name__)
 
 
 def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
-    """The engine that ``engine`` of the transfer asks for; with ``auto`` the CRT engine wherever it
-    can serve, else botocore's.
+    """The engine that ``engine`` of the transfer asks for; with ``auto`` the native engine wherever
+    it can serve, else botocore's. ``crt`` is the former name of ``native``.
 
-    Raises WaybillError when the CRT engine is asked for and cannot serve, and as ``make_client``.
+    Raises WaybillError when the native engine is asked for and cannot serve, and as
+    ``make_client``.
     """
     session = botocore.session.get_session()
     client = make_client(transfer, accelerate=accelerate, session=session)
     if transfer.engine != "boto3":
         try:
-            from waybill.s3.engine.native import CrtEngine
+            from waybill.s3.engine.native import NativeEngine
 
-            return CrtEngine(transfer, session, client)
+            return NativeEngine(transfer, session, client)
         except (UnsupportedError, ImportError) as error:
-            if transfer.engine == "crt":
-                text = f'{transfer.url}: engine = "crt" cannot be used: {error}; use "auto"'
+            if transfer.engine != "auto":
+                asked = f'engine = "{transfer.engine}"'
+                text = f'{transfer.url}: {asked} cannot be used: {error}; use "auto"'
                 raise WaybillError(text, exit_code=EXIT_CONFIG) from None
             log.info("engine boto3: %s", error)
     from waybill.s3.engine.boto import BotoEngine

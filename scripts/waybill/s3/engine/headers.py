@@ -15,7 +15,7 @@ _CONVERT: dict[str, Callable[[str], Any]] = {
 }  # fmt: skip
 
 
-class Words:
+class HeaderCodec:
     """Turns arguments into headers, headers into answers, and answers into errors."""
 
     def __init__(self, client: Any) -> None:

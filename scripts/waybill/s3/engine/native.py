@@ -34,7 +34,7 @@ from waybill.s3.engine.base import (
     CutError,
     Pace,
     ReplacedError,
-    Take,
+    Sink,
     base64_sha256,
     check_answer,
     get_through,
@@ -42,7 +42,7 @@ from waybill.s3.engine.base import (
     range_or_checksums,
 )
 from waybill.s3.engine.boto import BotoEngine
-from waybill.s3.engine.headers import Headers, Words
+from waybill.s3.engine.headers import HeaderCodec, Headers
 from waybill.s3.engine.limit import Gate
 from waybill.s3.engine.signer import Signer
 from waybill.s3.engine.target import target
@@ -109,7 +109,7 @@ class Call:
         self.moved = len(body)  # bytes
 
 
-class CrtEngine:
+class NativeEngine:
     """The engine with awscrt's signer; ``client`` is botocore's, made from ``session``.
 
     Raises UnsupportedError for what only botocore can do, and botocore's error for missing
@@ -120,10 +120,10 @@ class CrtEngine:
         self.client = client
         self._transfer = transfer
         self._to = target(transfer, session, client)
-        self._words = words = Words(client)
-        self._write = words.headers("PutObject", write_arguments(transfer))
+        self._codec = codec = HeaderCodec(client)
+        self._write = codec.headers("PutObject", write_arguments(transfer))
         common = common_arguments(transfer)
-        self._common = {name: words.headers(name, common) for name in ("UploadPart", "GetObject")}
+        self._common = {name: codec.headers(name, common) for name in ("UploadPart", "GetObject")}
         self._pace = Pace(transfer.max_bandwidth)
         self._gate = Gate(transfer.max_concurrency)
         self._waiting: deque[Call] = deque()  # for their turn
@@ -172,7 +172,7 @@ class CrtEngine:
             call.body, call.sha256 = content.body, content.sha256
             call.headers = [
                 *self._write,
-                *self._words.headers("PutObject", condition),
+                *self._codec.headers("PutObject", condition),
                 ("x-amz-checksum-sha256", base64_sha256(content.sha256)),
                 *((f"x-amz-meta-{name}", value) for name, value in content.metadata.items()),
             ]
@@ -217,10 +217,10 @@ class CrtEngine:
         key: str,
         etag: str,
         part: Part,
-        sink: Take,
+        sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
-        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Take) -> None:
+        def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Sink) -> None:
             whole = begin is not None
             call = self._get_call(key, etag, at, end, whole=whole)
             call.flow = flow = Flow(self._connections)
@@ -229,7 +229,7 @@ class CrtEngine:
             try:
                 headers = flow.headers()
                 if headers is not None:
-                    answer = self._words.answer("GetObject", headers)
+                    answer = self._codec.answer("GetObject", headers)
                     check_answer(answer, etag, at, end, whole=whole)
                     if begin is not None:
                         begin(answer)
@@ -258,7 +258,7 @@ class CrtEngine:
 
     def _get_call(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Call:
         arguments = {"IfMatch": f'"{etag}"', **range_or_checksums(at, end, whole=whole)}
-        headers = [*self._common["GetObject"], *self._words.headers("GetObject", arguments)]
+        headers = [*self._common["GetObject"], *self._codec.headers("GetObject", arguments)]
         headers.append(("accept-encoding", "identity"))
         return Call("GetObject", self._path(key), headers)
 
@@ -355,7 +355,7 @@ class CrtEngine:
         headers = exchange.headers
         if call.read is not None:
             request_id = headers.get("x-amz-request-id", headers.get("x-amzn-requestid", ""))
-            call.result = call.read(self._words.answer(call.operation, headers), request_id)
+            call.result = call.read(self._codec.answer(call.operation, headers), request_id)
 
         def keep(block: bytes) -> None:
             exchange.body += block
@@ -373,7 +373,7 @@ class CrtEngine:
     def _conclude(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
         if error is None and exchange.status >= 300:
             body = bytes(exchange.body)
-            error = self._words.error(call.operation, exchange.status, exchange.headers, body)
+            error = self._codec.error(call.operation, exchange.status, exchange.headers, body)
             if call.operation == "GetObject" and is_replaced(error):
                 error = ReplacedError()
         if error is None:

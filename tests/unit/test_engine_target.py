@@ -1,4 +1,4 @@
-"""Where engine crt sends its requests and how it signs them: as botocore would, or not at all."""
+"""Where the native engine sends its requests and how it signs them: as botocore, or not at all."""
 
 import datetime
 import ipaddress
@@ -22,7 +22,7 @@ from waybill.s3.client import make_client
 from waybill.s3.engine.base import UnsupportedError
 from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.choose import make_engine
-from waybill.s3.engine.native import CrtEngine
+from waybill.s3.engine.native import NativeEngine
 from waybill.s3.engine.target import target
 
 
@@ -74,12 +74,14 @@ def test_a_proxy_is_for_botocore(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     engine = make_engine(transfer_to("my-data", tmp_path), accelerate=False)
     assert isinstance(engine, BotoEngine)
-    with pytest.raises(WaybillError, match="there is a proxy on the way") as caught:
-        make_engine(transfer_to("my-data", tmp_path, engine="crt"), accelerate=False)
-    assert caught.value.exit_code == EXIT_CONFIG
+    for name in ("native", "crt"):  # which is what it was called before
+        asked = f'engine = "{name}" cannot be used: there is a proxy on the way'
+        with pytest.raises(WaybillError, match=asked) as caught:
+            make_engine(transfer_to("my-data", tmp_path, engine=name), accelerate=False)
+        assert caught.value.exit_code == EXIT_CONFIG
     monkeypatch.setenv("no_proxy", "amazonaws.com")
     engine = make_engine(transfer_to("my-data", tmp_path), accelerate=False)
-    assert isinstance(engine, CrtEngine)
+    assert isinstance(engine, NativeEngine)
     engine.close()
 
 
@@ -115,7 +117,7 @@ def test_credentials_are_those_of_the_moment(tmp_path, proxy, bucket, monkeypatc
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     engine = make_engine(transfer_to(bucket, tmp_path, profile="login"), accelerate=False)
-    assert isinstance(engine, CrtEngine)
+    assert isinstance(engine, NativeEngine)
     put(engine, b"x", key="first")
     time.sleep(2)
     put(engine, b"x", key="second")
@@ -176,7 +178,7 @@ def secure(tmp_path):
         server.wait()
 
 
-@pytest.mark.parametrize("kind", ["boto3", "crt"])
+@pytest.mark.parametrize("kind", ["boto3", "native"])
 def test_tls_trusts_whom_it_is_told_to(tmp_path, secure, monkeypatch, kind):
     """This server also checks the signature."""
     url, pem, store = secure

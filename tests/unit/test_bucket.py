@@ -5,7 +5,7 @@ from botocore.stub import Stubber
 
 from waybill.config.read import load
 from waybill.model.errors import WaybillError
-from waybill.s3.bucket import Control
+from waybill.s3.bucket import Bucket
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def control(tmp_path, monkeypatch):
             f'[transfers.t]\nsource = "{tmp_path}"\ndestination = "s3://{bucket}/p"\n'
             f'region = "us-east-1"\n{lines}'
         )
-        return Control(load(tmp_path / "c.toml")["t"])
+        return Bucket(load(tmp_path / "c.toml")["t"])
 
     return make
 
