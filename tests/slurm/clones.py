@@ -58,7 +58,7 @@ def sbatch(clone: Clone, *arguments: str) -> int:
     )  # fmt: skip
 
 
-def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 400) -> Any:
     """What ``condition`` gives as soon as it is true; a test waits no longer than ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

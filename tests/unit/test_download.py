@@ -253,7 +253,7 @@ def test_a_disk_without_links_and_locks(job, monkeypatch):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("waybill.move.partial.fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     job.put("a", b"1")
     assert job.run(job.item("a")).failed == []
     assert (job.folder / "a").read_bytes() == b"1"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from support.illumina import make_run, sheet
@@ -128,17 +126,3 @@ def test_one_run_on_two_ways_is_one(tmp_path):
 def test_nothing_is_routed():
     routed = routing.sort_out([])
     assert (routed.taken, routed.several, routed.nowhere, routed.problems) == ({}, {}, {}, {})
-
-
-def test_runs_of_one_name_must_not_meet_in_one_prefix(tmp_path):
-    """The seed sent the first and took the second for sent."""
-    first, second = make_run(tmp_path / "seqA", name="r"), make_run(tmp_path / "seqB", name="r")
-    (tmp_path / "link").symlink_to(tmp_path / "seqA")
-    there = "s3://bucket/up/r/"
-    met = [(first, there), (tmp_path / "link" / "r", there), (second, "s3://bucket/b/r/")]
-    assert routing.clashes(met) == {}
-    met.append((second, there))
-    assert routing.clashes(met) == {there: [first, second]}
-    assert routing.clashes([(Path("/gone/r"), there), (Path("/lost/r"), there)]) == {
-        there: [Path("/gone/r"), Path("/lost/r")]
-    }

@@ -45,7 +45,7 @@ def test_a_file_system_without_locks_is_enough(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(journal.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with Journal(tmp_path / "j.jsonl", "r") as one:
         one.done(PROOF)
     assert set(journal.read([tmp_path / "j.jsonl"]).done) == {"a"}

@@ -24,6 +24,13 @@ def test_the_holder_of_the_lock_is_named(layout):
     assert at_work(layout) == ""
 
 
+def test_a_holder_without_a_name(layout):
+    layout.lock.write_text("")
+    with layout.lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert at_work(layout) == "which has no name in its lock"
+
+
 def test_a_lock_that_cannot_be_read_just_now_is_nobodys(layout, monkeypatch):
     def pread(*_):
         raise BlockingIOError

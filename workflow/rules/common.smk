@@ -14,6 +14,7 @@ sys.path[:0] = map(str, homes)
 if homes and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+from waybill.results.layout import BATCH_NAME
 from waybill.stages.run import Run
 
 runner = Run.from_snakemake(workflow, config)
@@ -23,4 +24,4 @@ wildcard_constraints:
     results=runner.results_pattern,
     transfer=runner.transfers_pattern,
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
-    batch="[abfz][0-9a-f]{16}",
+    batch=BATCH_NAME,

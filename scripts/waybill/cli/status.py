@@ -6,7 +6,6 @@ The source of an upload is walked, for a file that no run has seen is in no proo
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from waybill.results import outcome, state
 from waybill.results.batch_tables import read_local
 from waybill.results.layout import LOCAL_SUFFIX, Layout
 from waybill.results.outcome import Asked
+from waybill.system.locks import Lock, holder, try_lock
 from waybill.verify import open_findings
 from waybill.verify.layout import VerifyLayout
 
@@ -54,8 +54,8 @@ def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
         count = f"{len(paths)} files are not as they were proven, says a verification"
         again = f"see {verified.open_findings}, run again and verify again"
         lines += [f"open: {count}: {_named(paths)}; {again}"] if paths else []
-    if holder := at_work(layout):
-        lines.append(f"open: a run is at work here ({holder}); wait until it has ended")
+    if name := at_work(layout):
+        lines.append(f"open: a run is at work here ({name}); wait until it has ended")
         code = EXIT_FAILED
     return lines, code
 
@@ -75,19 +75,13 @@ def at_work(layout: Layout) -> str:
         descriptor = os.open(layout.lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return ""
-    holder = ""
     try:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-        if _has_ended(holder):
+        name = holder(descriptor)
+        if _has_ended(name) or try_lock(descriptor, shared=True) is not Lock.BUSY:
             return ""
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return holder
-    except OSError:  # a file system without locks, where no run holds one
-        return ""
+        return name or "which has no name in its lock"
     finally:
         os.close(descriptor)
-    return ""
 
 
 def _has_ended(holder: str) -> bool:

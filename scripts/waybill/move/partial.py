@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
@@ -14,9 +13,9 @@ from pathlib import Path
 
 from waybill.model.target_names import partial_name
 from waybill.s3.parts import Part
+from waybill.system.hashing import BLOCK_BYTES
+from waybill.system.locks import Lock, try_lock
 from waybill.system.root import Folder
-
-BLOCK_BYTES = 1 << 20
 
 
 class Partial:
@@ -44,7 +43,8 @@ class Partial:
                 del self._folder
                 raise
             try:
-                _lock(self._file)
+                if try_lock(self._file) is Lock.BUSY:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), self.path)
                 if self._is_ours():
                     break
             except BaseException:
@@ -197,12 +197,3 @@ class Partial:
     def _rename(self) -> None:
         fd = self._folder.fd
         os.replace(self._name, self._target, src_dir_fd=fd, dst_dir_fd=fd)
-
-
-def _lock(descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks
-        pass

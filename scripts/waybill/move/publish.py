@@ -17,7 +17,7 @@ from waybill.results.manifest import generated_at
 from waybill.results.published import manifest_name
 from waybill.results.seals import sha256_of
 from waybill.s3.client import common_arguments, make_client, write_arguments
-from waybill.s3.engine.base import BLOCK_BYTES, base64_sha256
+from waybill.s3.engine.base import base64_sha256
 from waybill.s3.errors import CONFLICT, DENIED, UNSUPPORTED, error_code, explain, is_missing
 from waybill.s3.evidence import (
     Answer,
@@ -31,6 +31,7 @@ from waybill.s3.evidence import (
 )
 from waybill.s3.look import look_for
 from waybill.system.files import write_atomic
+from waybill.system.hashing import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer

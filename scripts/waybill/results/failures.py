@@ -14,18 +14,25 @@ from pathlib import Path
 from waybill.model.errors import DamagedError
 from waybill.model.escaping import escape, unescape
 from waybill.model.failure import Failure
-from waybill.results.layout import Layout
+from waybill.results.layout import BATCH_NAME, Layout
 from waybill.system import tsv
 from waybill.system.files import write_atomic
 from waybill.system.tsv import render
 
-_BATCH = re.compile("[abfz][0-9a-f]{16}")
+_BATCH = re.compile(BATCH_NAME)
 COLUMNS = ("path", "exit_code", "message")
 
 
 def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:
     """The record of one job."""
     return layout.failures / ".".join(p for p in (stage, dataset, batch, "tsv") if p)
+
+
+def parts_of(name: str) -> tuple[str, str, str]:
+    """Stage, dataset and batch in the name of a record, ``""`` for what it is not about."""
+    stage, *rest = name.removesuffix(".tsv").split(".")
+    batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
+    return stage, ".".join(rest), batch
 
 
 def write(record: Path, failures: list[Failure]) -> None:
@@ -42,7 +49,7 @@ def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iter
     comes before what follows from it in an upload. With ``named`` a path begins with its
     dataset, where a transfer has several. A damaged record is a failure itself."""
     for record in sorted(layout.failures.glob(records)):
-        dataset = _dataset_of(record) if named else ""
+        dataset = parts_of(record.name)[1] if named else ""
         try:
             for failure in tsv.read(record, COLUMNS, _failure):
                 name = failure.path
@@ -57,10 +64,3 @@ def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iter
 
 def _failure(row: list[str]) -> Failure:
     return Failure(unescape(row[0]), int(row[1]), unescape(row[2]))
-
-
-def _dataset_of(record: Path) -> str:
-    """The dataset in the name of a record; ``""`` for a job that is about none."""
-    _, _, rest = record.name.removesuffix(".tsv").partition(".")
-    dataset, _, batch = rest.rpartition(".")
-    return dataset if _BATCH.fullmatch(batch) else rest

@@ -17,7 +17,6 @@ ignored too, and named. Two copies of one job take turns, by a lock on the file.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill.results.marker import Proof
+from waybill.system.locks import Lock, try_lock
 
 log = logging.getLogger(__name__)
 
@@ -207,13 +207,10 @@ class Journal:
         wait as long as the journal grows."""
         size, since = -1, time.monotonic()
         while True:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                pass
-            except OSError as error:  # a file system without locks
-                log.info("%s cannot be locked: %s", path, error.strerror)
+            found = try_lock(self._file)
+            if found is Lock.UNSUPPORTED:
+                log.info("%s cannot be locked: the file system has no locks", path)
+            if found is not Lock.BUSY:
                 return
             if size < 0:
                 log.info("another copy of this job is at work; waiting for it")

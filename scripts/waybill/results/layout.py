@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOCAL_SUFFIX = ".local.tsv"
 REMOTE_SUFFIX = ".remote.tsv"
+BATCH_NAME = "[abfz][0-9a-f]{16}"  # a regex; inventory.batches makes them
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ run, ``waybill status``, the notifications and the commands of a community are a
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 MOST_FAILURES = 20
 MOST_OPEN = 3  # batches that are named
-
-_BATCH = re.compile(r"[abfz][0-9a-f]{16}")
 
 
 class Asked(Enum):
@@ -296,17 +293,10 @@ def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Fail
     """What failed and still stands, by stage: what a checksum or a comparison met comes before
     what follows from it in an upload."""
     for record in sorted(layout.failures.glob("*.tsv")):
-        stage, dataset, batch = _origin(record.name)
+        stage, dataset, batch = failures.parts_of(record.name)
         for path, exit_code, message in failures.read(layout, record.name):
             named = "/".join(filter(None, (dataset, path))) if several else path
             yield Failed(stage, dataset, batch, path, message, exit_code, named)
-
-
-def _origin(record: str) -> tuple[str, str, str]:
-    """Stage, dataset and batch in the name of a failure record (``failures.record_path``)."""
-    stage, *rest = record.removesuffix(".tsv").split(".")
-    batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
-    return stage, ".".join(rest), batch
 
 
 def _distinct(found: Iterable[Failed]) -> tuple[Failed, ...]:

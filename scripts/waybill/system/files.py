@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
+
+from waybill.system.locks import Lock, try_lock
 
 
 def write_atomic(
@@ -54,13 +55,9 @@ def _begin(path: Path) -> tuple[BinaryIO, int]:
     while True:
         token = f"{os.getpid()}.{secrets.token_hex(4)}"
         file = path.with_name(f".{path.name}.{token}.tmp").open("xb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody is about to remove it, as nobody held it
+        if try_lock(file.fileno()) is Lock.BUSY:  # by one who is about to remove a leftover
             file.close()
             continue
-        except OSError:  # a file system without locks
-            pass
         if os.fstat(file.fileno()).st_nlink:
             return file, os.dup(file.fileno())
         file.close()
@@ -72,13 +69,10 @@ def drop_leftover(path: Path, older_than: float) -> bool:
     ``older_than`` (seconds since the epoch) was left. Tells whether it removed it."""
     try:
         with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            found = try_lock(file.fileno())
+            young = os.fstat(file.fileno()).st_mtime > older_than
+            if found is Lock.BUSY or (found is Lock.UNSUPPORTED and young):
                 return False
-            except OSError:
-                if os.fstat(file.fileno()).st_mtime > older_than:
-                    return False
             path.unlink()
             return True
     except OSError:  # gone meanwhile, or not to be removed: it harms nobody

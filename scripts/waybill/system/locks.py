@@ -1,51 +1,95 @@
-"""A lock on a transfer's results that dies with its holder, however the holder ends."""
+"""Locks that die with their holder, however the holder ends (``flock``).
+
+Everybody who locks goes by ``try_lock``. Where a file system has no locks, work goes on and says
+so: the writes to S3 are conditional, files get their names in one step, and copies of a job find
+in the journal what is done.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+from enum import Enum, auto
 from pathlib import Path
 
 from waybill.model.errors import WaybillError
 
+log = logging.getLogger(__name__)
+
+
+class Lock(Enum):
+    """What became of trying to lock a file."""
+
+    HELD = auto()  # by this process, until the descriptor is closed
+    BUSY = auto()  # held by another process, or over another descriptor
+    UNSUPPORTED = auto()  # a file system without locks
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> Lock:
+    """Lock an open file or folder, without waiting; ``shared`` with others who share it."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Lock.BUSY
+    except OSError:
+        return Lock.UNSUPPORTED
+    return Lock.HELD
+
+
+def sign(descriptor: int, text: str) -> None:
+    """Write into a lock file who holds it."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def holder(descriptor: int) -> str:
+    """Who signed a lock file last; ``""`` when nobody did or it cannot be read."""
+    try:
+        return os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
 
 def lock(path: Path) -> int:
-    """Hold ``path`` locked until this process ends, however it ends."""
+    """Lock ``path`` until this process ends. Raises WaybillError when another process has it or
+    it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise WaybillError(f"{path.parent}: cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    found = try_lock(descriptor)
+    if found is Lock.BUSY:
+        name = holder(descriptor)
         os.close(descriptor)
         raise WaybillError(
-            f"{path.parent}: another run is at work here ({holder}); wait until it has ended"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+            f"{path.parent}: another run is at work here ({name}); wait until it has ended"
+        )
+    if found is Lock.UNSUPPORTED:
+        log.warning(
+            "%s: the file system has no locks; see to it that no other run uses this folder",
+            path.parent,
+        )
+    sign(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n")
     return descriptor
 
 
 def lock_folder(folder: Path) -> int | None:
-    """Hold a destination folder for downloads until this process ends; it is made if it is not
-    there. None on a file system that has no locks for folders, where the lock on each single file
-    has to do."""
+    """Lock a destination folder for downloads until this process ends; it is made if it is not
+    there. None where folders cannot be locked: the lock on each single file has to do. Raises
+    WaybillError when another process has it or it cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise WaybillError(f"{folder}: cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+    found = try_lock(descriptor)
+    if found is Lock.HELD:
+        return descriptor
+    os.close(descriptor)
+    if found is Lock.BUSY:
         raise WaybillError(
             f"{folder}: another run downloads into this folder; wait until it has ended"
-        ) from None
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+        )
+    return None

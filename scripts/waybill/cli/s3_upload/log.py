@@ -7,7 +7,6 @@ of its start is in the name of a log, and old ones are removed by every pass.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from waybill.cli.terminal import Screen
 from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.system.locks import Lock, holder, sign, try_lock
 
 LOCK = "s3_upload.lock"
 LOG = "s3_upload.log"
@@ -64,20 +64,18 @@ def only_one(folder: Path) -> Iterator[str | None]:
     except OSError as error:
         raise WaybillError(f"{path}: {error.strerror}", exit_code=EXIT_CONFIG) from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "no name in it"
+        found = try_lock(descriptor)
+        if found is Lock.BUSY:
+            yield holder(descriptor) or "no name in it"
             return
-        except OSError as error:
-            text = f"{path}: cannot be locked: {error.strerror}; name a log_dir on another disk"
-            raise WaybillError(text, exit_code=EXIT_CONFIG) from None
+        if found is Lock.UNSUPPORTED:
+            text = f"{path}: cannot be locked; name a log_dir on a file system that has locks"
+            raise WaybillError(text, exit_code=EXIT_CONFIG)
         now = datetime.now().astimezone()
-        os.ftruncate(descriptor, 0)
-        text = (
-            f"file lock acquired from running upload at {now:%H:%M:%S} from process {os.getpid()}"
+        sign(
+            descriptor,
+            f"file lock acquired from running upload at {now:%H:%M:%S} from process {os.getpid()}",
         )
-        os.pwrite(descriptor, text.encode(), 0)
         try:
             yield None
         finally:

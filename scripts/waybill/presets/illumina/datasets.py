@@ -189,10 +189,9 @@ class _Search:
 
     def _failures_of(self, name: str) -> Iterator[Failure]:
         layout = Layout(self.transfer.results)
-        stages = "|".join(_FORGOTTEN)
-        records = re.compile(rf"(?:{stages})\.{re.escape(name)}\.(?:[abfz][0-9a-f]{{16}}\.)?tsv")
         for path in sorted(layout.failures.glob(f"*.{name}.*")):
-            if records.fullmatch(path.name):
+            stage, dataset, _ = failures.parts_of(path.name)
+            if stage in _FORGOTTEN and dataset == name:
                 yield from failures.read(layout, path.name)
 
     def _forget_failures(self) -> None:

@@ -88,14 +88,3 @@ def sort_out(decisions: Iterable[tuple[str, Path, Decision]]) -> Routed:
         if run not in routed.taken and run not in routed.problems:
             routed.nowhere[run] = "; ".join(dict.fromkeys(reasons))
     return routed
-
-
-def clashes(destinations: Iterable[tuple[Path, str]]) -> dict[str, list[Path]]:
-    """The destinations that more than one run has, with these runs.
-
-    Two sequencers may name a run alike; in one prefix the files of one would replace the other's.
-    """
-    found: dict[str, dict[str, Path]] = {}
-    for run, destination in destinations:
-        found.setdefault(destination, {}).setdefault(os.path.realpath(run), run)
-    return {where: list(runs.values()) for where, runs in found.items() if len(runs) > 1}

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
 
 CUT_ATTEMPTS = 5  # of going on with an answer that breaks off, without a byte of progress
-BLOCK_BYTES = 1 << 20  # of an answer, taken at one time
 
 
 class Content(NamedTuple):

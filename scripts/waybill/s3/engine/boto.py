@@ -12,7 +12,6 @@ import botocore.exceptions as be
 
 from waybill.s3.client import common_arguments, write_arguments
 from waybill.s3.engine.base import (
-    BLOCK_BYTES,
     Content,
     CutError,
     Pace,
@@ -26,6 +25,7 @@ from waybill.s3.engine.base import (
 )
 from waybill.s3.evidence import Answer, Stored, Witness, ask, part_stored, understood
 from waybill.s3.parts import Part
+from waybill.system.hashing import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
