@@ -24,6 +24,7 @@ from waybill.inventory.walk import Walk
 from waybill.model.errors import ReportedError, WaybillError
 from waybill.model.selection import Selection
 from waybill.model.target_names import partial_name
+from waybill.results import state
 from waybill.results.layout import Layout
 from waybill.stages import move, rules
 from waybill.stages.task import Task
@@ -115,7 +116,7 @@ def test_E7_an_upload_reads_no_link_put_there_since_the_inventory(
     rules.inventory(Task(transfer, layout, "inventory"))
     swap(world.data / "file", outside / "file")
     swap(world.data / "sub", outside)
-    ((dataset, batch),) = layout.batches()
+    ((dataset, batch),) = state.batches(layout)
     task = Task(transfer, layout, "upload", dataset, batch)
     if hashed:
         rules.checksum(task.of_stage("checksum"))

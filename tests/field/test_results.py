@@ -90,10 +90,10 @@ class Chain:
         first = len(self.proxy.requests)
         layout = self.layout
         take.run(self.transfer, layout, Bucket(self.transfer))
-        for dataset, batch in layout.batches():
+        for dataset, batch in state.batches(layout):
             if not layout.marker(dataset, batch).exists():
                 self._move(dataset, batch)
-        for dataset in sorted({dataset for dataset, _ in layout.batches()}):
+        for dataset in sorted({dataset for dataset, _ in state.batches(layout)}):
             if not layout.manifest(dataset).exists():
                 rules.manifest(self._task("manifest", dataset))
             if self.transfer.publishes and not layout.publication(dataset).exists():

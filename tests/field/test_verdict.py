@@ -20,6 +20,7 @@ from support.server import S3Server
 from support.verifying import Verifying
 from support.workflow import SNAKEFILE, Workflow, read_table
 from waybill.cli.main import main
+from waybill.results import state
 from waybill.results.layout import Layout
 from waybill.stages import compare, rules
 from waybill.stages.task import Task
@@ -43,7 +44,7 @@ class Uploads(Verifying):
         """Take the inventory and leave a plan; the batches that are open."""
         it = self.transfer(**SETTINGS)
         rules.inventory(Task(it, self.here, "inventory"))
-        batches = list(self.here.batches())
+        batches = list(state.batches(self.here))
         for names in batches:
             rules.checksum(Task(it, self.here, "checksum", *names))
             compare.compare(Task(it, self.here, "diff", *names))
@@ -136,7 +137,7 @@ def test_A1_status_does_not_trust_a_marker_that_the_tables_contradict(
         shutil.rmtree(up.results)
         shutil.copytree(kept, up.results)
 
-    first, second, _ = list(up.here.batches())
+    first, second, _ = list(state.batches(up.here))
     marker = up.here.marker(*first)
     lost: list[Callable[[], object]] = [
         lambda: shutil.rmtree(up.here.inventory),
@@ -158,7 +159,7 @@ def test_A1_status_does_not_trust_a_marker_that_the_tables_contradict(
     (up.data / "f0").write_bytes(b"changed")
     up.look()
     assert up.status(capsys)[0] == 1
-    for names in up.here.batches():
+    for names in state.batches(up.here):
         shutil.copy(kept / "markers" / names[0] / f"{names[1]}.tsv", up.here.marker(*names))
     code, said = up.status(capsys)
     assert code == 1 and "open: 1 of 3 batches are not proven" in said

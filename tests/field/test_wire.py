@@ -29,10 +29,10 @@ from support.proxy import (
 )
 from support.rogue import Rogue
 from support.server import S3Server, env_for
+from support.transfers import transfer_of
 from support.uploads import Uploads
 from support.workflow import Workflow
 from waybill.model.difference import MOVE, NEW, Difference
-from waybill.model.transfer import Transfer
 from waybill.move.download import Downloader
 from waybill.move.mover import Outcome
 from waybill.move.publish import publish
@@ -331,18 +331,8 @@ def test_E5_an_error_in_a_good_answer_is_an_error(
 
 def fetch(folder: Path, engine: str, bucket: str, s3: S3Server, *paths: str) -> Outcome:
     client = s3.client()
-    transfer = Transfer(
-        name="t",
-        direction="download",
-        source=f"s3://{bucket}/data/",
-        destination=str(folder),
-        folder=folder,
-        bucket=bucket,
-        prefix="data/",
-        results=folder.parent / "results",
-        publish_prefix=None,
-        engine=engine,
-    )
+    results = folder.parent / "results"
+    transfer = transfer_of(folder, bucket, "data/", down=True, results=results, engine=engine)
     items = []
     for path in paths:
         head = client.head_object(Bucket=bucket, Key=f"data/{path}")

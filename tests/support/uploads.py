@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from support.transfers import transfer_of
 from waybill.model.difference import CHANGED, MOVE, NEW, Difference
-from waybill.model.transfer import Transfer
 from waybill.move.mover import Outcome
 from waybill.move.upload import Uploader
 from waybill.results import journal
@@ -20,18 +20,8 @@ class Uploads:
         self.folder = folder / "out"
         self.folder.mkdir()
         self.journal = folder / "journal.jsonl"
-        self.transfer = Transfer(
-            name="t",
-            direction="upload",
-            source=str(self.folder),
-            destination=f"s3://{bucket}/data/",
-            folder=self.folder,
-            bucket=bucket,
-            prefix="data/",
-            results=folder / "results",
-            publish_prefix=None,
-            **settings,
-        )
+        results = folder / "results"
+        self.transfer = transfer_of(self.folder, bucket, "data/", results=results, **settings)
 
     def item(self, path: str, data: bytes, etag: str = "") -> Difference:
         """A file, as a diff tells it that saw no object, or one with this etag."""

@@ -55,7 +55,7 @@ class Verifying:
         rules.inventory(Task(transfer, layout, "inventory"))
         for name, place in state.read(layout).places.items():
             view = transfer.for_dataset(place.folder, place.prefix)
-            for _, part in (names for names in layout.batches() if names[0] == name):
+            for _, part in (names for names in state.batches(layout) if names[0] == name):
                 stage_move.move(Task(view, layout, direction, name, part))
             rules.manifest(Task(view, layout, "manifest", name))
             if direction == "upload":

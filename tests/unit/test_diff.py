@@ -4,7 +4,7 @@ import pytest
 
 from waybill.model.entries import LocalEntry, RemoteEntry
 from waybill.model.errors import EntryError
-from waybill.move.diff import action_of, compare_entry, diff, undecided
+from waybill.move.diff import action_of, diff, judge, undecided
 from waybill.results.batch_tables import read_diff, render_diff
 from waybill.s3.same_bytes import Verdict
 
@@ -21,7 +21,7 @@ def never():
     ("there", "status"), [(None, "+"), (OBJECT._replace(size=11), "*")], ids=["absent", "size"]
 )
 def test_the_listing_decides(compare, there, status):
-    assert compare_entry(FILE, "ab", there, compare=compare, same=never)[0] == status
+    assert judge(FILE, there, compare=compare, same=never)[0] == status
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,7 @@ def test_the_listing_decides(compare, there, status):
     ],
 )
 def test_same_size(compare, there, same, status):
-    assert (
-        compare_entry(FILE, "ab", there, compare=compare, same=lambda: Verdict(same))[0] == status
-    )
-
-
-@pytest.mark.parametrize("compare", ["sha256", "mtime", "size"])
-@pytest.mark.parametrize("there", [None, OBJECT, OBJECT._replace(size=11)])
-def test_an_unreadable_file_is_never_equal(compare, there):
-    assert compare_entry(FILE, None, there, compare=compare, same=never)[0] == "!"
+    assert judge(FILE, there, compare=compare, same=lambda: Verdict(same))[0] == status
 
 
 ACTIONS = {
@@ -60,8 +52,7 @@ ACTIONS = {
     [(o, s, a) for o, row in ACTIONS.items() for s, a in row.items()],
 )
 def test_what_follows(overwrite, status, action):
-    assert action_of(status, hashed=True, overwrite=overwrite) == action
-    assert action_of(status, hashed=False, overwrite=overwrite) == "refuse"
+    assert action_of(status, overwrite=overwrite) == action
 
 
 def as_verdict(answer):
@@ -79,6 +70,15 @@ def run(there, answer=never, hashes=None, **settings):
         **chosen,
     )
     return item
+
+
+@pytest.mark.parametrize("compare", ["sha256", "mtime", "size"])
+@pytest.mark.parametrize("overwrite", ACTIONS)
+@pytest.mark.parametrize("there", [None, OBJECT, OBJECT._replace(size=11)])
+def test_an_unreadable_file_is_never_equal(compare, overwrite, there):
+    item = run(there, hashes={}, compare=compare, overwrite=overwrite)
+    assert (item.status, item.action, item.sha256) == ("!", "refuse", "")
+    assert item.reason == "the file could not be hashed"
 
 
 def test_a_known_hash_needs_no_question():

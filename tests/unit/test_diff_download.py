@@ -4,7 +4,7 @@ import pytest
 
 from waybill.model.entries import LocalEntry, RemoteEntry
 from waybill.model.errors import EntryError
-from waybill.move.diff import NOTHING_TO_COMPARE, action_of, compare_object, diff_download
+from waybill.move.diff import NOTHING_TO_COMPARE, action_of, diff_download, judge
 from waybill.results.batch_tables import read_diff, render_diff
 from waybill.s3.same_bytes import Verdict
 
@@ -58,7 +58,7 @@ ACTIONS = {
 
 @pytest.mark.parametrize(("compare", "there", "same", "made", "status"), TABLE)
 def test_the_status_of_an_object(compare, there, same, made, status):
-    found, reason = compare_object(OBJECT, there, compare=compare, same=same, made_ns=made)
+    found, reason = judge(OBJECT, there, compare=compare, same=same, made_ns=made)
     assert found == status
     assert reason
 
@@ -82,7 +82,7 @@ def test_what_follows_from_it(compare, there, same, made, status, overwrite):
     """With ``never`` a file that is another one is a failure, and the table says so."""
     found = item(there, same=same, made=made, compare=compare, overwrite=overwrite)
     action = ACTIONS[overwrite][status]
-    assert found.action == action == action_of(status, hashed=True, overwrite=overwrite)
+    assert found.action == action == action_of(status, overwrite=overwrite)
     assert found.status == ("!" if action == "refuse" else status)
     assert ('overwrite = "never"' in found.reason) == (action == "refuse")
     assert ('overwrite = "always"' in found.reason) == (overwrite == "always" and status == "=")

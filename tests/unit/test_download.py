@@ -11,10 +11,10 @@ import pytest
 from support.downloads import MIB, RangeFault, range_number
 from support.objects import keys
 from support.proxy import Call, Fault, Reset, not_implemented
+from support.transfers import transfer_of
 from waybill.model.difference import CHANGED, KEEP, MOVE, NEW, UNCHANGED, Difference
 from waybill.model.errors import WaybillError
 from waybill.model.target_names import partial_name
-from waybill.model.transfer import Transfer
 from waybill.move import download
 from waybill.move.download import Downloader
 from waybill.results import journal
@@ -79,19 +79,8 @@ class Job:
 
     def run(self, *items):
         """The outcome of a job; what was asked for meanwhile is in ``asked``."""
-        transfer = Transfer(
-            name="t",
-            direction="download",
-            source=f"s3://{self.bucket}/data/",
-            destination=str(self.folder),
-            folder=self.folder,
-            bucket=self.bucket,
-            prefix="data/",
-            results=self.folder.parent / "results",
-            publish_prefix=None,
-            max_concurrency=1,
-            **self.settings,
-        )
+        chosen = {"results": self.folder.parent / "results", "max_concurrency": 1, **self.settings}
+        transfer = transfer_of(self.folder, self.bucket, "data/", down=True, **chosen)
         self.proxy.clear()
         with Journal(self.journal, "run") as open_journal:
             record = journal.read([self.journal], "run")

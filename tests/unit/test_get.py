@@ -20,7 +20,7 @@ from support.proxy import (
     no_such_key,
     slow_down,
 )
-from waybill.model.transfer import Transfer
+from support.transfers import transfer_of
 from waybill.s3.engine import base
 from waybill.s3.engine.base import CUT_ATTEMPTS, BrokenOffError, NoRangesError, ReplacedError
 from waybill.s3.engine.choose import make_engine
@@ -50,19 +50,7 @@ def store(request, proxy, bucket, s3, tmp_path, monkeypatch):
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(base, "random", SimpleNamespace(uniform=lambda *_: 0))
-    transfer = Transfer(
-        name="t",
-        direction="download",
-        source=f"s3://{bucket}/",
-        destination=str(tmp_path),
-        folder=tmp_path,
-        bucket=bucket,
-        prefix="",
-        results=tmp_path / "results",
-        publish_prefix=None,
-        timeout=1,
-        engine=request.param,
-    )
+    transfer = transfer_of(tmp_path, bucket, down=True, timeout=1, engine=request.param)
     client = s3.client()
     etag = client.put_object(Bucket=bucket, Key="key", Body=DATA)["ETag"].strip('"')
     chosen = make_engine(transfer, accelerate=False)

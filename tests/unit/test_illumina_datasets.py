@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from support.transfers import transfer_of
 from waybill.model.dataset import Found
 from waybill.model.failure import Failure
-from waybill.model.transfer import Transfer
 from waybill.presets.illumina import datasets, run_state, waiting
 from waybill.presets.illumina.run_state import RunState
 from waybill.results import failures
@@ -53,17 +53,13 @@ class Core:
 
     def find(self, *, mend: bool = True, **settings: Any) -> Found:
         folders = (self.folder / "A", self.folder / "B")
-        transfer = Transfer(
+        transfer = transfer_of(
+            folders[0],
+            "b",
+            "runs/",
             name="runs",
-            direction="upload",
-            source="",
-            destination="",
-            folder=folders[0],
             folders=folders,
-            bucket="b",
-            prefix="runs/",
             results=self.layout.root,
-            publish_prefix=None,
             preset="illumina",
             preset_settings={"uploads": str(self.uploads), **settings},
         )

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
+from support.transfers import transfer_of
 from waybill import __version__
-from waybill.model.transfer import Transfer
 from waybill.notify.message import MOST_CHARACTERS, Item, Message
 from waybill.notify.report import Dataset, Failed, Report
 from waybill.s3.errors import explain
@@ -135,10 +135,7 @@ def test_several_transfers_in_one_message():
 
 @pytest.fixture
 def transfer(tmp_path):
-    return Transfer(
-        name="gut", direction="upload", source="/d", destination="s3://bucket/p/",
-        folder=tmp_path, bucket="bucket", prefix="p/", results=tmp_path, publish_prefix=None,
-    )  # fmt: skip
+    return transfer_of(tmp_path, prefix="p/", name="gut", source="/d", results=tmp_path)
 
 
 def client_error(code):

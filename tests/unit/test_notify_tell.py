@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.sinks import HttpSink, SmtpSink
+from support.transfers import transfer_of
 from waybill import notify
 from waybill.model.failure import Failure
 from waybill.model.transfer import Notify, Transfer
@@ -62,12 +63,12 @@ class Fleet:
 
     def add(self, name, wants=None, **settings):
         default = {
-            "name": name, "direction": "upload", "source": f"/data/{name}",
-            "destination": f"s3://bucket/{name}/", "folder": self.root / name, "bucket": "bucket",
-            "prefix": f"{name}/", "results": self.root / "results" / name,
-            "publish_prefix": None, "notify": wants,
+            "name": name, "source": f"/data/{name}", "results": self.root / "results" / name,
+            "notify": wants,
         }  # fmt: skip
-        self.transfers[name] = Transfer(**{**default, **settings})
+        self.transfers[name] = transfer_of(
+            self.root / name, prefix=f"{name}/", **{**default, **settings}
+        )
         self.codes[name] = 0
         self.inventory(name)
         return self

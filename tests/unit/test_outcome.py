@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support.transfers import transfer_of
 from waybill.model.failure import Failure
-from waybill.model.transfer import Transfer
 from waybill.results import failures, marker, outcome, state
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
@@ -21,9 +21,12 @@ class Runs:
         self.layout = Layout(results)
         self.state = State()
 
-    def add(self, name: str, *, resting: bool, proven: tuple[bool, ...]) -> None:
-        """A run with a batch of one file of 10 bytes for each item of ``proven``."""
-        tables = self.layout.resting(name) if resting else self.layout.inventory / name
+    def add(
+        self, name: str, *, resting: bool, proven: tuple[bool, ...], aside: bool = False
+    ) -> None:
+        """A run with a batch of one file of 10 bytes for each item of ``proven``. With ``aside``
+        its tables are where an earlier version put them while the run rested."""
+        tables = (self.layout.set_aside if aside else self.layout.inventory) / name
         tables.mkdir(parents=True)
         for number, is_proven in enumerate(proven):
             batch = f"b{number:016x}"
@@ -48,10 +51,9 @@ class Runs:
     def conclude(self) -> tuple[list[str], int]:
         self.state.add_up()
         state.write(self.layout, self.state)
-        transfer = Transfer(
-            name="runs", direction="upload", source="/A", destination="s3://b/runs/",
-            folder=Path("/A"), bucket="b", prefix="runs/", results=self.layout.root,
-            publish_prefix=None, preset="illumina", several=True,
+        transfer = transfer_of(
+            Path("/A"), "b", "runs/", name="runs", results=self.layout.root, preset="illumina",
+            several=True,
         )  # fmt: skip
         return outcome.conclude(transfer, self.layout)
 
@@ -61,9 +63,10 @@ def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path / "results" / "runs")
 
 
-def test_a_run_that_rests_proven_counts(runs: Runs) -> None:
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_run_that_rests_proven_counts(runs: Runs, aside: bool) -> None:
     runs.add("run_1", resting=False, proven=(True,))
-    runs.add("run_2", resting=True, proven=(True, True))
+    runs.add("run_2", resting=True, proven=(True, True), aside=aside)
     proven = "3 files, 30 B: all proven in s3://b/runs/; nothing to move"
     assert runs.conclude() == ([proven], 0)
 

@@ -24,8 +24,8 @@ from support.proxy import (
     slow_down,
     wrong_region,
 )
+from support.transfers import transfer_of
 from waybill.model.errors import EntryError
-from waybill.model.transfer import Transfer
 from waybill.s3.client import MAX_ATTEMPTS
 from waybill.s3.engine import limit
 from waybill.s3.engine.base import Content
@@ -39,18 +39,7 @@ NAME = "ä folder/name with + and %20 ~'(1)*.bin"
 
 
 def transfer_to(bucket, folder, **settings):
-    return Transfer(
-        name="t",
-        direction="upload",
-        source=str(folder),
-        destination=f"s3://{bucket}/",
-        folder=folder,
-        bucket=bucket,
-        prefix="",
-        results=folder / "results",
-        publish_prefix=None,
-        **{"timeout": 1, **settings},
-    )
+    return transfer_of(folder, bucket, **{"timeout": 1, **settings})
 
 
 @pytest.fixture(params=["boto3", "native"])

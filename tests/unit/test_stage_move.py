@@ -31,7 +31,7 @@ def task(tmp_path, proxy, bucket, monkeypatch):
     transfer = world.transfer()
     layout = Layout(transfer.results)
     rules.inventory(Task(transfer, layout, "inventory"))
-    ((dataset, batch),) = layout.batches()
+    ((dataset, batch),) = state.batches(layout)
     return Task(transfer, layout, "upload", dataset, batch)
 
 
@@ -81,7 +81,7 @@ def large(tmp_path, proxy, bucket, monkeypatch):
     transfer = world.transfer()
     layout = Layout(transfer.results)
     rules.inventory(Task(transfer, layout, "inventory"))
-    ((dataset, batch),) = layout.batches()
+    ((dataset, batch),) = state.batches(layout)
     return Task(transfer, layout, "upload", dataset, batch), file
 
 

@@ -93,6 +93,15 @@ def test_each_run_in_its_order_and_on_its_own(core: Core, bucket: str, s3: S3Ser
     assert third.operations == Counter()  # proven runs rest
     assert third.lines[-1].endswith("; nothing to move")
 
+    # Earlier versions moved the tables of runs at rest out of the way.
+    results = core.folder / "results" / "runs"
+    (results / "resting").mkdir()
+    (results / "inventory" / ONE).rename(results / "resting" / ONE)
+    fourth = core.ship()
+    assert fourth.operations == Counter()
+    assert fourth.lines[-1].endswith("; nothing to move")
+    assert (results / "inventory" / ONE).is_dir() and not (results / "resting").exists()
+
 
 def test_drift_is_repaired_when_a_run_is_looked_at_again(
     core: Core, bucket: str, s3: S3Server

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill.cli.progress import in_parts
 from waybill.model import difference
 from waybill.model.escaping import unescape
 from waybill.results import journal, marker, outcome, state
@@ -57,9 +56,7 @@ class Arrivals:
         self.refused, self.held = self._read_aside()
         self._run = now.run
         self._all_again = now.settings.endswith(" always")  # also what is there already
-        self._tables = layout.inventory / dataset
-        if place.resting:
-            self._tables = layout.resting(dataset)
+        self._tables = layout.tables(dataset)
         self._batches = []
         for table in sorted(self._tables.glob(f"*{LOCAL_SUFFIX}")):
             name = table.name.removesuffix(LOCAL_SUFFIX)
@@ -107,11 +104,11 @@ class Arrivals:
         if not (is_new or batch.proven):
             return
         record = journal.read(batch.journals, self._run)
-        sent = [proof.size for run, proof in record.done.values() if run == self._run]
-        batch.moved = len(sent), sum(sent)
+        moved = record.moved(self._run)
+        batch.moved = len(moved), sum(moved.values())
         arrived = self._arrived(batch, record)
         batch.files, batch.bytes = len(arrived), sum(size for size, _ in arrived.values())
-        partly = in_parts(record)
+        partly = record.in_parts()
         batch.partly = sum(size for path, size in partly.items() if path not in arrived)
 
     def _arrived(

@@ -35,7 +35,7 @@ class Hashing:
             if not self._hashes:
                 continue
             total += now.bytes
-            for batch in layout.batches():
+            for batch in state.batches(layout):
                 if layout.checksums(*batch).exists():
                     done += self._size(layout.local(*batch))
         return f"Hashing and comparing: {_share(done, total)}" if self._hashes else "Comparing ..."
@@ -64,7 +64,7 @@ class Moving:
             sizes: dict[str, dict[str, int]] = {}
             for move in plan.moves:
                 sizes.setdefault(move.dataset, {})[move.path] = move.size
-            for dataset, batch in layout.batches() if sizes else ():
+            for dataset, batch in state.batches(layout) if sizes else ():
                 self._journals[layout.journal(dataset, batch)] = run, sizes.get(dataset, {})
         self._files = sum(len(plan.moves) for _, plan in plans)
         self._bytes = sum(plan.size for _, plan in plans)
@@ -98,21 +98,10 @@ class Moving:
     def _look(self, path: Path) -> tuple[int, int, int]:
         run, sizes = self._journals[path]
         record = journal.read([path], run)
-        done = {p for p, (written, _) in record.done.items() if written == run and p in sizes}
+        done = record.moved(run).keys() & sizes
         size = sum(sizes[p] for p in done)
-        partly = sum(n for p, n in in_parts(record).items() if p in sizes and p not in done)
+        partly = sum(n for p, n in record.in_parts().items() if p in sizes and p not in done)
         return len(done), size, size + partly
-
-
-def in_parts(record: journal.Record) -> dict[str, int]:
-    """How many bytes are there of each file that is moved in parts, by path; what was begun last
-    counts. It may have arrived as a whole meanwhile."""
-    begun = [(upload, upload.parts) for upload in record.uploads.values()]
-    begun += [(download, download.ranges) for download in record.downloads.values()]
-    return {
-        one.path: sum(min(one.part_size, one.size - (n - 1) * one.part_size) for n in numbers)
-        for one, numbers in begun
-    }
 
 
 def on_the_way(

@@ -127,11 +127,7 @@ def _unseen(transfer: Transfer, layout: Layout) -> Iterator[str]:
 
 def _known(layout: Layout, dataset: str) -> dict[str, tuple[int, int]]:
     """Size and mtime of the files of a dataset by path, as the last inventory saw them."""
-    tables = [
-        table
-        for folder in (layout.inventory / dataset, layout.resting(dataset))
-        for table in folder.glob(f"*{LOCAL_SUFFIX}")
-    ]
+    tables = layout.tables(dataset).glob(f"*{LOCAL_SUFFIX}")
     return {e.path: (e.size, e.mtime_ns) for table in tables for e in read_local(table)}
 
 

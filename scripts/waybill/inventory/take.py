@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.inventory import datasets
@@ -43,6 +42,7 @@ def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
     """
     audited_ns = audit.tidy(layout)
     audit.rest(layout)
+    _take_back(layout)
     before = state.read(layout)
     now = state.State(
         destination=transfer.destination,
@@ -60,9 +60,7 @@ def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
         if not dataset.look and known is not None:
             now.places[dataset.name] = replace(known, resting=True)
             now.inherits |= _of_dataset(dataset.name, before.inherits)
-            _move(layout.inventory / dataset.name, layout.resting(dataset.name))
             continue
-        _move(layout.resting(dataset.name), layout.inventory / dataset.name)
         place = now.places[dataset.name] = state.Place(dataset.folder, dataset.prefix)
         try:
             failed += _look_at(
@@ -123,11 +121,17 @@ def _look_at(
     return [Failure(within + path, 1, why) for path, why in wrong]
 
 
-def _move(tables: Path, to: Path) -> None:
-    """Put a dataset's tables to rest, or get them back."""
-    if tables.exists() and not to.exists():
+def _take_back(layout: Layout) -> None:
+    """Put the tables of datasets at rest where they belong, if an earlier version moved them."""
+    aside = layout.set_aside
+    for tables in aside.iterdir() if aside.is_dir() else ():
+        if (to := layout.inventory / tables.name).exists():
+            shutil.rmtree(tables)
+            continue
         to.parent.mkdir(parents=True, exist_ok=True)
         tables.rename(to)
+    if aside.is_dir():
+        aside.rmdir()
 
 
 def _carry_over(name: str, before: state.State, now: state.State) -> None:
@@ -170,8 +174,8 @@ def _render_aside(
 
 def _forget_datasets(layout: Layout, keep: set[str]) -> None:
     """Remove the inventory tables of datasets the transfer no longer has."""
-    for folder in (layout.inventory, layout.resting("-").parent):
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.is_dir() and path.name not in keep:
-                layout.aside(path.name).unlink(missing_ok=True)
-                shutil.rmtree(path)
+    folder = layout.inventory
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and path.name not in keep:
+            layout.aside(path.name).unlink(missing_ok=True)
+            shutil.rmtree(path)

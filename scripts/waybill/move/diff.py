@@ -4,7 +4,8 @@
 ``mtime_ns`` and ``inode`` of the file (0: there is none yet), ``sha256`` hex of the file or empty,
 ``etag`` of the object or empty, ``time`` its LastModified in ns or empty, ``reason``.
 
-The truth table, the same in both directions (``compare`` down, what the destination holds across):
+The truth table, the same in both directions (``compare`` down, what the destination holds across),
+is ``judge``:
 
 ==========  ======  =========  ================================  ==================
 compare     absent  size       same size                         nothing to compare
@@ -42,6 +43,7 @@ entry fails its batch after the others moved.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from waybill.model.difference import CHANGED, FAILED, KEEP, MOVE, NEW, REFUSE, UNCHANGED, Difference
 from waybill.model.entries import LocalEntry, RemoteEntry
@@ -51,72 +53,54 @@ from waybill.s3.same_bytes import Verdict, by_proof
 NOTHING_TO_COMPARE = "the object has no checksum that can be compared"
 REPLACED = "the object was written again since it was proven"
 
+Same = Callable[[LocalEntry], Verdict | EntryError]
 
-def compare_entry(
-    entry: LocalEntry,
-    sha256: str | None,
-    there: RemoteEntry | None,
+
+class _Pair(NamedTuple):
+    """Both sides of one entry. ``sha256`` (hex) is that of the file: None when a file to upload
+    could not be hashed, ``""`` when that of a file at the destination is not known."""
+
+    source: LocalEntry | RemoteEntry
+    there: LocalEntry | RemoteEntry | None
+    file: LocalEntry | None
+    object: RemoteEntry | None
+    sha256: str | None
+
+
+def judge(
+    source: LocalEntry | RemoteEntry,
+    there: LocalEntry | RemoteEntry | None,
     *,
     compare: str,
     same: Callable[[], Verdict],
+    made_ns: Callable[[], int] | None = None,
 ) -> tuple[str, str]:
     """The status of one entry and the reason for it: the first truth table of this module.
 
-    ``same`` is asked only when a hash decides and the listing could not.
+    ``same`` is asked only when a hash decides, ``made_ns`` (the time in ns of what an object was
+    made from) only when a time decides and the listing could not.
     """
-    if sha256 is None:
-        return FAILED, "the file could not be hashed"
     if there is None:
         return NEW, "not at the destination"
-    if there.size != entry.size:
+    if isinstance(source, RemoteEntry) and source.path.endswith("/"):
+        return UNCHANGED, "the folder is there"
+    if there.size != source.size:
         return CHANGED, f"size differs: {there.size} bytes there"
     if compare == "size":
         return UNCHANGED, "same size"
     if compare == "mtime":
-        if there.mtime_ns >= entry.mtime_ns:
-            return UNCHANGED, "same size, not older"
-        return CHANGED, "same size, older"
-    return _judged(same())
-
-
-def _judged(verdict: Verdict) -> tuple[str, str]:
+        is_older = there.mtime_ns < source.mtime_ns
+        if is_older and made_ns is not None:
+            is_older = there.mtime_ns < made_ns()
+        return (CHANGED, "same size, older") if is_older else (UNCHANGED, "same size, not older")
+    verdict = same()
     if verdict.same is None:
         return FAILED, NOTHING_TO_COMPARE
     return UNCHANGED if verdict.same else CHANGED, verdict.reason
 
 
-def compare_object(
-    entry: RemoteEntry,
-    there: LocalEntry | None,
-    *,
-    compare: str,
-    same: Callable[[], Verdict],
-    made_ns: Callable[[], int],
-) -> tuple[str, str]:
-    """The status of one object to download and the reason for it: the same truth table.
-
-    ``same`` is asked only when a hash decides, ``made_ns`` (the time in ns of what the object was
-    made from) only when a time decides and the listing could not.
-    """
-    if there is None:
-        return NEW, "not at the destination"
-    if entry.path.endswith("/"):
-        return UNCHANGED, "the folder is there"
-    if there.size != entry.size:
-        return CHANGED, f"size differs: {there.size} bytes there"
-    if compare == "size":
-        return UNCHANGED, "same size"
-    if compare == "mtime":
-        if there.mtime_ns >= entry.mtime_ns or there.mtime_ns >= made_ns():
-            return UNCHANGED, "same size, not older"
-        return CHANGED, "same size, older"
-    return _judged(same())
-
-
-def action_of(status: str, *, hashed: bool, overwrite: str) -> str:
+def action_of(status: str, *, overwrite: str) -> str:
     """What to do about an entry: the second truth table of this module."""
-    if not hashed:
-        return REFUSE
     if overwrite == "always" or status == NEW:
         return MOVE
     if status == UNCHANGED:
@@ -131,7 +115,7 @@ def diff(
     *,
     compare: str,
     overwrite: str,
-    same_bytes: Callable[[LocalEntry], Verdict | EntryError],
+    same_bytes: Same,
 ) -> Iterator[Difference]:
     """The differences of a batch, in the order of ``entries``.
 
@@ -140,41 +124,15 @@ def diff(
     error of that one entry.
     """
     for entry in entries:
-        sha256 = hashes.get(entry.path)
         there = remote.get(entry.path)
-
-        def same(entry=entry, sha256=sha256, there=there) -> Verdict:
-            if sha256 is not None and there is not None and there.sha256:
-                return by_proof(there.sha256, sha256)
-            answer = same_bytes(entry)
-            if isinstance(answer, EntryError):
-                raise answer
-            return answer
-
-        try:
-            status, reason = compare_entry(entry, sha256, there, compare=compare, same=same)
-            action = action_of(status, hashed=sha256 is not None, overwrite=overwrite)
-        except EntryError as error:
-            status, action, reason = FAILED, REFUSE, f"cannot be compared: {error}"
-            sha256 = None
-        if sha256 is not None:
-            status, reason = _told(status, action, reason, there)
-        yield Difference(
-            status, action, entry.path, entry.size, entry.mtime_ns, entry.inode, sha256 or "",
-            there.etag if there else "", str(there.mtime_ns) if there else "", reason,
-        )  # fmt: skip
-
-
-def _told(status: str, action: str, reason: str, there: RemoteEntry | None) -> tuple[str, str]:
-    """Status and reason with what became of the object since it was proven, and with what
-    ``overwrite`` made of them."""
-    if status == CHANGED and there is not None and there.replaced:
-        reason = f"{reason}; {REPLACED}"
-    if action == REFUSE:
-        return FAILED, f'{reason}; not overwritten (overwrite = "never")'
-    if action == MOVE and status == UNCHANGED:
-        return status, f'{reason}; forced (overwrite = "always")'
-    return status, reason
+        pair = _Pair(entry, there, entry, there, hashes.get(entry.path))
+        yield _difference(
+            pair,
+            lambda pair=pair: judge(
+                pair.source, pair.there, compare=compare, same=lambda: _same(pair, same_bytes)
+            ),
+            overwrite,
+        )
 
 
 def diff_download(
@@ -185,7 +143,7 @@ def diff_download(
     overwrite: str,
     ours: Mapping[str, str],
     hashes: Mapping[str, str],
-    same_bytes: Callable[[LocalEntry], Verdict | EntryError],
+    same_bytes: Same,
     made_ns: Callable[[RemoteEntry], int],
 ) -> Iterator[Difference]:
     """The differences of a batch to download, in the order of ``entries``.
@@ -198,33 +156,63 @@ def diff_download(
         there = local.get(entry.path)
         sha256 = ours.get(entry.path) or hashes.get(entry.path, "")
 
-        def same(entry=entry, sha256=sha256, there=there) -> Verdict:
-            if there is None or not sha256:
-                raise EntryError(entry.path, "the file at the destination could not be hashed")
-            if entry.sha256:
-                return by_proof(entry.sha256, sha256)
-            answer = same_bytes(there)
-            if isinstance(answer, EntryError):
-                raise answer
-            return answer
-
-        try:
+        def judged(pair: _Pair, entry: RemoteEntry = entry) -> tuple[str, str]:
             if entry.path in ours:
-                status, reason = UNCHANGED, "downloaded earlier"
-            else:
-                status, reason = compare_object(
-                    entry, there, compare=compare, same=same,
-                    made_ns=lambda entry=entry: made_ns(entry),
-                )  # fmt: skip
-            action = action_of(status, hashed=True, overwrite=overwrite)
-            status, reason = _told(status, action, reason, entry)
-        except EntryError as error:
-            status, action, reason = FAILED, REFUSE, f"cannot be compared: {error}"
-        yield Difference(
-            status, action, entry.path, entry.size,
-            there.mtime_ns if there else 0, there.inode if there else 0,
-            sha256 if action == KEEP else "", entry.etag, str(entry.mtime_ns), reason,
-        )  # fmt: skip
+                return UNCHANGED, "downloaded earlier"
+            return judge(
+                entry,
+                pair.there,
+                compare=compare,
+                same=lambda: _same(pair, same_bytes),
+                made_ns=lambda: made_ns(entry),
+            )
+
+        pair = _Pair(entry, there, there, entry, sha256)
+        found = _difference(pair, lambda pair=pair, judged=judged: judged(pair), overwrite)
+        yield found if found.action == KEEP else found._replace(sha256="")
+
+
+def _same(pair: _Pair, same_bytes: Same) -> Verdict:
+    """Whether both sides hold the same bytes. Raises EntryError."""
+    if pair.file is None or pair.object is None or not pair.sha256:
+        raise EntryError(pair.source.path, "the file at the destination could not be hashed")
+    if pair.object.sha256:
+        return by_proof(pair.object.sha256, pair.sha256)
+    answer = same_bytes(pair.file)
+    if isinstance(answer, EntryError):
+        raise answer
+    return answer
+
+
+def _difference(pair: _Pair, judged: Callable[[], tuple[str, str]], overwrite: str) -> Difference:
+    """The row of one entry."""
+    source, file, there, sha256 = pair.source, pair.file, pair.object, pair.sha256
+    try:
+        if sha256 is None:
+            status, action, reason = FAILED, REFUSE, "the file could not be hashed"
+        else:
+            status, reason = judged()
+            action = action_of(status, overwrite=overwrite)
+            status, reason = _told(status, action, reason, there)
+    except EntryError as error:
+        status, action, reason, sha256 = FAILED, REFUSE, f"cannot be compared: {error}", None
+    return Difference(
+        status, action, source.path, source.size,
+        file.mtime_ns if file else 0, file.inode if file else 0, sha256 or "",
+        there.etag if there else "", str(there.mtime_ns) if there else "", reason,
+    )  # fmt: skip
+
+
+def _told(status: str, action: str, reason: str, there: RemoteEntry | None) -> tuple[str, str]:
+    """Status and reason with what became of the object since it was proven, and with what
+    ``overwrite`` made of them."""
+    if status == CHANGED and there is not None and there.replaced:
+        reason = f"{reason}; {REPLACED}"
+    if action == REFUSE:
+        return FAILED, f'{reason}; not overwritten (overwrite = "never")'
+    if action == MOVE and status == UNCHANGED:
+        return status, f'{reason}; forced (overwrite = "always")'
+    return status, reason
 
 
 def undecided(

@@ -80,6 +80,20 @@ class Record:
     downloads: dict[str, OpenDownload] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
+    def moved(self, run: str) -> dict[str, int]:
+        """The size in bytes of each entry that was moved after the inventory ``run``, by path."""
+        return {path: proof.size for path, (written, proof) in self.done.items() if written == run}
+
+    def in_parts(self) -> dict[str, int]:
+        """How many bytes are there of each file that is moved in parts, by path; what was begun
+        last counts. It may have arrived as a whole meanwhile."""
+        begun = [(upload, upload.parts) for upload in self.uploads.values()]
+        begun += [(download, download.ranges) for download in self.downloads.values()]
+        return {
+            one.path: sum(min(one.part_size, one.size - (n - 1) * one.part_size) for n in numbers)
+            for one, numbers in begun
+        }
+
     def tell(self) -> None:
         """Name damaged lines, if there are any."""
         if self.damaged:

@@ -39,10 +39,15 @@ class Layout:
         """Entries in no batch: only at the destination, held back, refused."""
         return self.inventory / f"{dataset}.aside.tsv"
 
-    def resting(self, dataset: str) -> Path:
-        """The folder for the inventory tables of a dataset that no run looks at for now: its
-        batches are no part of a run then."""
-        return self.root / "resting" / dataset
+    def tables(self, dataset: str) -> Path:
+        """The folder of the inventory tables of a dataset."""
+        folder = self.inventory / dataset
+        return folder if folder.exists() else self.set_aside / dataset
+
+    @property
+    def set_aside(self) -> Path:
+        """Where earlier versions put the tables of datasets that no run looks at for now."""
+        return self.root / "resting"
 
     def checksums(self, dataset: str, batch: str) -> Path:
         return self.root / "checksums" / dataset / f"{batch}.sha256"
@@ -146,13 +151,6 @@ class Layout:
             self.checksums, self.diff, self.cache,
         )  # fmt: skip
         return [kind(dataset, batch) for kind in kinds]
-
-    def batches(self) -> Iterator[tuple[str, str]]:
-        """Every (dataset, batch) the last inventory left, sorted; reads folders only."""
-        for folder in sorted(self.inventory.iterdir()) if self.inventory.is_dir() else ():
-            if folder.is_dir():
-                for name in self.batches_of(folder.name):
-                    yield folder.name, name
 
     def batches_of(self, dataset: str) -> list[str]:
         """The batches of one dataset, sorted."""

@@ -216,8 +216,7 @@ def is_proven(transfer: Transfer, name: str, place: state.Place) -> bool:
     """Whether all of a dataset was moved, be it at rest or not, and its manifest is where it
     belongs."""
     layout = Layout(transfer.results)
-    folders = (layout.inventory / name, layout.resting(name))
-    tables = [table for folder in folders for table in folder.glob(f"*{LOCAL_SUFFIX}")]
+    tables = layout.tables(name).glob(f"*{LOCAL_SUFFIX}")
     markers = [layout.marker(name, table.name.removesuffix(LOCAL_SUFFIX)) for table in tables]
     whole = bool(markers) and all(marker.exists() for marker in markers)
     return whole and not (place.refused or place.held) and _last(transfer, layout, name).exists()
@@ -322,7 +321,7 @@ class _Look:
         """The datasets that the last inventory looked at."""
         layout, run = self._layout, self._seen.run
         batches: dict[str, list[str]] = {}
-        for dataset, batch in layout.batches():
+        for dataset, batch in state.batches(layout):
             batches.setdefault(dataset, []).append(batch)
         for dataset, names in batches.items():
             tables = layout.inventory / dataset
@@ -339,7 +338,7 @@ class _Look:
 
     def rests_proven(self, name: str, place: state.Place) -> bool:
         """Whether every batch of a dataset that rests is proven."""
-        tables = self._layout.resting(name)
+        tables = self._layout.tables(name)
         batches = [t.name.removesuffix(LOCAL_SUFFIX) for t in tables.glob(f"*{LOCAL_SUFFIX}")]
         return len(batches) == place.batches and all(
             self._is_proven(tables, name, batch) for batch in batches
@@ -373,13 +372,8 @@ class _Look:
 
 def _moved(journals: Iterable[Path], run: str) -> tuple[int, int]:
     """Files and bytes that were moved in a run, told by the journals."""
-    files = size = 0
-    for path in journals:
-        for written, proof in journal.read([path], run).done.values():
-            if written == run:
-                files += 1
-                size += proof.size
-    return files, size
+    sizes = [journal.read([path], run).moved(run).values() for path in journals]
+    return sum(map(len, sizes)), sum(map(sum, sizes))
 
 
 def _planned(layout: Layout) -> tuple[int, int] | None:

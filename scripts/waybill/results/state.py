@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -82,6 +83,17 @@ def read(layout: Layout) -> State:
         return parsed(layout)
     except (FileNotFoundError, DamagedError):
         return State(run="")
+
+
+def batches(layout: Layout) -> Iterator[tuple[str, str]]:
+    """Every (dataset, batch) the last inventory left, sorted, without those of datasets that
+    rest."""
+    resting = {name for name, place in read(layout).places.items() if place.resting}
+    inventory = layout.inventory
+    for folder in sorted(inventory.iterdir()) if inventory.is_dir() else ():
+        if folder.is_dir() and folder.name not in resting:
+            for name in layout.batches_of(folder.name):
+                yield folder.name, name
 
 
 def parsed(layout: Layout) -> State:

@@ -82,7 +82,7 @@ def plan(task: Task) -> None:
 
     def lines() -> Iterator[str]:
         for dataset in seen.datasets:
-            tables = [layout.diff(d, b) for d, b in layout.batches() if d == dataset]
+            tables = [layout.diff(d, b) for d, b in state.batches(layout) if d == dataset]
             for table in sorted(tables, key=_first_path):
                 proven = f"{dataset}/{table.stem}" not in open_ and not _is_newer(
                     table, layout.marker(dataset, table.stem), task.transfer
@@ -121,7 +121,7 @@ def manifest(task: Task) -> None:
     from waybill.results import manifest as module
 
     layout = task.layout
-    batches = [batch for dataset, batch in layout.batches() if dataset == task.dataset]
+    batches = [batch for dataset, batch in state.batches(layout) if dataset == task.dataset]
     proofs = [
         proof for batch in batches for proof in marker.read(layout.marker(task.dataset, batch))
     ]

@@ -115,11 +115,11 @@ class Inputs(ABC):
             last["publish"] = layout.publication
         whole = {"gather_plan": layout.plan, "summary": layout.summary}
         yield from (os.fspath(whole[rule]) for rule in rules & whole.keys())
-        for dataset, batch in layout.batches():
+        for dataset, batch in state.batches(layout):
             for rule in rules & tables.keys():
                 if rule != "checksum" or transfer.direction == "upload":
                     yield os.fspath(tables[rule](dataset, batch))
-        for dataset in {dataset for dataset, _ in layout.batches()}:
+        for dataset in {dataset for dataset, _ in state.batches(layout)}:
             yield from (os.fspath(last[rule](dataset)) for rule in rules & last.keys())
 
     def _free(self) -> list[str]:
@@ -137,7 +137,7 @@ class Inputs(ABC):
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
             table = layout.marker if self._one_job else layout.diff
-            tables = [table(dataset, batch) for dataset, batch in layout.batches()]
+            tables = [table(dataset, batch) for dataset, batch in state.batches(layout)]
             return [os.fspath(p) for p in (*tables, *sorted(layout.inventory.glob("*.aside.tsv")))]
 
         return files
@@ -205,7 +205,7 @@ class Inputs(ABC):
 
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
-            batches = (b for dataset, b in layout.batches() if dataset == wildcards.dataset)
+            batches = (b for dataset, b in state.batches(layout) if dataset == wildcards.dataset)
             return [os.fspath(layout.marker(wildcards.dataset, b)) for b in batches]
 
         return files
@@ -218,7 +218,7 @@ class Inputs(ABC):
             layout = self._after_inventory(checkpoints, wildcards)
             published = self.transfers[wildcards.transfer].publishes
             last = layout.publication if published else layout.manifest
-            return [os.fspath(last(d)) for d in sorted({d for d, _ in layout.batches()})]
+            return [os.fspath(last(d)) for d in sorted({d for d, _ in state.batches(layout)})]
 
         return files
 
@@ -300,7 +300,7 @@ class Inputs(ABC):
         end = time.monotonic() + self._workflow.execution_settings.latency_wait
         while True:
             now = state.read(layout)
-            batches = {f"{dataset}/{batch}" for dataset, batch in layout.batches()}
+            batches = {f"{dataset}/{batch}" for dataset, batch in state.batches(layout)}
             complete = len(batches) == now.batches and batches.issuperset(now.open)
             if complete and now.run not in ("", self._before[name]):
                 self._before[name] = None

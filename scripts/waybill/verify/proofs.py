@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waybill.model.errors import DamagedError, WaybillError
-from waybill.results import marker, seals
+from waybill.results import marker, seals, state
 from waybill.results.layout import Layout
 from waybill.results.published import destination, is_published, newest
 from waybill.verify import lists
@@ -51,7 +51,7 @@ def in_results(layout: Layout) -> Iterator[Proven]:
                 known.add(batch)
             except DamagedError as error:
                 damaged.append(_named(error))
-    if not known or not known.issuperset(layout.batches()):
+    if not known or not known.issuperset(state.batches(layout)):
         for path in sorted((layout.root / "manifests").glob("[!.]*.json")):
             try:
                 seals.check(layout, [path])
@@ -60,7 +60,7 @@ def in_results(layout: Layout) -> Iterator[Proven]:
                 continue
             entries = list(lists.manifest(path.read_bytes(), str(path)))
             yield Proven(path.stem, "", entries, lists.MANIFEST_TICK_NS, str(path))
-            known |= {batch for batch in layout.batches() if batch[0] == path.stem}
+            known |= {batch for batch in state.batches(layout) if batch[0] == path.stem}
     unproven = [e for e in damaged if (e.file.parent.name, e.file.stem) not in known]
     unproven = [e for e in unproven if e.file.parent.name != "manifests"]
     if unproven:

@@ -158,7 +158,7 @@ class _Search:
     def _has_results(self, name: str) -> bool:
         """Whether the run was moved from here, also where the state that told so is lost."""
         layout = Layout(self.transfer.results)
-        kept = (layout.inventory / name, layout.resting(name), layout.manifest(name))
+        kept = (layout.tables(name), layout.manifest(name))
         return any(path.exists() for path in kept)
 
     def _told(self, run: Path) -> run_state.Known | None:
