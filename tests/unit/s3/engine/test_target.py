@@ -15,8 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from test_put import put, transfer_to
 
+from support.engines import put
+from support.transfers import transfer_of
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.s3.client import make_client
 from waybill.s3.engine.base import UnsupportedError
@@ -36,7 +37,7 @@ def keys(monkeypatch):
 
 
 def target_of(bucket, folder, *, accelerate=False, **settings):
-    transfer = transfer_to(bucket, folder, **settings)
+    transfer = transfer_of(folder, bucket, **{"timeout": 1, **settings})
     session = botocore.session.get_session()
     client = make_client(transfer, accelerate=accelerate, session=session)
     return target(transfer, session, client)
@@ -72,15 +73,15 @@ def test_a_directory_bucket_is_for_botocore(tmp_path):
 
 def test_a_proxy_is_for_botocore(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    engine = make_engine(transfer_to("my-data", tmp_path), accelerate=False)
+    engine = make_engine(transfer_of(tmp_path, "my-data"), accelerate=False)
     assert isinstance(engine, BotoEngine)
     for name in ("native", "crt"):  # which is what it was called before
         asked = f'engine = "{name}" cannot be used: there is a proxy on the way'
         with pytest.raises(WaybillError, match=asked) as caught:
-            make_engine(transfer_to("my-data", tmp_path, engine=name), accelerate=False)
+            make_engine(transfer_of(tmp_path, "my-data", engine=name), accelerate=False)
         assert caught.value.exit_code == EXIT_CONFIG
     monkeypatch.setenv("no_proxy", "amazonaws.com")
-    engine = make_engine(transfer_to("my-data", tmp_path), accelerate=False)
+    engine = make_engine(transfer_of(tmp_path, "my-data"), accelerate=False)
     assert isinstance(engine, NativeEngine)
     engine.close()
 
@@ -91,7 +92,7 @@ def test_no_credentials(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(WaybillError, match="no AWS credentials found"):
-        make_engine(transfer_to("my-data", tmp_path), accelerate=False)
+        make_engine(transfer_of(tmp_path, "my-data"), accelerate=False)
 
 
 def test_credentials_are_those_of_the_moment(tmp_path, proxy, bucket, monkeypatch):
@@ -116,7 +117,7 @@ def test_credentials_are_those_of_the_moment(tmp_path, proxy, bucket, monkeypatc
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    engine = make_engine(transfer_to(bucket, tmp_path, profile="login"), accelerate=False)
+    engine = make_engine(transfer_of(tmp_path, bucket, profile="login"), accelerate=False)
     assert isinstance(engine, NativeEngine)
     put(engine, b"x", key="first")
     time.sleep(2)
@@ -184,7 +185,7 @@ def test_tls_trusts_whom_it_is_told_to(tmp_path, secure, monkeypatch, kind):
     url, pem, store = secure
     monkeypatch.setattr("waybill.s3.engine.limit.Gate.back_off", lambda *_: 0.0)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-    transfer = transfer_to("safe-data", tmp_path, engine=kind, endpoint_url=url, timeout=10)
+    transfer = transfer_of(tmp_path, "safe-data", engine=kind, endpoint_url=url, timeout=10)
     data = b"carried safely"
     key = "a folder/ä+%20 name's (1)*~.bin"
     stranger = make_engine(transfer, accelerate=False)

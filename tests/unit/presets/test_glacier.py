@@ -215,7 +215,7 @@ def test_mistakes_of_a_configuration(tmp_path):
 
 
 def test_the_example_is_a_configuration():
-    file = Path(__file__).parents[2] / "config" / "glacier.toml"
+    file = Path(__file__).parents[3] / "config" / "glacier.toml"
     transfers = read.load(file)
     assert [t.direction for t in transfers.values()] == ["download"] * 2
     assert [t.bucket for t in transfers.values()] == ["greenland-glacier-data"] * 2

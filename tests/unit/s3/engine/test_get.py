@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import botocore.exceptions as be
 import pytest
-from test_put import transfer_to
 
 from support.proxy import (
     Answer,
@@ -208,8 +207,8 @@ def test_an_answer_in_chunks(tmp_path, monkeypatch):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
-        transfer = transfer_to(
-            "bucket", tmp_path, engine="native", endpoint_url=url, region="us-east-1"
+        transfer = transfer_of(
+            tmp_path, timeout=1, engine="native", endpoint_url=url, region="us-east-1"
         )
         chosen = make_engine(transfer, accelerate=False)
         try:

@@ -15,7 +15,7 @@ from waybill.model.entries import RemoteEntry
 from waybill.presets.ifcb import settings
 from waybill.results.layout import Layout
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 OTHER = "D20141117T001645_IFCB101"
 
 

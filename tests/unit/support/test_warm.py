@@ -15,7 +15,7 @@ import pytest
 
 from support.warm import Fork
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 # What a run can tell of itself, and how it ends.
 SNAKEFILE = """\

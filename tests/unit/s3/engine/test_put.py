@@ -10,6 +10,7 @@ from concurrent.futures import Future
 import botocore.exceptions as be
 import pytest
 
+from support.engines import DATA, NAME, begin, put
 from support.proxy import (
     Answer,
     CheckSha256,
@@ -28,18 +29,11 @@ from support.transfers import transfer_of
 from waybill.model.errors import EntryError
 from waybill.s3.client import MAX_ATTEMPTS
 from waybill.s3.engine import limit
-from waybill.s3.engine.base import Content
 from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.choose import make_engine
 from waybill.s3.http.connections import ClosedError
 
-DATA = random.Random(9).randbytes(200_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
-NAME = "ä folder/name with + and %20 ~'(1)*.bin"
-
-
-def transfer_to(bucket, folder, **settings):
-    return transfer_of(folder, bucket, **{"timeout": 1, **settings})
 
 
 @pytest.fixture(params=["boto3", "native"])
@@ -52,7 +46,7 @@ def make(request, proxy, bucket, s3, tmp_path, monkeypatch):
     made = []
 
     def make(**settings):
-        transfer = transfer_to(bucket, tmp_path, engine=request.param, **settings)
+        transfer = transfer_of(tmp_path, bucket, timeout=1, engine=request.param, **settings)
         made.append(make_engine(transfer, accelerate=False))
         return made[-1]
 
@@ -68,17 +62,6 @@ def done():
     future = Future()
     future.set_result("put by botocore")
     return future
-
-
-def put(engine, data=DATA, *, key=NAME, condition=None):
-    sha256 = hashlib.sha256(data).hexdigest()
-    metadata = {"source-sha256": sha256, "source-mtime": "1.000000005"}
-    return begin(engine, key, data, metadata, condition).result(60)
-
-
-def begin(engine, key, data, metadata=None, condition=None):
-    content = Content(data, hashlib.sha256(data).hexdigest(), metadata or {})
-    return engine.put_object(key, len(data), lambda: content, condition or {})
 
 
 def test_an_object_arrives_as_it_is(make, proxy, s3, bucket):
