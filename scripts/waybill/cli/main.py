@@ -20,7 +20,7 @@ from waybill.config.check import dotted, properties, toml
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, WaybillError, worst
 from waybill.model.transfer import Transfer
 from waybill.presets import registry
-from waybill.results import outcome
+from waybill.results import closing_lines
 from waybill.results.layout import Layout
 from waybill.stages.run import DEFAULT_TOML
 
@@ -77,7 +77,7 @@ def run(screen: Screen, given: argparse.Namespace) -> int:
         return second.code
     codes = [second.code, ended.code]
     for name in plans:
-        lines, code = outcome.conclude(transfers[name], session.layouts[name])
+        lines, code = closing_lines.conclude(transfers[name], session.layouts[name])
         codes.append(code)
         for line in lines:
             if not line.startswith("FAILED "):  # which is told already

@@ -16,7 +16,7 @@ from waybill.inventory import datasets
 from waybill.inventory.sides import of_upload
 from waybill.model.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
 from waybill.model.escaping import escape
-from waybill.results import outcome, state
+from waybill.results import closing_lines, outcome, state
 from waybill.results.batch_tables import read_local
 from waybill.results.layout import LOCAL_SUFFIX, Layout
 from waybill.results.outcome import Asked
@@ -36,7 +36,7 @@ def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
     """What is to be said about a transfer, and its exit code: 0 only when all that its source
     holds and its settings select is proven, and no run is at work on it."""
     found = outcome.read(transfer, layout, closely=True)
-    lines = outcome.lines(found, transfer, layout, Asked.STATUS) or ["no run yet"]
+    lines = closing_lines.lines(found, transfer, layout, Asked.STATUS) or ["no run yet"]
     code = found.code(Asked.STATUS)
     if transfer.direction == "upload" and code == EXIT_OK:
         unseen = list(_unseen(transfer, layout))

@@ -1,8 +1,8 @@
-"""The outcome of a transfer: reads how it stands from its results, and says it in lines.
+"""The outcome of a transfer: reads how it stands from its results.
 
 ``read`` looks at the files under ``results/{transfer}`` and at nothing else. The last lines of a
-run, ``waybill status``, the notifications and the commands of a community are all made from an
-``Outcome``. The outcome of a verification is in ``verify.outcome``.
+run and of ``waybill status`` (``results.closing_lines``), the notifications and the commands of a
+community are all made from an ``Outcome``. The outcome of a verification is in ``verify.outcome``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, WaybillError, one_line, worst
 from waybill.model.escaping import escape
-from waybill.model.units import format_size
 from waybill.results import failures, journal, marker, state
 from waybill.results.batch_tables import ASIDE_COLUMNS, PLAN_COLUMNS, read_local, read_remote
 from waybill.results.layout import FOUND, LOCAL_SUFFIX, REMOTE_SUFFIX, Layout
@@ -25,8 +24,7 @@ from waybill.system.tsv import rows
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
-MOST_FAILURES = 20
-MOST_OPEN = 3  # batches that are named
+MOST_REASONS = 20  # why entries are in no batch, that are named
 
 
 class Asked(Enum):
@@ -227,67 +225,6 @@ def _last(transfer: Transfer, layout: Layout, dataset: str) -> Path:
     return layout.publication(dataset) if transfer.publishes else layout.manifest(dataset)
 
 
-def conclude(transfer: Transfer, layout: Layout, asked: Asked = Asked.ALL) -> tuple[list[str], int]:
-    """The last lines about one transfer, and its exit code."""
-    found = read(transfer, layout)
-    return lines(found, transfer, layout, asked), found.code(asked)
-
-
-def lines(found: Outcome, transfer: Transfer, layout: Layout, asked: Asked) -> list[str]:
-    """What a user reads last about a transfer; nothing when nobody ever looked at it."""
-    told = [f"FAILED {failure}" for failure in found.failures[:MOST_FAILURES]]
-    if len(found.failures) > MOST_FAILURES:
-        told.append(f"and {len(found.failures) - MOST_FAILURES} more, in {layout.failures}")
-    if not found.run:
-        return told
-    told += found.damaged
-    told += found.aside
-    if not found.files and not found.batches and not found.lost:
-        told.append(f"nothing to {transfer.direction} in {transfer.source}")
-    else:
-        told.append(_progress(found, transfer, layout))
-    if asked is Asked.STATUS or (asked is Asked.ALL and not found.failures):
-        told += _open(found)
-    if asked is Asked.STATUS and found.overtaken:
-        told.append("open: the last run ended before it had looked at both sides; run again")
-    if asked is Asked.STATUS and found.held:
-        told.append(f"open: {found.held} that wait are not moved yet; run again later")
-    return told
-
-
-def _open(found: Outcome) -> Iterator[str]:
-    """What keeps the exit code from being 0, besides failures."""
-    again = "run again to go on"
-    if found.open:
-        names = ", ".join(found.open[:MOST_OPEN])
-        more = f" and {len(found.open) - MOST_OPEN} more" if len(found.open) > MOST_OPEN else ""
-        count = f"{len(found.open)} of {found.batches} batches are not proven"
-        yield f"open: {count}: {names}{more}; {again}"
-    if found.lost:
-        yield f"open: the tables of {found.lost} batches are gone from the results; {again}"
-    if found.unproven:
-        yield f"open: {found.unproven} datasets that are not looked at now are not proven; {again}"
-    for dataset in found.datasets:
-        if not dataset.open and not dataset.listed:
-            yield f"open: {dataset.name} has no manifest yet; {again}"
-
-
-def _progress(found: Outcome, transfer: Transfer, layout: Layout) -> str:
-    size = f"{found.files} files, {format_size(found.bytes)}"
-    moved, moved_bytes = found.moved
-    what = f"; {moved} moved, {format_size(moved_bytes)}" if moved else "; nothing to move"
-    if not found.open and not found.lost:
-        all_ = "these are" if found.unproven or found.failures else "all"
-        return f"{size}: {all_} proven in {transfer.destination}{what}"
-    proven = f"{found.batches - len(found.open)} of {found.batches + found.lost} batches proven"
-    if moved:
-        return f"{size}: {proven}{what}"
-    if found.planned is not None:
-        move, keep = found.planned
-        return f"{size}: {move} to move, {keep} to keep; see {layout.plan}"
-    return f"{size}: {proven}"
-
-
 def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Failed]:
     """What failed and still stands, by stage: what a checksum or a comparison met comes before
     what follows from it in an upload."""
@@ -389,9 +326,9 @@ def _aside(layout: Layout, seen: state.State) -> list[str]:
     reasons = [row[3] for table in tables if table.exists() for row in rows(table, ASIDE_COLUMNS)]
     counts = Counter(reason for reason in reasons if reason.startswith(("held back", "skipped")))
     told = [f"{count} {reason}" for reason, count in counts.items()]
-    if len(told) > MOST_FAILURES:
-        more = len(told) - MOST_FAILURES
-        told[MOST_FAILURES:] = [f"and {more} more reasons, in {tables[0]}"]
+    if len(told) > MOST_REASONS:
+        more = len(told) - MOST_REASONS
+        told[MOST_REASONS:] = [f"and {more} more reasons, in {tables[0]}"]
     if seen.only_at_destination:
         told.append(f"{seen.only_at_destination} only at the destination; nothing is deleted")
     return told
@@ -402,5 +339,5 @@ def _found(layout: Layout) -> list[str]:
     table = layout.aside(FOUND)
     reasons = [(row[1], row[3]) for row in rows(table, ASIDE_COLUMNS)] if table.exists() else []
     held = [f"{reason}: {path}" for path, reason in reasons if reason.startswith("held back")]
-    more = len(held) - MOST_FAILURES
-    return held[:MOST_FAILURES] + ([f"and {more} more held back, in {table}"] if more > 0 else [])
+    more = len(held) - MOST_REASONS
+    return held[:MOST_REASONS] + ([f"and {more} more held back, in {table}"] if more > 0 else [])

@@ -13,7 +13,7 @@ from waybill.config import read as configuration
 from waybill.inventory.sides import work_tree
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
 from waybill.model.transfer import Transfer
-from waybill.results import outcome, state
+from waybill.results import closing_lines, outcome, state
 from waybill.results.layout import Layout
 from waybill.stages.rules import summarise
 from waybill.stages.run_inputs import Inputs
@@ -205,7 +205,7 @@ class Run(Inputs):
             # The job failed with the verdict, and its table with it; people want it all the same.
             # The next inventory removes it.
             summarise(layout)
-        return outcome.lines(found, transfer, layout, asked), found.code(asked)
+        return closing_lines.lines(found, transfer, layout, asked), found.code(asked)
 
     def _settle(self, code: int, line: str = "") -> None:
         """From here on a signal ends the process with ``code``, and with a line if there is one."""

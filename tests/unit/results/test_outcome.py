@@ -8,7 +8,7 @@ import pytest
 
 from support.transfers import transfer_of
 from waybill.model.failure import Failure
-from waybill.results import failures, marker, outcome, state
+from waybill.results import closing_lines, failures, marker, state
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.results.state import Place, State
@@ -55,7 +55,7 @@ class Runs:
             Path("/A"), "b", "runs/", name="runs", results=self.layout.root, preset="illumina",
             several=True,
         )  # fmt: skip
-        return outcome.conclude(transfer, self.layout)
+        return closing_lines.conclude(transfer, self.layout)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from waybill.model.transfer import Transfer
 from waybill.presets.illumina import routing
 from waybill.presets.illumina.datasets import COMPLETED
 from waybill.presets.illumina.routing import Decision, Outcome, Routed
-from waybill.results import failures, outcome, state
+from waybill.results import closing_lines, failures, state
 from waybill.results.batch_tables import ASIDE_COLUMNS
 from waybill.results.layout import FOUND, Layout
 from waybill.system.tsv import rows
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
     """What failed and what waits, and the exit code of one transfer."""
-    lines, code = outcome.conclude(transfer, layout)
+    lines, code = closing_lines.conclude(transfer, layout)
     found = []
     for line in lines:
         if line.startswith("FAILED "):
