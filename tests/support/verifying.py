@@ -101,10 +101,17 @@ def read_report(table: Path) -> dict[str, str]:
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """All that stands in a folder of results but what verifications write, and the lock, which
-    names its last holder."""
+    """All that stands in a folder of results but what verifications write, the seal of that, and
+    the lock, which names its last holder."""
+
+    def content(path: Path) -> tuple[bytes, int]:
+        if path.name != "results.sha256":
+            return path.read_bytes(), path.stat().st_mtime_ns
+        lines = path.read_bytes().splitlines()
+        return b"\n".join(line for line in lines if not line.endswith(b"verify/open.tsv")), 0
+
     return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        str(path.relative_to(folder)): content(path)
         for path in folder.rglob("*")
         if path.is_file()
         and "verify" not in path.relative_to(folder).parts[1:2]

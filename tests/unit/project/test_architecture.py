@@ -308,6 +308,7 @@ SIGNS = {
     of(LAYOUT.seals_of_all): r"seals_of\(|seals\.check",
     LAYOUT.root / notify_state.NAME: r"state\.(read|write)\(",
     LAYOUT.root / ".door.lock": r"\.door\.lock",
+    LAYOUT.root / "resting/{dataset}": r"\.set_aside",
     LAYOUT.root / "logs": r"\.log\b",
     LAYOUT.root / "verify/{run}/logs": r"\.log\b",
     failures.record_path(LAYOUT, **RECORD): r"failures\.(read|write)|failure_record",

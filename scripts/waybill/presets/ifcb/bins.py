@@ -96,7 +96,7 @@ def _is_cut(rest: bytes, whole: list[bytes], at: Columns) -> bool:
     """Whether ``rest``, what follows the last line break, is a row that lacks columns."""
     if whole:
         return _end(whole[-1], at) is not None and rest.count(b",") < whole[-1].count(b",")
-    return re.fullmatch(rb"[0-9]+(,[0-9.e+-]*)*", rest) is not None and rest.count(b",") < at.start
+    return re.fullmatch(rb"[0-9]+(,[0-9.e+-]*)*", rest) is not None and rest.count(b",") <= at.start
 
 
 def _end(row: bytes, at: Columns) -> int | None:

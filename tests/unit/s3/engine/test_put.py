@@ -46,7 +46,7 @@ def make(request, proxy, bucket, s3, tmp_path, monkeypatch):
     made = []
 
     def make(**settings):
-        transfer = transfer_of(tmp_path, bucket, timeout=1, engine=request.param, **settings)
+        transfer = transfer_of(tmp_path, bucket, engine=request.param, **{"timeout": 1, **settings})
         made.append(make_engine(transfer, accelerate=False))
         return made[-1]
 
