@@ -250,8 +250,7 @@ class Inputs(ABC):
         return {names[rule] for rule in settings.until}
 
     def _concerned(self) -> dict[str, Transfer]:
-        """The transfers of this run. If all targets are files, only the transfers of these files.
-        """
+        """The transfers of this run. If all targets are files, only the transfers of the files."""
         targets = self._workflow.dag_settings.targets
         if not targets or any("/" not in target for target in targets):
             return self.transfers

@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def stock(task: Task) -> None:
-    """Compare both sides with what was proven, by a walk and a listing. Every verification does it.
-    """
+    """Compare both sides with what was proven, by a walk and a listing."""
     transfer, layout = task.transfer, _layout(task)
     now = verify_stock.take(transfer, layout, lambda: Bucket(transfer), datetime.now(UTC).date())
     log.info(

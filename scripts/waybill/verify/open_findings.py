@@ -115,8 +115,7 @@ def doubted(layout: VerifyLayout) -> Iterator[Open]:
 
 
 def _proofs(layout: VerifyLayout, datasets: set[str]) -> dict[tuple[str, str], str]:
-    """The value of ``proven`` for each proof in the markers of these datasets, by (dataset, path).
-    """
+    """The value ``proven`` of each proof in the markers of these datasets, by dataset and path."""
     return {
         (dataset, proof.path): hashlib.sha256(marker.render([proof])).hexdigest()[:16]
         for dataset in datasets
