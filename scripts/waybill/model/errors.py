@@ -26,7 +26,7 @@ EXIT_INTERRUPTED = 130
 
 
 def one_line(text: str) -> str:
-    """``text`` with line breaks and other characters a terminal obeys written out."""
+    """``text`` with line breaks and other characters that a terminal obeys escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -71,7 +71,7 @@ class EntryError(WaybillError):
 
 
 class StaleHashError(EntryError):
-    """The entry's bytes are not those of its checksum table, though size and mtime are."""
+    """A file has other bytes than its checksum table says, with the same size and mtime."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "its bytes changed since they were hashed; run again")

@@ -1,5 +1,5 @@
-"""A folder and what is below it, reached through open folders: a symbolic link that is put in the
-way at any moment is refused, not followed."""
+"""Opens files below a folder through open folders: a symbolic link that somebody puts in the way at
+any moment is refused, not followed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threading import Lock
 
 KEEP = 64  # open folders; a process may have 1,024 files open
 
-# To pass through a folder, which takes no permission to list it where the system has O_PATH.
+# To open a folder and pass through it. With O_PATH this needs no permission to list the folder.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -41,8 +41,8 @@ class Folder:
         return cls(os.open(path, _FOLDER))
 
     def readable(self) -> int:
-        """A descriptor to list the folder with or to put its names on disk, for the caller to
-        close."""
+        """A descriptor with which to list the folder, or to put its names on disk. The caller
+        closes it."""
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
 
 
@@ -84,7 +84,7 @@ class Root:
         return status
 
     def lstat(self, path: str) -> os.stat_result:
-        """The same of whatever has this very name, be it a link."""
+        """The status of the file, folder or link with this name. A link is not followed."""
         above, _, name = path.rstrip("/").rpartition("/")
         folder = self.folder(above)
         try:
@@ -154,7 +154,7 @@ class Root:
         return folder
 
     def _told(self, error: OSError, folder: Folder, name: str, path: str) -> OSError:
-        """The error with the whole path, and of a link that it is one."""
+        """The error with the whole path; a LinkError when the path is a symbolic link."""
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
             with suppress(OSError):
                 status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
