@@ -44,9 +44,9 @@ class _Batch:
 class Arrivals:
     """The files of one dataset, as one transfer uploads them after one inventory.
 
-    ``folder`` is that of the dataset, ``total`` how many files are to be in the bucket in the end,
-    ``bytes`` their size. ``refused`` are files that cannot be uploaded as they are, ``held`` those
-    that wait for something.
+    ``folder`` is the folder of the dataset. ``total`` is the number of files that the bucket has in
+    the end, ``bytes`` their size. ``refused`` are the paths of files that cannot be uploaded,
+    ``held`` the paths of files that wait for something.
     """
 
     def __init__(self, layout: Layout, dataset: str, place: Place, now: State) -> None:
@@ -81,7 +81,7 @@ class Arrivals:
 
     @property
     def arrived_bytes(self) -> int:
-        """Bytes that have arrived, those of unfinished files too."""
+        """Bytes that have arrived, also of unfinished files."""
         return sum(batch.bytes + batch.partly for batch in self._batches)
 
     @property

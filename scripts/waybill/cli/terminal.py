@@ -74,7 +74,7 @@ class Screen:
         print(text, flush=True)
 
     def problem(self, text: str) -> None:
-        """One line about what is wrong."""
+        """One line about an error."""
         self.note(f"{self._program}: {text}")
 
     def note(self, text: str) -> None:

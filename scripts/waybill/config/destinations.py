@@ -29,9 +29,9 @@ def collisions(transfers: Sequence[Transfer]) -> Iterator[tuple[str, str]]:
     """The transfers that could write a name that another transfer writes too: (name, message).
 
     Two transfers of one direction collide when their destinations are equal or nested. There are
-    exceptions: one excludes the folder of the other; their patterns cannot match the same name; no
-    dataset of their preset can have the name of the nested folder; the preset keeps them apart.
-    Manifests have names of their own and never collide.
+    exceptions: the outer one excludes the folder of the inner one; their patterns cannot match the
+    same name; no dataset of the outer one can have the name of the inner folder; their preset keeps
+    them apart. Manifests have names of their own and never collide.
     """
     places = [_Place.of(transfer) for transfer in transfers]
     for one, other in combinations(places, 2):

@@ -105,7 +105,7 @@ def read_toml(file: str | Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """An override in the types TOML has, without what is None."""
+    """An override in the types that TOML has. Members that are None are left out."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
-    """Take the inventory of a transfer and return what it saw.
+    """Take the inventory of a transfer and return its state.
 
     Raises WaybillError when S3 cannot be listed, or the folder of the only dataset; the tables of
     the dataset concerned then stay as they were. If one of several datasets has a folder that

@@ -54,7 +54,7 @@ class FolderError(WaybillError):
 
 
 class DamagedError(WaybillError):
-    """A file of Waybill's own, at ``file``, is not as it was written."""
+    """A file that Waybill has written, at ``file``, is damaged; ``why`` says how."""
 
     def __init__(self, file: Path, why: str, *, line: int = 0) -> None:
         where = f"{file}:{line}" if line else f"{file}"

@@ -94,7 +94,7 @@ class Fetcher:
         finally:
             for future in futures:
                 future.cancel()
-            for future in futures:  # nobody may write to a file that is given up
+            for future in futures:  # no thread may write to a file that is given up
                 if not future.cancelled():
                     future.exception()
         return head, check

@@ -97,7 +97,7 @@ class Mover(ABC):
                 self.outcome.failed.append(Failure(item.path, 1, item.reason))
             elif item.action == difference.KEEP:
                 proof = self._proof(item, Stored(item.etag, ""), utc(int(item.time)))
-                if self._transfer.compare != "sha256":  # nobody looked at the content
+                if self._transfer.compare != "sha256":  # the content was not compared
                     proof = proof._replace(sha256="")
                 self.outcome.proofs[item.path] = proof
             elif proof := self._finished(item):

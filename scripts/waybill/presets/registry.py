@@ -88,7 +88,7 @@ def _load(name: str) -> Preset:
         raise unusable(name, "one name, several presets; uninstall all but one")
     try:
         preset = entries[0].load()
-    except Exception as error:  # whatever the code of others raises
+    except Exception as error:  # the code of others may raise any error
         raise unusable(name, f"{type(error).__name__}: {error}") from error
     if not isinstance(preset, Preset):
         raise unusable(name, f"{entries[0].value} is no waybill.presets.preset.Preset")

@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 def part_size(size: int) -> int:
     """The part size in bytes of an object of ``size`` bytes: 16 MiB, doubled until 10,000 parts
-    are enough. A change of this function makes every open multipart upload start anew."""
+    are enough. If this function changes, every open multipart upload begins again."""
     length = SMALLEST_PART_BYTES
     while length * MAX_PARTS < size:
         length *= 2

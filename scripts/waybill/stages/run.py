@@ -44,7 +44,7 @@ class Run(Inputs):
         self._locks: list[int | None] = []
         self._held = False
         self._folders: set[Path] = set()
-        self._last: dict[str, str] = {}  # the inventory before that of this run
+        self._last: dict[str, str] = {}  # the last inventory before this run, by transfer
         self._begun: list[Path] = []  # the files ``begun`` that this run has made
         self._interrupts: Interrupts | None = None
 

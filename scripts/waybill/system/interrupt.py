@@ -34,8 +34,8 @@ def exit_code(number: int) -> int:
 
 
 class Interrupts:
-    """The signals of Snakemake's main process. A signal that is ignored, as under ``nohup``, or
-    that somebody else has a handler for, is left alone."""
+    """Handles the signals of Snakemake's main process. A signal that is ignored, as under
+    ``nohup``, or that has another handler, is left alone."""
 
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow

@@ -44,7 +44,7 @@ def sign(descriptor: int, text: str) -> None:
 
 
 def holder(descriptor: int) -> str:
-    """Who signed a lock file last; ``""`` when nobody did or it cannot be read."""
+    """The last signature in a lock file; ``""`` when there is none or it cannot be read."""
     try:
         return os.pread(descriptor, 200, 0).decode(errors="replace").strip()
     except OSError:

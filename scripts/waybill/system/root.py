@@ -22,8 +22,8 @@ class LinkError(OSError):
 
 
 class Folder:
-    """An open folder: ``fd`` its descriptor, closed as soon as nobody holds the folder any more;
-    ``identity`` its device and inode."""
+    """An open folder. ``fd`` is its descriptor, which is closed when no reference to this object is
+    left. ``identity`` is its device and inode."""
 
     __slots__ = ("fd", "identity")
 
@@ -47,8 +47,8 @@ class Folder:
 
 
 class Root:
-    """The folder ``path``, which may be a link, and what is below it. Safe to use from several
-    threads.
+    """The folder ``path``, which may be a link, and all files and folders below it. Safe to use
+    from several threads.
 
     With ``symlinks = "follow"`` links below it are followed when something is read; with ``skip``
     or ``error`` they raise LinkError. ``folder`` and ``lstat``, which are for writing, never
@@ -75,7 +75,7 @@ class Root:
             raise self._told(error, folder, name, path) from None
 
     def stat(self, path: str) -> os.stat_result:
-        """What the file system says about the file or folder at ``path``."""
+        """The status of the file or folder at ``path``."""
         if self._follows:
             return os.stat(f"{self.path}/{path}")
         status = self.lstat(path)
@@ -94,7 +94,7 @@ class Root:
 
     @contextmanager
     def scan(self, path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """What the folder at ``path`` holds."""
+        """The entries of the folder at ``path``."""
         if self._follows:
             with os.scandir(f"{self.path}/{path}") as scan:
                 yield scan
@@ -107,7 +107,7 @@ class Root:
             os.close(descriptor)
 
     def folder(self, path: str, *, make: bool = False) -> Folder:
-        """The open folder at ``path``, ``""`` being the root; ``make`` makes what is missing."""
+        """The open folder at ``path``; ``""`` is the root. ``make`` makes missing folders."""
         if folder := self._open.get(path):
             return folder
         parts = [part for part in path.split("/") if part not in ("", ".")]

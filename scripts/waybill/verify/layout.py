@@ -86,7 +86,7 @@ class VerifyLayout(Layout):
 
 @dataclass(slots=True)
 class Verified:
-    """What a verification was about.
+    """The state of a verification: what was compared, and how much of it.
 
     ``origin`` names the manifest that was used where markers are missing, or ``""``. With
     ``against`` it names the list that the folder was compared with. ``files`` and ``bytes`` count

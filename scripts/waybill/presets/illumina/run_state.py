@@ -98,9 +98,9 @@ def find(uploads: Path, run: Path, *, mend: bool = True) -> Known:
 
 
 def is_of(state: RunState, run: Path) -> bool:
-    """Whether a state is that of the run in this folder."""
+    """Whether a state belongs to the run in this folder."""
     known = state.run_path
-    if not os.path.isabs(known):  # noqa: PTH117  what was written need not be a sound path
+    if not os.path.isabs(known):  # noqa: PTH117  the text in the file may be no path
         return False
     same = known.rstrip("/") == str(run.absolute())
     return same or os.path.realpath(known) == os.path.realpath(run)

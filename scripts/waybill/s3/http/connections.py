@@ -274,7 +274,7 @@ class _Channel(asyncio.Protocol):
             self._write_on()
 
     def abort(self) -> None:
-        """Close the connection at once, with whatever it carries."""
+        """Close the connection at once; the exchange that it carries ends with an error."""
         self._transport.abort()
 
     def hold(self) -> None:
@@ -336,7 +336,7 @@ class _Channel(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:
             return
-        # A server may tell what is wrong and close before it has read all of the body.
+        # A server may answer with an error and close before it has read the whole body.
         told = exchange.status >= 400 or (exchange.status and self._ends_with_connection(exchange))
         lost = None if told else self._owner.closed_early()
         self._end(exchange, exchange.error or lost)
