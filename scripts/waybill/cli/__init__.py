@@ -1,8 +1,8 @@
 """The commands: each builds a configuration and runs the same Snakefile.
 
 Such a command is called a door. It runs the Snakefile twice with one ``start`` token: target
-``plan``, to show what would be done and to ask, then the default target. The second run takes the
-inventory of the first for granted, so exactly what was confirmed is moved.
+``plan``, to show what would be done and to ask, then the default target. The second run uses the
+inventory of the first, so exactly what was confirmed is moved.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import TracebackType
 def _interrupted(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """An interrupt while a command is still being imported is no reason for a traceback either."""
+    """Print one line, and no traceback, for an interrupt while a command is being imported."""
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     else:
@@ -24,7 +24,7 @@ def _interrupted(
 
 
 def _end_on_interrupt() -> None:
-    """One that comes when all is done ends the process without a word."""
+    """Have an interrupt at the end of the process end it without a message."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

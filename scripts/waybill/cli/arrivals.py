@@ -1,9 +1,9 @@
-"""Counts what is to be uploaded of each dataset and what has arrived, from the files the workflow
-writes. It needs no plan, and entries that had arrived before count too (``cli.progress.Moving``
-counts only the entries of a plan).
+"""Counts the files of each dataset that are to be uploaded, and those that have arrived.
 
-A transfer may have hundreds of datasets of thousands of files, so nothing is kept but numbers:
-names are read again when they are needed.
+The numbers come from the files that the workflow writes. No plan is needed, and files that had
+arrived before count too. (``cli.progress.Moving`` counts only the entries of a plan.) A transfer
+may have hundreds of datasets with thousands of files, so only numbers are kept; names are read
+again when they are needed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _LAST_STAGES = ("manifest", "publish")
 
 @dataclass(slots=True)
 class _Batch:
-    """One batch: its name, the journals that tell of it, its own last, and what has arrived: files,
-    bytes, and bytes of files that are on their way in parts."""
+    """One batch: its name, its journals (its own is the last), and what has arrived: files, their
+    bytes, and ``partly``, the bytes of unfinished files."""
 
     name: str
     journals: list[Path]
@@ -38,15 +38,15 @@ class _Batch:
     bytes: int = 0
     partly: int = 0
     moved: tuple[int, int] = (0, 0)  # files and bytes that were sent since the inventory
-    seen: tuple[int, int] | None = None  # the journal of its own
+    seen: tuple[int, int] | None = None  # mtime and size of its own journal
 
 
 class Arrivals:
     """The files of one dataset, as one transfer uploads them after one inventory.
 
-    ``folder`` is that of the dataset, ``total`` how many files are to be in the bucket in the end,
-    ``bytes`` their size. ``refused`` are files that cannot be uploaded as they are, ``held`` those
-    that wait for something.
+    ``folder`` is the folder of the dataset. ``total`` is the number of files that the bucket has in
+    the end, ``bytes`` their size. ``refused`` are the paths of files that cannot be uploaded,
+    ``held`` the paths of files that wait for something.
     """
 
     def __init__(self, layout: Layout, dataset: str, place: Place, now: State) -> None:
@@ -55,7 +55,7 @@ class Arrivals:
         self.total, self.bytes = place.files, place.bytes
         self.refused, self.held = self._read_aside()
         self._run = now.run
-        self._all_again = now.settings.endswith(" always")  # also what is there already
+        self._all_again = now.settings.endswith(" always")  # files that are there already, too
         self._tables = layout.tables(dataset)
         self._batches = []
         for table in sorted(self._tables.glob(f"*{LOCAL_SUFFIX}")):
@@ -81,7 +81,7 @@ class Arrivals:
 
     @property
     def arrived_bytes(self) -> int:
-        """Bytes that have arrived, those of unfinished files too."""
+        """Bytes that have arrived, also of unfinished files."""
         return sum(batch.bytes + batch.partly for batch in self._batches)
 
     @property
@@ -91,7 +91,7 @@ class Arrivals:
         return sum(files for files, _ in pairs), sum(size for _, size in pairs)
 
     def update(self) -> None:
-        """Look at what was written since."""
+        """Read what jobs have written since the last call."""
         for batch in self._batches:
             if not batch.proven:
                 self._update(batch)
@@ -133,7 +133,7 @@ class Arrivals:
             here = local.get(path)
             if here is None or (here.size, here.mtime_ns) != (proof.size, proof.mtime_ns):
                 continue
-            # Written since the listing, or the listing shows the very object.
+            # Written since the listing, or the listing shows the same object.
             listed = there.get(path) == (proof.size, proof.etag) and not self._all_again
             if run == self._run or listed:
                 found[path] = proof.size, proof.etag
@@ -146,12 +146,12 @@ class Arrivals:
         return self._tables / self.layout.remote(self.dataset, batch.name).name
 
     def paths(self) -> set[str]:
-        """What is to be uploaded, what cannot be and what waits too."""
+        """The paths of all files: those to be uploaded, refused or held back."""
         known = {e.path for batch in self._batches for e in read_local(self._local(batch))}
         return known | self.refused | self.held
 
     def uploaded(self) -> dict[str, str]:
-        """The ETags of what has arrived, by path."""
+        """The ETags of the files that have arrived, by path."""
         return {
             path: etag
             for batch in self._batches
@@ -160,7 +160,7 @@ class Arrivals:
         }
 
     def failed(self) -> set[str]:
-        """The files that failed, and those that were not tried because something else did."""
+        """The files that failed, and those that were not tried because their batch failed."""
         found = set(self.refused)
         batches = {batch.name: batch for batch in self._batches}
         for failure in self._failures(_STAGES):
@@ -172,12 +172,12 @@ class Arrivals:
         return found.difference(self.uploaded()) if found else found
 
     def reason(self) -> str | None:
-        """Why the dataset failed in a job, the first failure of it, or None when none did."""
+        """The first failure of the dataset in a job; None when there is none."""
         found = next(self._failures((*_STAGES, *_LAST_STAGES)), None)
         return None if found is None else str(found)
 
     def _failures(self, stages: tuple[str, ...]) -> Iterator[Failed]:
-        """What failed of the dataset in these stages, in the order of its batches."""
+        """The failures of the dataset in these stages, in the order of its batches."""
         names = ["", *(batch.name for batch in self._batches)]
         found = [
             failure
@@ -198,8 +198,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def of_transfer(layout: Layout, before: str) -> list[Arrivals] | None:
-    """The datasets that are uploaded after the inventory that follows the one named ``before``;
-    None as long as there is none."""
+    """The datasets that are uploaded after the inventory of this run; None before it is taken.
+    ``before`` identifies the inventory of the last run."""
     now = state.read(layout)
     if now.run in ("", before):
         return None

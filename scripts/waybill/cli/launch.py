@@ -1,4 +1,4 @@
-"""Runs the Snakefile in a process group of its own, and listens to it."""
+"""Runs the Snakefile in a process group of its own, and reads its output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from waybill.system.interrupt import NUMBERS, exit_code
 from waybill.system.resources import project_root
 
 TICK_SECONDS = 1.0
-INSIST_SECONDS = 4.0  # that Snakemake has to end after the first signal; then its group is killed
+INSIST_SECONDS = 4.0  # how long Snakemake may go on after a signal before its group is killed
 
 _LEASH = Path(leash.__file__)
 
@@ -39,7 +39,7 @@ _SAID = re.compile(
 
 
 class Said(NamedTuple):
-    """One line the workflow had for the user; ``stage`` is empty in its last words."""
+    """One line of the workflow for the user; ``stage`` is empty in its last lines."""
 
     transfer: str
     stage: str
@@ -48,7 +48,7 @@ class Said(NamedTuple):
 
 @dataclass(slots=True)
 class Ended:
-    """A run of Snakemake that has ended; ``signal`` is what ended it from this side, or 0."""
+    """A run of Snakemake that has ended; ``signal`` is the signal that has ended it, or 0."""
 
     target: str
     code: int
@@ -58,10 +58,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to run the Snakefile: in ``directory`` over ``toml``, all it prints going to ``log``.
+    """How to run the Snakefile: in ``directory``, with the configuration ``toml``. All output goes
+    to ``log``.
 
-    Runs with one ``start`` share one inventory. ``echo`` gets every line too. ``settings`` are put
-    over those of the transfers.
+    Runs with the same ``start`` share one inventory. ``echo`` gets every line, too. ``settings``
+    override those of the transfers.
     """
 
     directory: Path
@@ -80,8 +81,8 @@ class Launch:
         tick: Callable[[], None],
         files: Sequence[str] = (),
     ) -> Ended:
-        """Make ``target`` for the named transfers, or in its place ``files``, relative to the
-        working folder; ``tick`` is called about once a second."""
+        """Make ``target`` for the named transfers, or instead of it ``files``, which are relative
+        to the working folder. ``tick`` is called about once a second."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         arguments = self._arguments(files or [target], transfers)
         with self.log.open("a", encoding="utf-8") as log, _Child() as child:
@@ -125,9 +126,9 @@ class Launch:
 
 
 class _Child:
-    """Snakemake at work. A signal that would end this process is sent on to its whole group
-    instead; the second one insists, the third kills, and so does the time. What kills this process
-    without a word ends the group as well (``leash``)."""
+    """A running Snakemake. A signal that would end this process is sent on to the process group of
+    Snakemake: the first one politely, the second as SIGTERM, the third as SIGKILL. The group is
+    killed after ``INSIST_SECONDS``, too. If this process is killed, the group ends (``leash``)."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -139,7 +140,7 @@ class _Child:
 
     def __enter__(self) -> _Child:
         for number in NUMBERS:
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
                 self._before[number] = signal.signal(number, self._send_on)
         return self
 
@@ -148,7 +149,7 @@ class _Child:
             self._kill(signal.SIGKILL)
             self._process.wait()
         if self._lifeline >= 0:
-            os.close(self._lifeline)  # and what the group still has is ended
+            os.close(self._lifeline)  # ends what is left of the group
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -173,7 +174,7 @@ class _Child:
             self._kill(self.signal)
 
     def lines(self) -> Iterator[str]:
-        """Each line as it comes, and an empty text whenever there was none for a while."""
+        """Each line as it comes. An empty text when no line has come for a while."""
         arrived: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, args=(arrived,), daemon=True).start()
         while True:

@@ -1,12 +1,12 @@
-"""Becomes the command it is given, and sees to it that nothing of that outlives who started it.
+"""Becomes a command, and has all processes of this command killed when their starter ends.
 
     python leash.py FD COMMAND ARGUMENT...
 
-FD is the reading end of a pipe whose writing end only the starter has. It closes when the starter
-ends, however it ends; ``kill -9`` leaves no other trace. A watcher waits for that and then kills
-the process group it is in, which is that of the command and of all the command has started: the
-jobs of Snakemake too, of which no signal for a parent's death (PR_SET_PDEATHSIG) would reach more
-than the first. The starter has to make the command the leader of a group of its own.
+FD is the reading end of a pipe. Only the starter has the writing end, so the pipe closes when the
+starter ends in any way, even by ``kill -9``. A watcher waits for that, then kills its process
+group: the command, and all that the command has started, such as the jobs of Snakemake. (A signal
+for the death of a parent, PR_SET_PDEATHSIG, would reach only the first process.) The starter has to
+make the command the leader of a process group of its own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NOT_FOR_THE_WATCHER = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIG
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Leave a watcher behind and become the command."""
+    """Start the watcher and become the command."""
     lifeline, command = int(arguments[0]), arguments[1:]
     leader = os.getpid()
     if os.getpgrp() != leader:
         sys.exit("leash: not the leader of a process group")
-    # A signal between the fork and what the watcher does about signals would end it.
+    # A signal would end the watcher before it ignores signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_THE_WATCHER)
     if os.fork() == 0:
         _watch(lifeline)
@@ -37,13 +37,13 @@ def main(arguments: list[str]) -> NoReturn:
 def _watch(lifeline: int) -> NoReturn:
     for number in _NOT_FOR_THE_WATCHER:
         signal.signal(number, signal.SIG_IGN)
-    # Whoever reads what the command says waits until nobody can say anything any more.
+    # A reader of the command's output waits until no process has that output open.
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     while os.read(lifeline, 1):
         pass
-    # This group is there as long as its watcher is, so it cannot be another one by now.
+    # The group exists as long as its watcher does, so this number is of no other group.
     os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""The command ``waybill``: plan, question and run over a configuration of one's own."""
+"""The command ``waybill``: plan, question and run for a configuration that the user writes."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def run(screen: Screen, given: argparse.Namespace) -> int:
         lines, code = closing_lines.conclude(transfers[name], session.layouts[name])
         codes.append(code)
         for line in lines:
-            if not line.startswith("FAILED "):  # which is told already
+            if not line.startswith("FAILED "):  # was printed already
                 screen.line(visible(f"{name}: {line}"))
-    # A second half with nothing left to do says nothing of what the first could not do.
+    # A run that has nothing to do does not tell what went wrong in the plan.
     return worst(codes)
 
 
 def _words(transfers: list[Transfer]) -> tuple[str, str]:
-    """What a run does, as a command and as what is done."""
+    """The verb for what a run does, and its participle: ``Upload``, ``uploaded``."""
     directions = {transfer.direction for transfer in transfers}
     if len(directions) > 1:
         return "Move", "moved"

@@ -1,4 +1,4 @@
-"""What a run is about to do, read from the plan.tsv its first half left."""
+"""The plan of a command, read from the plan.tsv that target ``plan`` has written."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Move(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be moved, in natural order, and what is not: ``refused``, ``held`` and
-    ``skipped`` are (path, reason)."""
+    """The files of a plan. ``moves`` are to be moved, in natural order. ``refused``, ``held`` and
+    ``skipped`` are (path, reason). ``same`` are up to date; ``only_there`` counts files that only
+    the destination has."""
 
     moves: list[Move] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Plan:
         return len(self.moves) + len(self.same)
 
     def paths(self) -> Iterator[str]:
-        """What the selection took, whatever is to become of it."""
+        """The paths of all selected files, moved or not."""
         yield from (move.path for move in self.moves)
         yield from self.same
         for aside in (self.refused, self.held, self.skipped):
@@ -64,7 +65,7 @@ class Plan:
 
 
 def read(table: Path, *, forced: bool = False) -> Plan:
-    """The plan in a plan.tsv. ``forced`` shows what it would be if everything were sent again."""
+    """The plan in a plan.tsv. With ``forced``, files to be kept count as files to be moved."""
     plan = Plan()
     for dataset, status, action, path, size, _mtime, sha256, reason in tsv.read(
         table, PLAN_COLUMNS, _entry

@@ -1,4 +1,4 @@
-"""How far a run is, told by the files its jobs write."""
+"""The progress of a run, read from the files that its jobs write."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from waybill.results.layout import Layout
 
 
 class Hashing:
-    """The first half of a run: looking at both sides, then hashing what is not known.
+    """The progress of target ``plan``: the inventory, then the hashes that are not known.
 
-    ``hashes`` tells that this hashes all files, as uploads do, which is what takes the time.
+    ``hashes`` means that all files are hashed, as for an upload. The line then shows hashed bytes.
     """
 
     def __init__(self, layouts: list[Layout], *, hashes: bool = True) -> None:
@@ -26,7 +26,7 @@ class Hashing:
         self._sizes: dict[Path, int] = {}
 
     def text(self) -> str:
-        """One line about how far it is."""
+        """The progress in one line."""
         done = total = 0
         for layout, before in zip(self._layouts, self._before, strict=True):
             now = state.read(layout)
@@ -47,8 +47,8 @@ class Hashing:
 
 
 class Moving:
-    """The second half of a run: what has arrived of what the plans want moved; ``verb`` is what
-    the user calls that."""
+    """The progress of the run after the plan: how much of the plans has arrived. ``verb`` is the
+    word for it in the line."""
 
     def __init__(
         self,
@@ -73,13 +73,13 @@ class Moving:
         self._at_start = self.arrived()[2]
 
     def arrived(self) -> tuple[int, int, int]:
-        """Files, their bytes, and the bytes with those of unfinished files."""
+        """Files that have arrived, their bytes, and their bytes with those of unfinished files."""
         counts = [self._arrived(path) for path in self._journals]
         files, whole, size = (sum(column) for column in zip(*counts, (0, 0, 0), strict=True))
         return files, whole, size
 
     def text(self) -> str:
-        """One line about how far it is."""
+        """The progress in one line."""
         files, _, size = self.arrived()
         seconds, sent = self._clock() - self._started, size - self._at_start
         return on_the_way(
@@ -107,7 +107,7 @@ class Moving:
 def on_the_way(
     verb: str, files: tuple[int, int], size: tuple[int, int], *, sent: int, seconds: float
 ) -> str:
-    """One line about how far a transfer is: files and bytes that have arrived, each of how many;
+    """The progress of a transfer in one line. ``files`` and ``size`` are each (arrived, total).
     ``sent`` are the bytes moved in the last ``seconds``."""
     text = f"{verb}: {files[0]} of {files[1]} file(s), {_share(*size)}"
     if sent <= 0 or seconds < 1:

@@ -1,4 +1,4 @@
-"""The two halves of a command: the plan, and after a yes the run that follows it."""
+"""The two steps of a command: the plan, and after a yes the run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Session:
         return {transfer.direction for transfer in self.transfers.values()}
 
     def plan(self, *, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
-        """Run target ``plan``: how it ended, and the plans of the transfers that have one."""
+        """Run target ``plan``. Returns how it ended, and the plans of the transfers that have one.
+        ``forced`` is as in ``cli.plan.read``."""
         before = {name: state.read(layout).run for name, layout in self.layouts.items()}
         hashes = "upload" in self._directions
         hashing = Hashing(list(self.layouts.values()), hashes=hashes)
@@ -53,14 +54,15 @@ class Session:
         plans = {}
         for name, layout in self.layouts.items():
             now = state.read(layout)
-            # Target plan removes the last plan.tsv first: one that is there is of now.
+            # Target plan removes the last plan.tsv first, so one that is there is new.
             if now.run != before[name] and layout.plan.exists():
                 plans[name] = planning.read(layout.plan, forced=forced)
                 self._runs[name] = now.run
         return ended, plans
 
     def run(self, plans: dict[str, Plan]) -> Ended:
-        """Do what the plans say and nothing else: the second half, over the same inventory."""
+        """Run exactly what the plans say, with the same inventory. Raises WaybillError when another
+        run has taken an inventory meanwhile."""
         for name in plans:
             if state.read(self.layouts[name]).run != self._runs[name]:
                 raise WaybillError(f"{name}: another run has looked here meanwhile; run again")
@@ -74,8 +76,8 @@ class Session:
         return ended
 
     def notify_without_plan(self, ended: Ended, plans: dict[str, Plan]) -> None:
-        """Tell whom it concerns of the transfers whose first half failed: no second half does, and
-        a run that only looks tells nobody."""
+        """Send the notifications about transfers without a plan. Target ``plan`` sends none, and
+        there is no run for these transfers that would."""
         lost = {
             name: replace(transfer, results=self.layouts[name].root)
             for name, transfer in self.transfers.items()
@@ -91,7 +93,7 @@ class Session:
         return Moving(pairs).arrived()[:2]
 
     def failed(self, ended: Ended) -> list[tuple[str, str]]:
-        """What went wrong, (transfer, line), and was not told yet; each once."""
+        """What went wrong, as (transfer, line), without what an earlier call has returned."""
         found: list[tuple[str, str]] = []
         last = [said for said in ended.said if not said.stage]
         named = {(s.transfer, s.text.removeprefix(_FAILED)) for s in last}
@@ -111,7 +113,7 @@ class Session:
         return fresh
 
     def refused(self, name: str, plan: Plan) -> list[tuple[str, str]]:
-        """What a plan refuses for another reason than a failure: (path, reason)."""
+        """The entries that a plan refuses and that have no failure: (path, reason)."""
         failed = {failure.path for failure in failures.read(self.layouts[name])}
         return [(path, reason) for path, reason in plan.refused if path not in failed]
 
@@ -124,8 +126,8 @@ class Session:
 
 
 def hold_results(layout: Layout) -> None:
-    """Keep other commands from these results until this process ends, so that none plans anew
-    while a question waits; a plain Snakemake has a lock of its own.
+    """Lock these results against other commands until this process ends, so that no other command
+    makes a new plan while a question waits. (Snakemake runs have another lock.)
 
     Raises WaybillError when another command holds them.
     """
@@ -134,7 +136,7 @@ def hold_results(layout: Layout) -> None:
 
 def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None = None) -> list[str]:
     """The plan as a table for people; ``most`` rows at most."""
-    hashed = any(move.sha256 for move in plan.moves)  # which what is to be downloaded is not
+    hashed = any(move.sha256 for move in plan.moves)  # files to be downloaded are not
     rows = [("file", "size (MB)", "reason", "SHA-256" if hashed else "")]
     rows += [(printable(m.path), _megabytes(m.size), m.what, m.sha256[:16]) for m in plan.moves]
     rows += [(printable(path), "", f"refused: {visible(reason)}", "") for path, reason in refused]

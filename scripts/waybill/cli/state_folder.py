@@ -1,4 +1,4 @@
-"""What a door keeps between its runs: a configuration, tables, journals and markers, a log."""
+"""The state of a door between its runs: a configuration, tables, journals, markers and a log."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from waybill.system.files import write_atomic
 
 
 def state_home(door: str) -> Path:
-    """The folder of all that a door keeps."""
+    """The folder of the state of a door."""
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
     base = given if given.is_absolute() else Path.home() / ".local" / "state"
     return base / "waybill" / door
 
 
 def digest(*parts: str | Path) -> str:
-    """A short name for what ``parts`` are together."""
+    """A hash of ``parts`` (12 hex digits), as a name."""
     return hashlib.sha256(b"\0".join(map(os.fsencode, parts))).hexdigest()[:12]
 
 
 def configure(file: Path, text: str) -> dict[str, Transfer]:
     """Write the configuration and read it back as the workflow will.
 
-    Raises ConfigError whose problems begin with the key, as the user did not write this file.
+    Raises ConfigError. Its problems begin with the key, because the user did not write this file.
     """
     write_atomic(file, text.encode())
     try:
@@ -45,7 +45,7 @@ def configure(file: Path, text: str) -> dict[str, Transfer]:
 
 
 def configured(file: Path) -> dict[str, Transfer]:
-    """The transfers of the last run; none when that cannot be told."""
+    """The transfers of the last run; none when its configuration cannot be read."""
     try:
         return read.load(file, directory=file.parent)
     except ConfigError:
@@ -53,9 +53,9 @@ def configured(file: Path) -> dict[str, Transfer]:
 
 
 def forget_proofs(layout: Layout) -> None:
-    """Have every file looked at again: Snakemake would else compare with what was there before
-    the last run. The journal of a proven batch goes too, as an inventory that found the marker
-    would see to it; the kept marker still tells its hashes."""
+    """Remove all markers, so that every file is looked at again. Otherwise Snakemake would use diff
+    tables from before the last run. The journals of proven batches are removed too, as an inventory
+    would do; the kept markers still have the hashes."""
     inherited = {
         (key.rpartition("/")[0], batch)
         for key, batches in state.read(layout).inherits.items()
@@ -80,7 +80,7 @@ def launch(
     debug: bool = False,
     **extra: str,
 ) -> Launch:
-    """How to run the workflow over the configuration ``file`` in its own folder."""
+    """How to run the workflow with the configuration ``file``, in the folder of that file."""
     env = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"} | extra
     if debug:
         env["WAYBILL_DEBUG"] = "1"

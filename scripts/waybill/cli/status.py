@@ -1,7 +1,7 @@
-"""``waybill status``: how the last run left each transfer, and whether its source could go.
+"""``waybill status``: how the last run left each transfer, and whether all of its source is proven.
 
-S3 is not asked (``waybill verify`` does that, and what the last verification found counts here).
-The source of an upload is walked, for a file that no run has seen is in no proof.
+S3 is not asked: ``waybill verify`` does that, and its open findings count here. The source of an
+upload is walked, because a file that no run has seen has no proof.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _HOLDER = re.compile(r"process (\d+) on (\S+)")
 
 
 def standing(transfer: Transfer, layout: Layout) -> tuple[list[str], int]:
-    """What is to be said about a transfer, and its exit code: 0 only when all that its source
-    holds and its settings select is proven, and no run is at work on it."""
+    """The lines about a transfer, and its exit code. The code is 0 only when all selected files of
+    the source are proven, and no run is at work."""
     found = outcome.read(transfer, layout, closely=True)
     lines = closing_lines.lines(found, transfer, layout, Asked.STATUS) or ["no run yet"]
     code = found.code(Asked.STATUS)
@@ -68,8 +68,8 @@ def _named(paths: list[str]) -> str:
 def at_work(layout: Layout) -> str:
     """Who holds the lock of a transfer's results, or ``""`` when nobody does.
 
-    The lock is not tried while its last holder has ended: a run that begins just now would find it
-    taken.
+    The lock is not tried when its last holder has ended: a run that begins at this moment would
+    find it taken.
     """
     try:
         descriptor = os.open(layout.lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,8 +98,8 @@ def _has_ended(holder: str) -> bool:
 
 
 def _unseen(transfer: Transfer, layout: Layout) -> Iterator[str]:
-    """The files of the source that are not as the last inventory saw them, and the datasets it did
-    not see. A source that is gone has none."""
+    """The files of the source that differ from the last inventory, and the datasets that it did not
+    see. A source that no longer exists has none."""
     seen = state.read(layout)
     several = transfer.several
     if several:
@@ -132,7 +132,7 @@ def _known(layout: Layout, dataset: str) -> dict[str, tuple[int, int]]:
 
 
 def total(transfers: dict[str, Transfer]) -> Iterator[tuple[str, list[str], int]]:
-    """Each transfer with what is to be said of it, and its exit code."""
+    """Each transfer with the lines about it, and its exit code."""
     for name, transfer in transfers.items():
         try:
             lines, code = standing(transfer, Layout(transfer.results))

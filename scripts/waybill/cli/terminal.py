@@ -21,8 +21,8 @@ from waybill.system import encoding
 
 
 def printable(text: str) -> str:
-    """A name for the screen: as ``escape`` writes it, and no character in it is one that
-    a terminal would obey."""
+    """A name for the screen: escaped by ``escape``, and without characters that a terminal would
+    obey."""
     return visible(escape(text))
 
 
@@ -44,7 +44,7 @@ def width(text: str) -> int:
 
 
 def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """The rows as lines with columns two blanks apart; ``right`` are those set to the right."""
+    """The rows as lines, with two blanks between columns; columns ``right`` are right-aligned."""
     rows, right = list(rows), set(right)
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -74,7 +74,7 @@ class Screen:
         print(text, flush=True)
 
     def problem(self, text: str) -> None:
-        """One line about what is wrong."""
+        """One line about an error."""
         self.note(f"{self._program}: {text}")
 
     def note(self, text: str) -> None:
@@ -92,7 +92,7 @@ class Screen:
         self._shown = len(text)
 
     def clear(self) -> None:
-        """Take the progress away."""
+        """Remove the progress."""
         if self._shown:
             print(f"\r{'':<{self._shown}}\r", end="", file=sys.stderr, flush=True)
             self._shown = 0
@@ -115,12 +115,13 @@ class Screen:
 
 
 def asks() -> bool:
-    """Whether there is somebody to ask."""
+    """Whether standard input is a terminal, so that a question can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def guarded(program: str, command: Callable[[Screen], int]) -> int:
-    """The exit code of ``command``; what a user can mend ends in a line, not in a traceback."""
+    """Run ``command``; returns its exit code. An error that a user can mend ends in one line, not
+    in a traceback."""
     encoding.ensure()
     screen = Screen(program)
     try:
@@ -136,7 +137,7 @@ def guarded(program: str, command: Callable[[Screen], int]) -> int:
         screen.clear()
         screen.problem("interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has gone, and with it whom to tell
+    except BrokenPipeError:  # the reader of the pipe has gone: nobody can be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:

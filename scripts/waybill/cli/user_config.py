@@ -18,7 +18,7 @@ def path() -> Path:
 
 
 def read() -> dict[str, str]:
-    """The settings by name, those that are not set left out; empty without a file.
+    """The settings by name, without those that are not set. Empty when there is no file.
 
     Raises WaybillError, with what to do, for a file that cannot be used.
     """

@@ -1,4 +1,4 @@
-"""``waybill verify``: both sides against what was proven, or a folder against a list."""
+"""``waybill verify``: compares both sides with what was proven, or a folder with a list."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
 
 
 def _report(screen: Screen, transfer: Transfer, layout: VerifyLayout, now: Verified) -> bool:
-    """Show the report of a transfer; whether it tells of a failure."""
+    """Show the report of a transfer. Returns whether it has a failure."""
     source, destination = printable(transfer.source), printable(transfer.destination)
     screen.line(f"{transfer.name}: {source} -> {destination}")
     found = (finding for _, finding in read_findings(layout.report))
@@ -114,7 +114,7 @@ def _progress(roots: dict[str, Path]) -> str:
 
 
 def _tell(screen: Screen, name: str, ended: Ended) -> bool:
-    """Say what the workflow said last about a transfer; whether there was something."""
+    """Show the last lines of the workflow about a transfer. Returns whether there were any."""
     lines = [said.text for said in ended.said if said.transfer == name and not said.stage]
     for line in lines:
         screen.problem(visible(f"{name}: {line}"))

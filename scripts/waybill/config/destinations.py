@@ -1,4 +1,4 @@
-"""Where the transfers of a configuration write: not onto each other, nor over what runs them.
+"""Checks that transfers do not write over each other, nor over files that the run itself reads.
 
 Only paths, prefixes and patterns are compared; no folder is walked and nothing is asked of S3.
 """
@@ -19,19 +19,19 @@ from waybill.system.resources import project_root
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
-# What Snakemake and Waybill read in the working folder without being told to.
+# Folders in the working folder that Snakemake and Waybill always read.
 _READ = (".snakemake", "config", "profiles", "workflow")
-# What a clone or an installation runs from.
+# Folders that a clone or an installation runs from.
 _CODE = ("workflow", "scripts", "config", "profiles", "slurm")
 
 
 def collisions(transfers: Sequence[Transfer]) -> Iterator[tuple[str, str]]:
-    """The transfers that could write a name that another one writes too: each with what is wrong.
+    """The transfers that could write a name that another transfer writes too: (name, message).
 
-    Two transfers of one direction collide when their destinations are equal or nested, unless one
-    leaves out the place of the other, their patterns cannot match one name, or a dataset that a
-    preset finds would have to be named like a folder of the other. Manifests have names of their
-    own.
+    Two transfers of one direction collide when their destinations are equal or nested. There are
+    exceptions: the outer one excludes the folder of the inner one; their patterns cannot match the
+    same name; no dataset of the outer one can have the name of the inner folder; their preset keeps
+    them apart. Manifests have names of their own and never collide.
     """
     places = [_Place.of(transfer) for transfer in transfers]
     for one, other in combinations(places, 2):
@@ -80,7 +80,8 @@ def _store(endpoint_url: str | None) -> str:
 
 
 def _apart(outer: _Place, inner: _Place) -> bool:
-    """Whether no name can be written by both, as far as the configuration tells."""
+    """Whether both can never write the same name. False means that the configuration does not
+    exclude it."""
     one, other = outer.transfer, inner.transfer
     below = inner.parts[len(outer.parts) :]
     if finder := registry.get(one.preset).finder:
@@ -107,10 +108,10 @@ def _takes_many_folders(transfer: Transfer) -> bool:
 
 
 def exposed(transfer: Transfer, working: Path, file: Path) -> str:
-    """Why keys must not become files in the destination of a download: it is, holds or is in a
-    folder of what the run itself reads. ``""`` when it is none of that, or an upload.
+    """Why a download may not write to its destination: the destination is, holds or lies in a
+    folder that the run itself reads. ``""`` when it may, and for an upload.
 
-    ``working`` is the folder the workflow runs in, ``file`` the configuration.
+    ``working`` is the folder that the workflow runs in, ``file`` is the configuration.
     """
     if transfer.direction == "upload":
         return ""

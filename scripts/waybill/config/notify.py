@@ -1,8 +1,8 @@
-"""Who is told, and how: the ``notify`` table of a transfer.
+"""The ``notify`` table of a transfer: the channels of its notifications.
 
-An address is a secret. It may stand in the configuration, or in a variable of the environment that
-the configuration names as ``$NAME``; it is looked up when something is about to be told, by the
-main process alone, and is in none of the texts this package makes.
+An address is a secret. It stands in the configuration, or in a variable of the environment that the
+configuration names as ``$NAME``. Only the main process looks a variable up, right before it sends a
+notification. No text that this package makes holds an address.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from waybill.model.transfer import Notify
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
 
-# What is spoken where `smtp_port` is not given.
+# The port when `smtp_port` is not set.
 SMTP_PORTS = {"starttls": 587, "ssl": 465, "none": 25}
 
 
 def parse(table: Mapping[str, Any]) -> tuple[Notify | None, list[tuple[str, str]]]:
-    """The settings of a ``notify`` table that the schema has passed, and its mistakes as
-    (key, text); None when it names no channel."""
+    """The settings of a ``notify`` table that the schema has accepted, and its mistakes as
+    (key, text). The settings are None when there are mistakes or no channels."""
     problems = []
     for key in ("slack_log_webhook", "slack_alert_webhook", "webhook"):
         try:

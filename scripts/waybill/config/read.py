@@ -1,4 +1,4 @@
-"""Reads the configuration and hands out transfers that are known to be sound.
+"""Reads the configuration and returns its transfers, with all settings checked.
 
 Settings are merged in this order, later ones win: the defaults of the schema, those of the preset,
 those of a Snakemake profile, ``[defaults]``, ``[transfers.NAME]``, overrides from outside the file.
@@ -28,10 +28,10 @@ def load(
     """The transfers configured in the TOML file ``path``, by name and in the order of the file.
 
     ``transfers`` picks some of them (None or empty: all); the others are checked all the same.
-    ``overrides`` are settings put over every picked transfer; those that are None do not count.
-    ``beneath`` are settings of a Snakemake profile, put under ``[defaults]``. ``directory`` is the
-    folder that the workflow runs in (None: the working folder of now).
-    Raises ConfigError with every mistake found, also when the file cannot be read.
+    ``overrides`` are settings that replace those of every picked transfer; None does not count.
+    ``beneath`` are the settings of a Snakemake profile, which ``[defaults]`` replaces.
+    ``directory`` is the folder that the workflow runs in (None: the present working folder).
+    Raises ConfigError with every mistake, also when the file cannot be read.
     """
     from waybill.config.build import Builder, Layer, merged
     from waybill.config.check import Checked, check_document, check_settings, preset_tables
@@ -78,7 +78,7 @@ def load(
 
 
 def _misplaced(transfers: Sequence[Transfer], file: str, directory: Path) -> list[str]:
-    """Destinations that no transfer may have, and those that two may not have at once."""
+    """The messages about destinations that are not allowed, or that two transfers may not share."""
     from waybill.config.destinations import collisions, exposed
 
     wrong = [(t.name, exposed(t, directory, Path(file))) for t in transfers]
@@ -105,7 +105,7 @@ def read_toml(file: str | Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """An override in the types TOML has, without what is None."""
+    """An override in the types that TOML has. Members that are None are left out."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

@@ -1,16 +1,17 @@
-"""Batches: which entries one job handles, so that one more file disturbs few of them.
+"""Batches: divides the entries of a dataset among jobs, so that a new file changes few batches.
 
 The sorted paths are cut, again and again, in front of the path with the smallest hash, until
 every piece keeps both limits. The cuts form a treap over the paths (keys: the paths' order,
 priorities: their hashes), so a new path either lands inside one piece, or becomes a cut itself
 and touches only the piece that now ends at it and the piece that starts at it. Adding one file
 therefore changes at most two batches, unless its own bytes overflow the piece it falls into.
-A batch is named after the path it was cut in front of; an entry of at least ``max_bytes`` is a
-batch of its own, named after itself.
+A batch is named after the path it was cut in front of. An entry of at least ``max_bytes`` is a
+batch of its own, named after its own path.
 
-Entries that are to move before or after all others are in batches apart. The first letter of a
-name tells: ``a`` first, ``b`` and ``f`` (a single large entry) in between, ``z`` last. What is
-first has to be tried before the others are, what is last waits until all others are proven.
+Entries that must move before or after all others are in separate batches. The first letter of a
+batch's name says which it is: ``a`` for first, ``z`` for last, ``b`` and ``f`` (a single large
+entry) for all others. First entries are tried before all others are tried. Last entries wait until
+all others are proven.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from typing import NamedTuple
 
-START = "b" + "0" * 16  # the batch that begins a dataset has no cut in front of it
+START = "b" + "0" * 16  # the first batch of a dataset: there is no cut in front of it
 
 
 class Batch(NamedTuple):
@@ -31,7 +32,8 @@ class Batch(NamedTuple):
 
 
 def path_hash(path: str) -> bytes:
-    """Eight bytes that decide where ``path`` cuts; frozen, or every batch would change."""
+    """The hash (8 bytes) that decides where ``path`` cuts. Another hash would change every batch,
+    so it must stay the same."""
     return blake2b(path.encode("utf-8"), digest_size=8).digest()
 
 
@@ -73,7 +75,8 @@ def assign_in_order(
     first: Callable[[str], bool] | None,
     last: Callable[[str], bool] | None,
 ) -> list[Batch]:
-    """``assign``, with the paths that ``first`` or else ``last`` chooses in batches apart."""
+    """Batches as ``assign`` makes them. The paths that ``first`` chooses are in separate batches;
+    so are those that ``last`` and not ``first`` chooses."""
     if first is None and last is None:
         return assign(paths, sizes, max_files=max_files, max_bytes=max_bytes)
     groups: dict[str, list[int]] = {"a": [], "": [], "z": []}

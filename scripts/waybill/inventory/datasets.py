@@ -1,8 +1,8 @@
 """The datasets of a transfer: where each one lies on both sides.
 
-Most transfers have one, with the folder and the prefix of the transfer; a preset may find several,
-such as one for each sequencing run. Everything after the inventory works on one dataset as if it
-were a transfer of its own (``for_dataset``).
+Most transfers have one dataset, with the folder and the prefix of the transfer. A preset may find
+several, such as one for each sequencing run. Every later job works on one dataset as if it were a
+transfer of its own (``model.transfer.Transfer.for_dataset``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
-    """The datasets of a transfer; ``before`` is what the last inventory saw. With ``mend`` False
-    nothing at all is written."""
+    """The datasets of a transfer. ``before`` is the state of the last inventory. With ``mend``
+    False nothing is written."""
     preset = registry.get(transfer.preset)
     if preset.finder is not None:
         return preset.finder.find(transfer, before, mend=mend)

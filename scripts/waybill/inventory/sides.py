@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 
-# The path of an object whose key is the prefix itself, which would be no name at all.
+# Stands for the path of an object whose key is the prefix itself: that path is empty.
 ITSELF = "./"
 
-# Lists the objects of the transfer; is told paths that are likely to be among them.
+# Lists the objects of the transfer. The argument: paths that are likely to be among them.
 Listing = Callable[[Collection[str]], Iterable[RemoteEntry]]
 
 
 @dataclass(slots=True)
 class Sides:
-    """What is to be moved, and both sides of it.
+    """The entries that are to be moved, as each side has them.
 
-    ``paths`` are those of the entries at the source, sorted; ``sizes`` theirs in bytes. ``local``
-    and ``remote`` hold the entries of these paths that each side has. ``only_there`` are (path,
-    size) of what only the destination has. ``held`` and ``skipped`` map a path to a reason and are
-    no failures; ``refused`` are. ``overdue`` maps what is held back for too long, such as a bin of
-    an instrument, to what is wrong with it; that is a failure too. ``published`` are keys of
-    manifests.
+    ``paths`` are the sorted paths of the entries at the source, ``sizes`` their sizes in bytes.
+    ``local`` and ``remote`` map these paths to the entries that each side has. ``only_there`` are
+    the (path, size) of entries that only the destination has. ``held``, ``skipped`` and ``refused``
+    map a path to a reason. ``overdue`` maps what was held back for too long, such as a bin of an
+    instrument, to a message. Only ``refused`` and ``overdue`` are failures. ``published`` are the
+    keys of published manifests.
     """
 
     paths: list[str]
@@ -87,7 +87,7 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
             sides.remote[entry.path] = entry
         elif is_published(transfer, entry.path):
             sides.published.add(transfer.prefix + entry.path)
-        elif entry.size or not (entry.path or ITSELF).endswith("/"):  # no folder of the console's
+        elif entry.size or not (entry.path or ITSELF).endswith("/"):  # not a console folder
             sides.only_there.append((entry.path or ITSELF, entry.size))
     registry.get(transfer.preset).hold(transfer, sides)
     return sides
@@ -96,9 +96,9 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
 def of_download(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
     """The selected objects of the source, and the files of the destination folder.
 
-    A key that cannot be a file there is refused; one that ends in a slash and holds nothing asks
-    for a folder. Raises WaybillError when either side cannot be listed as a whole, or when the
-    destination is in a Git work tree and must not be.
+    A key that cannot be a file at the destination is refused. An empty object whose key ends in a
+    slash stands for a folder. Raises WaybillError when either side cannot be listed as a whole, or
+    when the destination is in a Git work tree and must not be.
     """
     if repository := work_tree(transfer):
         raise WaybillError(
@@ -179,8 +179,8 @@ def _walk(
 
 
 def own_folders(layout: Layout) -> frozenset[tuple[int, int]]:
-    """The folders that Waybill itself writes to, (device, inode) each: they are never data, also
-    where they stand inside a folder that is walked."""
+    """The folders that Waybill itself writes to, as (device, inode). They may lie inside the folder
+    of a transfer, but they are never data."""
     own = [layout.root.parent, Path(".snakemake")]
     there = [status for folder in own if (status := _stat(folder))]
     return frozenset((status.st_dev, status.st_ino) for status in there)
@@ -194,8 +194,8 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def work_tree(transfer: Transfer) -> Path | None:
-    """The Git work tree that the destination is in, unless that is allowed. Data never enters a
-    code repository, which is a promise of the seed sync_from_s3."""
+    """The Git work tree that the destination is in; None when it is in none, or when that is
+    allowed. The seed sync_from_s3 promises that data never enters a code repository."""
     if transfer.allow_git_worktree:
         return None
     folder = transfer.folder.resolve()

@@ -1,8 +1,8 @@
 """Takes the inventory: looks at both sides of a transfer at every start.
 
-The tables of a batch are rewritten only when its files changed, or when a side contradicts its
-marker. So a run over an untouched transfer ends here, and an object that was changed or removed is
-sent again.
+The tables of a batch are rewritten only when its files changed, or when either side contradicts
+the marker. So a run over an unchanged transfer ends after the inventory, and an object that was
+changed or removed is sent again.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
-    """Take the inventory of a transfer and return what it saw.
+    """Take the inventory of a transfer and return its state.
 
     Raises WaybillError when S3 cannot be listed, or the folder of the only dataset; the tables of
-    the last inventory then stand as they were. One dataset of several whose folder cannot be
-    listed is a failure, and the others go on.
+    the dataset concerned then stay as they were. If one of several datasets has a folder that
+    cannot be listed, a failure is recorded for it and the others go on.
     """
     audited_ns = audit.tidy(layout)
     audit.rest(layout)
@@ -80,11 +80,11 @@ def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
     now.held, now.skipped = len(found.held), len(found.skipped)
     now.add_up()
     failures.write(failures.record_path(layout, "inventory"), failed)
-    # what earlier runs failed at
+    # failures of earlier runs
     for stage in ("first", "upload", "download", "manifest", "publish", "summary"):
         for record in layout.failures.glob(f"{stage}.*"):
             record.unlink(missing_ok=True)
-    if next(failures.read(layout), None):  # the summary is of a transfer without failures
+    if next(failures.read(layout), None):  # a summary means that nothing failed
         layout.summary.unlink(missing_ok=True)
     state.write(layout, now)
     layout.begun.unlink(missing_ok=True)
@@ -102,7 +102,8 @@ def _look_at(
     *,
     several: bool,
 ) -> list[Failure]:
-    """Both sides of one dataset, into its tables; what is refused of it."""
+    """Look at both sides of one dataset and update its tables. Returns a failure for each entry
+    that is refused or overdue."""
     transfer = transfer.for_dataset(dataset.folder, dataset.prefix)
     look = of_upload if transfer.direction == "upload" else of_download
     sides = look(transfer, layout, partial(bucket.list_prefix, transfer.prefix))
@@ -122,7 +123,7 @@ def _look_at(
 
 
 def _take_back(layout: Layout) -> None:
-    """Put the tables of datasets at rest where they belong, if an earlier version moved them."""
+    """Move the tables of resting datasets back, if an earlier version moved them away."""
     aside = layout.set_aside
     for tables in aside.iterdir() if aside.is_dir() else ():
         if (to := layout.inventory / tables.name).exists():
@@ -135,7 +136,7 @@ def _take_back(layout: Layout) -> None:
 
 
 def _carry_over(name: str, before: state.State, now: state.State) -> None:
-    """Leave a dataset as the last inventory saw it."""
+    """Keep what the last inventory saw of a dataset."""
     now.places[name] = before.places.get(name, now.places[name])
     now.open += [batch for batch in before.open if batch.startswith(f"{name}/")]
     now.inherits |= _of_dataset(name, before.inherits)
@@ -146,7 +147,7 @@ def _of_dataset(name: str, inherits: dict[str, list[str]]) -> dict[str, list[str
 
 
 def _gone(layout: Layout, before: state.State, now: state.State) -> Iterator[Failure]:
-    """Datasets that are no more and were not proven as a whole."""
+    """A failure for each dataset that no longer exists and was never proven as a whole."""
     for name in before.places.keys() - now.places.keys():
         if not layout.manifest(name).exists():
             text = "is gone before all of it was moved; what has arrived stays"

@@ -58,7 +58,7 @@ class Update:
         old = self._audited()
         moved = self._moved()
         if self.before.settings != self.now.settings:
-            for name in old:  # Snakemake does not know of those that a job made beside its marker
+            for name in old:  # Snakemake does not track diffs that a job made with its marker
                 self.layout.diff(self.dataset, name).unlink(missing_ok=True)
         pending: dict[str, list[str]] = {}
         for name, paths in new.items():
@@ -82,14 +82,14 @@ class Update:
         self._reopen(new, complete=not pending and old <= new.keys())
 
     def _audited(self) -> set[str]:
-        """The batches of before, once each is known to be as it was written."""
+        """The batches of earlier inventories, after an audit of each."""
         layout = self.layout
         for name in layout.traces_of(self.dataset):
             audit.batch(layout, self.dataset, name, self.before)
         return layout.traces_of(self.dataset)
 
     def _moved(self) -> bool:
-        """Whether the bucket or the prefix is another than it was."""
+        """Whether the bucket or the prefix has changed since the last inventory."""
         side = self.before.destination if self._uploads else self.before.source
         known = self.before.places.get(self.dataset)
         bucket = f"s3://{self.transfer.bucket}/"
@@ -101,8 +101,8 @@ class Update:
         return self.transfer.direction == "upload"
 
     def _rehash(self, name: str, paths: list[str]) -> bool:
-        """Whether files to upload are others than those of the table, be it by their inode. The
-        table of a download tells of the time before it."""
+        """Whether the files to upload differ from those in the local table, even if only by inode.
+        False for a download: its local table shows the folder before the files came."""
         table = self.layout.local(self.dataset, name)
         return self._uploads and not holds(table, self._render_local(paths))
 
@@ -130,14 +130,14 @@ class Update:
             and (here.size, here.mtime_ns) == (proof.size, proof.mtime_ns)
             and (there := remote.get(path)) is not None
             and (there.size, there.etag) == (proof.size, proof.etag)
-            # What was kept by its size or time alone is no proof where the content counts.
+            # A file kept by its size or time alone is not proven for compare = "sha256".
             and (proof.sha256 or self.transfer.compare != "sha256" or path.endswith("/"))
             for proof, path in zip(proofs, paths, strict=True)
         )
 
     def _show_objects(self, name: str) -> None:
-        """Have the table of a proven download tell of the objects of now: one that was written
-        while it was downloaded is another than the listing before had shown."""
+        """Update the remote table of a proven download. An object that was written again during the
+        download is not the one that the listing before it showed."""
         table = self.layout.remote(self.dataset, name)
         proofs = list(marker.read(self.layout.marker(self.dataset, name)))
         if [e[:2] + e[3:4] for e in read_remote(table)] == [(p[0], p[2], p[5]) for p in proofs]:
@@ -145,11 +145,12 @@ class Update:
         entries = (self.sides.remote[p.path]._replace(sha256=p.sha256) for p in proofs)
         written_ns = table.stat().st_mtime_ns
         seals.write(self.layout, table, render_remote(entries))
-        # As old as it was, so that Snakemake makes nothing anew from it.
+        # With the old mtime, so that Snakemake runs nothing that depends on it.
         os.utime(table, ns=(written_ns, written_ns))
 
     def _inherit(self, pending: dict[str, list[str]], gone: set[str]) -> None:
-        """Note where entries that changed their batch stood before, for cache and journal."""
+        """Note for each pending batch which other batches held its entries before. Their caches and
+        journals are used again."""
         standing: dict[str, str] = {}
         table, read = self.layout.local, read_local
         if not self._uploads:
@@ -169,14 +170,17 @@ class Update:
     def _known_sha256(
         self, pending: dict[str, list[str]], old: set[str]
     ) -> tuple[dict[str, str], set[str]]:
-        """SHA-256 of objects by path, known without a request each: from markers, journals and
-        the manifest published last, wherever size and etag still agree with the listing. And the
-        paths at which these tell of other objects alone."""
+        """The SHA-256 (hex) of objects by path, and the paths whose object was replaced.
+
+        The hashes come from markers, journals and the newest published manifest, without a request
+        for each object; size and etag must agree with the listing. An object was replaced when
+        there are proofs for its path, and all of them are of other objects.
+        """
         local, remote = self.sides.local, self.sides.remote
         there = {path for paths in pending.values() for path in paths if path in remote}
         wanted = {p for p in there if p in local and local[p].size == remote[p].size}
         known: dict[str, str] = {}
-        proven: dict[str, bool] = {}  # whether it is the object of now
+        proven: dict[str, bool] = {}  # whether any proof is of the listed object
         for proof in self._proofs(old) if there else ():
             if proof.path not in there:
                 continue
@@ -196,7 +200,7 @@ class Update:
         return known, {path for path, same in proven.items() if not same}
 
     def _proofs(self, names: set[str]) -> Iterator[Proof]:
-        """What markers and journals of the batches tell."""
+        """The proofs in the markers and journals of the batches ``names``."""
         for name in names:
             proven = self.layout.marker(self.dataset, name)
             kept = self.layout.kept_marker(self.dataset, name)
@@ -207,10 +211,10 @@ class Update:
     def _refresh(
         self, name: str, paths: list[str], known: dict[str, str], replaced: set[str]
     ) -> None:
-        """Bring a batch's tables up to date, and remove what no longer follows from them.
+        """Update the tables of a batch, and remove the files that no longer follow from them.
 
-        What is removed goes first, the marker before all: a kill in between leaves a batch that
-        is still seen to be open.
+        Files are removed before tables are written, and the marker is removed first. So a batch
+        stays open when the run is killed in between.
         """
         layout, dataset = self.layout, self.dataset
         local = self._render_local(paths)
@@ -239,7 +243,7 @@ class Update:
         return failures.record_path(self.layout, stage, self.dataset, name).exists()
 
     def _forget(self, name: str) -> None:
-        """Remove what stands for a batch that is no more."""
+        """Remove the files of a batch that no longer exists, except its journal and its cache."""
         layout, dataset = self.layout, self.dataset
         for path in (
             layout.local(dataset, name),
@@ -256,8 +260,8 @@ class Update:
             path.unlink(missing_ok=True)
 
     def _drop_history(self, keep: Collection[str]) -> None:
-        """Remove the journals whose batches are proven (the marker tells what they told), and
-        the caches of batches that are no more, unless a pending batch inherits from them."""
+        """Remove the journals of proven batches, whose markers hold the same proofs, and the caches
+        of batches that no longer exist. Those that a pending batch inherits from stay."""
         inherited = {name for names in self.now.inherits.values() for name in names}
         for path in self.layout.journal(self.dataset, "-").parent.glob("*.jsonl"):
             if path.stem not in inherited and path.stem not in keep:
@@ -271,12 +275,12 @@ class Update:
                 self.layout.seals(self.dataset, path.stem).unlink(missing_ok=True)
 
     def _reopen(self, names: Iterable[str], *, complete: bool) -> None:
-        """Remove what stands for the whole dataset and holds no longer, down to the summary;
-        ``complete`` tells that the batches of the manifest are those of now, all proven.
+        """Remove the files of the whole dataset that are out of date, from the manifest to the
+        summary. ``complete`` means that the batches are the same as before and all are proven.
 
-        Snakemake makes a missing file only for the sake of one that is missing after it, and it
-        takes a table that came back to an earlier content for one it has seen. A published
-        manifest that is gone from the bucket is published again.
+        Snakemake makes a missing file only when a file that follows from it is missing too, and it
+        does not run again for a table that returns to earlier content. A published manifest that is
+        gone from the bucket is published again.
         """
         layout, dataset = self.layout, self.dataset
         proven, publication = layout.manifest(dataset), layout.publication(dataset)
@@ -297,8 +301,8 @@ class Update:
             layout.summary.unlink(missing_ok=True)
 
     def _restore_manifest(self, names: Iterable[str]) -> None:
-        """Make a manifest that is lost anew, of the time of its publication: when it is the very
-        one that was published, there is nothing to publish."""
+        """Assemble a lost manifest again, with the time of its publication. If its bytes are those
+        that were published, it is written, and nothing is published again."""
         layout, dataset = self.layout, self.dataset
         record = read_record(layout.publication(dataset))
         when = published_at(record["key"])
@@ -310,13 +314,14 @@ class Update:
         if hashlib.sha256(data).hexdigest() == record["sha256"]:
             path = layout.manifest(dataset)
             seals.write(layout, path, data, sync=True)
-            # As old as the record that follows from it, so that Snakemake finds nothing to do.
+            # With the mtime of the record that follows from it, so that Snakemake runs nothing.
             ns = layout.publication(dataset).stat().st_mtime_ns
             os.utime(path, ns=(ns, ns))
             log.warning("%s: made anew from the markers, as it was published", path)
 
     def _is_published(self, key: str) -> bool:
-        """Whether this manifest is in the bucket; asked only where the listing does not tell."""
+        """Whether this manifest is in the bucket. S3 is asked only about keys outside the prefix,
+        which the listing does not show."""
         if key.startswith(self.transfer.prefix):
             return key in self.sides.published
         return self.bucket.exists(key)

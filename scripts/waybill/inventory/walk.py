@@ -18,16 +18,16 @@ MAX_KEY_BYTES = 1024  # S3 API: object key names, "Creating object key names"
 
 _MEND_LINK = 'mend or exclude it, or set symlinks = "skip"'
 
-# What an XML 1.0 listing cannot carry at all, even encoded by a careless server.
+# Bytes that are not UTF-8, as Python decodes them in names.
 _SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(slots=True)
 class Tree:
-    """What a walk found: ``entries`` sorted by path, and what was left out and why.
+    """What a walk found: ``entries`` sorted by path, and the paths that were left out.
 
-    ``held`` and ``skipped`` map a path to a reason and are no failures; ``refused`` are.
-    ``folders`` are those that were entered.
+    ``held``, ``skipped`` and ``refused`` map a path to a reason; only ``refused`` are failures.
+    ``folders`` are the paths of the folders that were entered.
     """
 
     entries: list[LocalEntry] = field(default_factory=list)
@@ -41,10 +41,10 @@ class Tree:
 class Walk:
     """A walk of one dataset's folder.
 
-    ``symlinks`` is ``follow``, ``skip`` or ``error``; ``settle_before`` is a time in ns since the
-    epoch, files modified after it are held back; ``prefix_bytes`` is the length of the key in
-    front of a path; ``avoid`` are folders (device, inode) never to be entered, such as the
-    results folder when it lies inside the source. ``side`` is what messages call the folder.
+    ``symlinks`` is ``follow``, ``skip`` or ``error``. Files modified after ``settle_before`` (ns
+    since the epoch) are held back. ``prefix_bytes`` is the length of the key prefix. ``avoid`` are
+    folders (device, inode) that are never entered, such as the results folder when it lies inside
+    the source. ``side`` is the word for the folder in messages.
     """
 
     root: Path

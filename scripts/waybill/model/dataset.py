@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 class Dataset(NamedTuple):
     """One dataset: its name, its absolute folder, and its full key prefix (``""`` or ending in
-    ``/``). ``look`` is False for one that is proven and need not be looked at in this run."""
+    ``/``). ``look`` is False for a dataset that this run does not look at: it was proven not long
+    ago, keeps failing, or cannot be reached now."""
 
     name: str
     folder: str
@@ -23,9 +24,10 @@ class Dataset(NamedTuple):
 
 @dataclass(slots=True)
 class Found:
-    """The datasets of now. ``held`` maps what is not ready yet to the reason, ``skipped`` what is
-    not for this transfer; ``failed`` is what could not be looked at. ``several`` tells that the
-    datasets were found, so that one of them may be gone later."""
+    """The datasets of a transfer in this run. ``held`` maps a path that is not ready yet to the
+    reason; ``skipped`` maps a path that is not for this transfer. ``failed`` are the failures of
+    paths that could not be taken. ``several`` means that a preset searched for the datasets, so one
+    of them may be gone later."""
 
     datasets: list[Dataset]
     several: bool = False

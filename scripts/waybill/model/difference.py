@@ -1,4 +1,4 @@
-"""How the two sides of one entry differ, and what is done about it."""
+"""Differences: how the two sides of one entry differ, and the action that follows."""
 
 from __future__ import annotations
 

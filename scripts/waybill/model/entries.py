@@ -1,4 +1,4 @@
-"""Entries: one file or object each, and how both sides of one differ."""
+"""Entries: one file or one object each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class LocalEntry(NamedTuple):
 
 class RemoteEntry(NamedTuple):
     """One object: path relative to the destination prefix, size in bytes, LastModified in ns,
-    etag without quotes, SHA-256 in hex when it is known, else ``""``. ``replaced`` tells that its
-    ETag is another than the one that was proven at this path."""
+    etag without quotes, SHA-256 in hex when it is known, else ``""``. ``replaced`` means that
+    another ETag was proven at this path."""
 
     path: str
     size: int

@@ -26,7 +26,7 @@ EXIT_INTERRUPTED = 130
 
 
 def one_line(text: str) -> str:
-    """``text`` with line breaks and other characters a terminal obeys written out."""
+    """``text`` with line breaks and other characters that a terminal obeys escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -54,7 +54,7 @@ class FolderError(WaybillError):
 
 
 class DamagedError(WaybillError):
-    """A file of Waybill's own, at ``file``, is not as it was written."""
+    """A file that Waybill has written, at ``file``, is damaged; ``why`` says how."""
 
     def __init__(self, file: Path, why: str, *, line: int = 0) -> None:
         where = f"{file}:{line}" if line else f"{file}"
@@ -71,7 +71,7 @@ class EntryError(WaybillError):
 
 
 class StaleHashError(EntryError):
-    """The entry's bytes are not those of its checksum table, though size and mtime are."""
+    """A file has other bytes than its checksum table says, with the same size and mtime."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "its bytes changed since they were hashed; run again")

@@ -1,10 +1,10 @@
-"""How names stand in a table and on a screen."""
+"""How names are written in a table and on a screen."""
 
 from __future__ import annotations
 
 import re
 
-# Controls (C0, DEL, C1), what breaks lines or turns their direction, and bytes that are not UTF-8.
+# Controls (C0, DEL, C1), characters that break lines or change their direction, bytes not in UTF-8.
 _UNSAFE = re.compile(
     "[\\\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\udc80-\udcff]"
 )

@@ -1,4 +1,4 @@
-"""What did not move, and why."""
+"""Failures: what did not move, and why."""
 
 from __future__ import annotations
 

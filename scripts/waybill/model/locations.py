@@ -10,7 +10,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|)", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_INVISIBLE = "\u200b\u2060\ufeff"  # what is copied along from a page, beside the usual blanks
+_INVISIBLE = "\u200b\u2060\ufeff"  # blanks that one cannot see, copied from a web page
 
 
 def is_s3(text: str) -> bool:
@@ -43,8 +43,9 @@ def parse_s3(text: str) -> tuple[str, str]:
 
 
 def check_blanks(text: str) -> None:
-    """Raise ValueError, showing the blank, when ``text`` begins or ends with one: a place of that
-    name is hardly meant. One that is can be written with a slash after it."""
+    """Raise ValueError when ``text`` begins or ends with a blank, because it is hardly meant; the
+    message shows the blank. A name that does end in a blank can be written with a slash after it.
+    """
     for end, character in (("begins", text[:1]), ("ends", text[-1:])):
         if character and (character.isspace() or character in _INVISIBLE):
             shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

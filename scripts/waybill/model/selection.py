@@ -1,6 +1,6 @@
 """Which files of a dataset are taken: include and exclude patterns.
 
-A pattern is held against the path of a file relative to its dataset, ``/`` between folders:
+A pattern is compared with the path of a file relative to its dataset, ``/`` between folders:
 
 =============  ==================================================================
 pattern        meaning
@@ -181,8 +181,8 @@ def _segment_regex(segment: str) -> str:
     if any(count > 1 for count in stars):
         gaps = [".*" if count > 1 else "[^/]*" for count in stars]
         return runs[0] + "".join(gap + run for gap, run in zip(gaps, runs[1:], strict=True))
-    # The first place where a run fits is as good as any other, so there is no way back into it:
-    # that keeps a pattern of many stars from taking exponential time.
+    # The first place where a run fits is as good as any other, so the group is atomic. Otherwise a
+    # pattern of many stars would take exponential time.
     inner = "".join(f"(?>[^/]*?{run})" for run in runs[1:-1])
     return runs[0] + inner + (f"[^/]*{runs[-1]}" if stars else "")
 
@@ -216,11 +216,12 @@ def _set_regex(segment: str, start: int) -> tuple[str, int]:
 
 
 def never_both(outer: Selection, inner: Selection, below: Sequence[str] = ()) -> bool:
-    """Whether no file is taken by both, where ``inner`` is about the folder ``below`` of ``outer``.
+    """Whether no file is taken by both selections. ``inner`` applies to the folder ``below`` of
+    ``outer``.
 
-    True is certain, on file systems that fold case too; False only means that the patterns do not
-    tell. What they tell by: folders and names that differ, the text before the first and after the
-    last wildcard, and a pattern that the one includes and the other excludes.
+    True is certain, on case-insensitive file systems too. False only means that the patterns do not
+    decide. They decide by folders and names that differ, by the text before the first and after the
+    last wildcard, and by a pattern that one selection includes and the other excludes.
     """
     if not below and (
         set(outer.include) <= set(inner.exclude) or set(inner.include) <= set(outer.exclude)
@@ -256,7 +257,7 @@ def _differ(one: _Pattern, other: _Pattern) -> bool:
 
 
 def _names_differ(one: str, other: str) -> bool:
-    """Whether no name can match both segments. Of a set of characters nothing is concluded."""
+    """Whether no name can match both segments. A set of characters decides nothing."""
     for name, pattern in ((one, other), (other, one)):
         if not re.search(r"[*?\[]", name) and "[" not in pattern:
             return re.fullmatch(_segment_regex(pattern), name, re.DOTALL) is None

@@ -1,4 +1,4 @@
-"""Keys as names of files: which of them a folder can hold, and where they would not leave it."""
+"""Keys as names of files: which keys can become files in a folder, without leaving the folder."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def limits(folder: Path) -> Limits:
 
 
 def _folds_case(existing: Path) -> bool:
-    """Whether the file system takes two names that differ in case for one; told by names that are
-    there: some in the folder, and those that lead to it. An empty file system tells nothing, and
-    the second of two such files is then refused when it is to be written."""
+    """Whether the file system takes two names that differ only in case for the same name. It is
+    found out with names that are there: some in the folder, and those of the folders above. False
+    on an empty file system; the second of two such files is then refused when it is written."""
     device = existing.stat().st_dev
     candidates: list[Path] = []
     with suppress(PermissionError):  # a folder may be used without being listed
@@ -75,8 +75,8 @@ def refusals(
 ) -> dict[str, str]:
     """The ``paths`` (keys relative to the prefix) that cannot be files below ``root``, and why.
 
-    ``files`` and ``folders`` are what stands there now, relative to ``root``, folders without a
-    slash at the end. A path that ends in ``/`` asks for a folder.
+    ``files`` and ``folders`` are the existing paths, relative to ``root``; folders have no slash at
+    the end. A path in ``paths`` that ends in ``/`` stands for a folder.
     """
     paths = list(paths)
     refused: dict[str, str] = {}

@@ -21,7 +21,7 @@ def utc(when: int | datetime | None = None) -> str:
 
 @lru_cache(maxsize=8)
 def _second(seconds: int) -> str:
-    """Of the many things that happen in one second."""
+    """The date and time of a second; cached, because many things happen in one second."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 

@@ -17,15 +17,15 @@ class Transfer:
     ``source`` and ``destination`` are for people: the local one is an absolute path, the other an
     ``s3://`` address. Code uses ``folder`` (absolute), ``bucket`` and ``prefix`` (``""`` or
     ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes,
-    ``max_bandwidth`` in bytes per second (None: no limit). ``publish_prefix`` is where manifests
-    stand in the bucket, a full key prefix ending in ``/``, or None for nowhere. ``folders`` are
-    those of a source that is a list. ``results`` is the folder of this transfer alone. Settings
-    that are None are left to the bucket or to the AWS chain.
+    ``max_bandwidth`` in bytes per second (None: no limit). ``publish_prefix`` is the full key
+    prefix of published manifests, ending in ``/``; None means that none are published. ``folders``
+    are the folders of a source that is a list. ``results`` is the folder of this transfer alone.
+    For other settings, None means that the bucket or the AWS chain decides.
 
-    ``preset_settings`` is the table named like the preset. The preset itself decides what stands
-    below it: ``exclude_regexes`` are regular expressions of paths that are left out too, with
-    ``several`` it finds the datasets, ``tool`` is what manifests name as their maker, and with
-    ``manifest_copy`` a published manifest is kept in the folder as well.
+    ``preset_settings`` is the table named like the preset. The preset decides the fields after it:
+    ``exclude_regexes`` are regular expressions of more paths that are left out, ``several`` means
+    that the preset searches for datasets, ``tool`` is the name of the tool in manifests, and with
+    ``manifest_copy`` a copy of each published manifest is kept in the folder.
     """
 
     name: str
@@ -83,8 +83,8 @@ class Transfer:
 
     @property
     def threads(self) -> int:
-        """How many threads of a job may wait for a disk or for botocore at one time; more of them
-        only stand in each other's way."""
+        """How many threads of a job may wait for a disk or for botocore at one time; more threads
+        would only slow each other down."""
         return min(self.max_concurrency, 16)
 
     @property
@@ -98,12 +98,12 @@ class Transfer:
         return f"s3://{self.bucket}/{self.prefix}"
 
     def for_jobs(self) -> dict[str, Any]:
-        """The settings as plain values, without ``notify``: Snakemake writes what it gives to a
-        job into a file, and the addresses in there are secrets."""
+        """The settings for jobs, as plain values. ``notify`` is left out, because Snakemake writes
+        these settings into a file, and the addresses in ``notify`` are secrets."""
         return asdict(replace(self, notify=None))
 
     def for_dataset(self, folder: str, prefix: str) -> Transfer:
-        """The transfer as one of its datasets sees it."""
+        """The transfer with the folder and the key prefix of one of its datasets."""
         if (folder, prefix) == (str(self.folder), self.prefix):
             return self
         names = [folder, f"s3://{self.bucket}/{prefix}"]

@@ -1,8 +1,9 @@
-"""Checksum: the SHA-256 of each entry of a batch, hashing each byte once.
+"""Checksum: the SHA-256 of each entry of a batch. Each byte is hashed once.
 
-An entry whose (path, size, mtime_ns, inode) stands in the batch's cache, or in the cache of a
-batch it came from, keeps its hash. ``cache/{dataset}/{batch}.tsv``: ``path size mtime_ns inode
-sha256``; it is never a Snakemake output, so a failed job keeps what it has hashed.
+An entry is not hashed again when its (path, size, mtime_ns, inode) is in the cache of its batch, or
+in the cache of a batch that held the entry before. The columns of ``cache/{dataset}/{batch}.tsv``
+are ``path size mtime_ns inode sha256``. A cache is never a Snakemake output, so the hashes of a
+failed job are kept.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ def checksum(
     wanted: Callable[[LocalEntry], bool] = lambda _: True,
     write: Callable[[Path, bytes], None] = write_atomic,
 ) -> tuple[dict[str, str], list[Failure]]:
-    """The SHA-256 (hex) of ``entries`` by path, and what could not be hashed.
+    """The SHA-256 (hex) of ``entries`` by path, and a failure for each that could not be hashed.
 
-    ``caches`` are read, ``cache`` is written by ``write``. An entry that cannot be hashed is left
-    out and named in the failures; the others go on. What no cache knows is hashed only when it is
-    ``wanted``.
+    ``cache`` and ``caches`` are read; ``cache`` is written with ``write``. An entry that is in no
+    cache is hashed only when it is ``wanted``. An entry that cannot be hashed does not stop the
+    others.
     """
     known = _read_caches([cache, *caches])
     missing = [entry for entry in entries if entry not in known and wanted(entry)]
@@ -82,7 +83,8 @@ def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
 
 
 def remember(known: Mapping[LocalEntry, str], started_ns: int) -> bytes:
-    """The bytes of a cache of hashes that were made after ``started_ns`` (ns since the epoch)."""
+    """The bytes of a cache. Hashing began at ``started_ns`` (ns since the epoch); entries that were
+    modified shortly before or later are left out."""
     return render(
         CACHE_COLUMNS,
         (

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 _SECONDS = re.compile(r"(-?\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
 
-# Answers to a question for one part, of stores that do not tell, or have no such part.
+# Error codes of stores that do not answer a HEAD for one part, or have no such part.
 _UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}
 
 Head = Callable[..., dict[str, Any]]  # asks for one object
 
 
 def source_mtime(head: dict[str, Any], default: int) -> int:
-    """The modification time in ns of the file an object was made from, in its user metadata;
-    ``default`` when it does not tell."""
+    """The modification time (ns) of the file that an object was made from, as its user metadata
+    have it; ``default`` when they do not."""
     for name, value in head.get("Metadata", {}).items():
         match = _SECONDS.fullmatch(str(value)) if name.lower() == SOURCE_MTIME else None
         if match:
@@ -44,7 +44,7 @@ def source_mtime(head: dict[str, Any], default: int) -> int:
 
 
 def with_checksums(head: Head) -> dict[str, Any]:
-    """The answer to one HEAD, with the checksums that the store computed if they may be seen."""
+    """The answer to one HEAD, with the checksums of the store unless this user may not see them."""
     try:
         return head(ChecksumMode="ENABLED")
     except be.ClientError as error:
@@ -72,9 +72,9 @@ def part_sizes(head: Head, count: int) -> list[int] | None:
 def compare_file(
     head: Head, answer: dict[str, Any], root: Root, entry: LocalEntry, sha256: str, **more: Any
 ) -> Verdict:
-    """Whether a file with this SHA-256 (hex) and an object hold the same bytes; ``answer`` is that
-    of ``with_checksums``, ``more`` as for ``check_file``. Raises EntryError for a file that is no
-    longer what it was."""
+    """Whether a file with this SHA-256 (hex) and an object hold the same bytes. ``answer`` comes
+    from ``with_checksums``; ``more`` goes to ``check_file``. Raises EntryError when the file has
+    changed since the inventory."""
 
     def read(update: Callable[[bytes], None]) -> None:
         with opened(root, entry) as descriptor:

@@ -4,8 +4,8 @@
 ``mtime_ns`` and ``inode`` of the file (0: there is none yet), ``sha256`` hex of the file or empty,
 ``etag`` of the object or empty, ``time`` its LastModified in ns or empty, ``reason``.
 
-The truth table, the same in both directions (``compare`` down, what the destination holds across),
-is ``judge``:
+``judge`` implements the truth table, which is the same in both directions. ``compare`` is down, the
+content of the destination is across:
 
 ==========  ======  =========  ================================  ==================
 compare     absent  size       same size                         nothing to compare
@@ -23,10 +23,10 @@ not to be
 looked at
 ==========  ======  =========  ================================  ==================
 
-``s3.same_bytes`` says what decides whether the bytes are the same, and when nothing can. The time
-of an object is its LastModified; a download takes the time of the original file instead where the
-metadata has it (``source-mtime``). A file that was downloaded from this very object and not touched
-since is ``=`` in every row. The action follows from the status and from ``overwrite``:
+``s3.same_bytes`` decides whether the bytes are the same. The time of an object is its LastModified;
+a download uses the time of the original file where the metadata has it (``source-mtime``). A file
+that was downloaded from the listed object and not changed since is ``=`` in every row. The action
+follows from the status and from ``overwrite``:
 
 ============  ==========  ==========  ==============  ==========================
 overwrite     ``=``       ``+``       ``*``           ``!`` nothing to compare with
@@ -57,8 +57,9 @@ Same = Callable[[LocalEntry], Verdict | EntryError]
 
 
 class _Pair(NamedTuple):
-    """Both sides of one entry. ``sha256`` (hex) is that of the file: None when a file to upload
-    could not be hashed, ``""`` when that of a file at the destination is not known."""
+    """Both sides of one entry: by role (``source``, ``there`` at the destination) and by kind
+    (``file``, ``object``). ``sha256`` (hex) is that of the file: None when a file to upload could
+    not be hashed, ``""`` when the hash of a file at the destination is not known."""
 
     source: LocalEntry | RemoteEntry
     there: LocalEntry | RemoteEntry | None
@@ -77,8 +78,9 @@ def judge(
 ) -> tuple[str, str]:
     """The status of one entry and the reason for it: the first truth table of this module.
 
-    ``same`` is asked only when a hash decides, ``made_ns`` (the time in ns of what an object was
-    made from) only when a time decides and the listing could not.
+    ``same`` is called only when the bytes decide. ``made_ns`` gives the time (ns) of the file that
+    the source object was made from. It is called only when the time decides and the destination is
+    older than the object itself. Raises what ``same`` and ``made_ns`` raise.
     """
     if there is None:
         return NEW, "not at the destination"
@@ -119,9 +121,9 @@ def diff(
 ) -> Iterator[Difference]:
     """The differences of a batch, in the order of ``entries``.
 
-    ``hashes`` maps a path to its SHA-256; ``same_bytes`` is asked for objects of the same size
-    whose SHA-256 the listing, the markers and the manifests left open, and may answer with the
-    error of that one entry.
+    ``hashes`` maps a path to the SHA-256 (hex) of the file. ``same_bytes`` is called for objects of
+    the same size whose SHA-256 no listing, marker or manifest gives; it may return the error of
+    that one entry.
     """
     for entry in entries:
         there = remote.get(entry.path)
@@ -148,9 +150,10 @@ def diff_download(
 ) -> Iterator[Difference]:
     """The differences of a batch to download, in the order of ``entries``.
 
-    ``ours`` maps the paths of files that were made from these very objects and not touched since
-    to their SHA-256, ``hashes`` those of other files that had to be hashed. ``same_bytes`` and
-    ``made_ns`` (raises EntryError) are asked where the tables leave it open.
+    ``ours`` and ``hashes`` map a path to the SHA-256 (hex) of the file at the destination. ``ours``
+    has the files that were downloaded from the listed objects and not changed since; ``hashes`` has
+    other files that had to be hashed. ``same_bytes`` and ``made_ns`` (raises EntryError) are called
+    where the tables do not decide.
     """
     for entry in entries:
         there = local.get(entry.path)
@@ -204,8 +207,8 @@ def _difference(pair: _Pair, judged: Callable[[], tuple[str, str]], overwrite: s
 
 
 def _told(status: str, action: str, reason: str, there: RemoteEntry | None) -> tuple[str, str]:
-    """Status and reason with what became of the object since it was proven, and with what
-    ``overwrite`` made of them."""
+    """Status and reason for the user. The reason also says that the object was replaced since it
+    was proven, and that ``overwrite`` changed the action."""
     if status == CHANGED and there is not None and there.replaced:
         reason = f"{reason}; {REPLACED}"
     if action == REFUSE:
@@ -218,7 +221,7 @@ def _told(status: str, action: str, reason: str, there: RemoteEntry | None) -> t
 def undecided(
     entries: list[LocalEntry], hashes: Mapping[str, str], remote: Mapping[str, RemoteEntry]
 ) -> list[LocalEntry]:
-    """The entries whose objects must be asked one by one: same size, SHA-256 not known."""
+    """The entries whose objects need a request each: same size, and no known SHA-256."""
     return [
         e
         for e in entries

@@ -3,7 +3,7 @@
 The bytes are written under a temporary name in the same folder
 (``model.target_names.partial_name``) and compared with what S3 says about the object. They are on
 disk, with their modification time, before the file gets its name. Large objects are fetched in
-ranges side by side, and go on after an interruption.
+parallel ranges, and resume after an interruption.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from waybill.system.root import Folder, LinkError, Root
 
 log = logging.getLogger(__name__)
 
-WHOLE_BYTES = 8 << 20  # up to this size an object comes into memory first
-REPLACED_ATTEMPTS = 3  # of an object that is replaced while it is fetched
+WHOLE_BYTES = 8 << 20  # an object up to this size is fetched into memory first
+REPLACED_ATTEMPTS = 3  # to fetch an object that is replaced meanwhile
 
 
 class Downloader(Mover):
@@ -47,9 +47,8 @@ class Downloader(Mover):
     def run(self, items: list[Difference]) -> Outcome:
         """As ``Mover.run``; when it returns, the new names are on disk too."""
         self._unchecked = 0
-        self._open: set[Partial] = set()  # that have come and have no name yet
-        # The folders that something was written to, by path below the destination, with their
-        # device and inode.
+        self._open: set[Partial] = set()  # complete files that have no name yet
+        # The folders that files were written to: the path below the destination to (device, inode).
         self._folders: dict[str, tuple[int, int]] = {}
         self._sync = Sync(lambda work: self._pool.submit(work))
         for item in items:
@@ -70,8 +69,8 @@ class Downloader(Mover):
         return self.outcome
 
     def _finished(self, item: Difference) -> Proof | None:
-        """The journal's proof of an entry, when the file is still the one it tells of, made from
-        the object that was listed or from a later one."""
+        """The journal's proof of an entry, when it still holds: the file has the proven size and
+        mtime, and it was made from the listed object or moved after the listing."""
         run, proof = self._record.done.get(item.path, ("", None))
         if proof is None or proof.key != self._key(item):
             return None
@@ -124,8 +123,8 @@ class Downloader(Mover):
         fetched.add_done_callback(lambda _: self._land(item, fetched.result))
 
     def _come(self, item: Difference, come: Future[tuple[Answer, bytes]]) -> None:
-        """Write an object that has come into memory, and have it put on disk, which takes its
-        time. One that is not what it should be is fetched anew, with more patience."""
+        """Write an object that is in memory to its file, and queue the file to be put on disk. An
+        object that was replaced or came damaged is fetched again in the pool."""
         try:
             answer, body = come.result()
             check = self._fetcher.check(item, answer)
@@ -164,7 +163,7 @@ class Downloader(Mover):
         answer: Answer,
         check: ObjectCheck,
     ) -> Proof:
-        """Give a file that is on disk its name."""
+        """Give a file its name. ``error`` is what went wrong when it was put on disk, or None."""
         self._open.discard(file)
         with self._explained(item):
             try:
@@ -183,13 +182,17 @@ class Downloader(Mover):
     def _make_folder(self, item: Difference) -> Proof:
         with self._explained(item):
             self._folder(item.path[:-1])
-        # The time it is listed with, as an inventory tells it of a folder that is there.
+        # The time of the object, because an inventory gives it to a folder that is there.
         item = item._replace(mtime_ns=int(item.time))
         return self._proof(item, Stored(item.etag, ""))
 
     def _fetch(self, item: Difference, tried: int = 0, *, in_ranges: bool = False) -> Proof:
-        """Fetch one object, damaged so many times already; one that is replaced meanwhile is
-        fetched anew, never mixed. ``in_ranges`` a large one may come, but not in the pool."""
+        """Fetch one object and prove it. ``tried`` counts earlier attempts that came damaged.
+
+        An object that is replaced meanwhile is fetched again from its beginning. ``in_ranges``
+        allows ranges for a large object; it must not be set in a thread of the pool, because the
+        ranges need the pool.
+        """
         before = item
         for _ in range(REPLACED_ATTEMPTS):
             try:
@@ -205,12 +208,13 @@ class Downloader(Mover):
         raise EntryError(item.path, f"{self._url(item)} keeps being replaced; run again later")
 
     def _partial(self, item: Difference) -> Partial:
-        """The file that an object is written to, in a folder that is there."""
+        """The partial file of an object. Its folder is made if it does not exist."""
         return Partial(self._target(item), self._folder(item.path.rpartition("/")[0]))
 
     def _folder(self, path: str) -> Folder:
-        """A folder of the destination, made if it is not there. Nothing is written through a
-        symbolic link below the destination. Raises OSError, LinkError among them."""
+        """The folder at ``path`` below the destination, made if it does not exist. Raises OSError;
+        LinkError for a symbolic link below the destination; WaybillError for a folder that was
+        replaced since this job used it first."""
         folder = self._root.folder(path, make=True)
         if self._folders.setdefault(path, folder.identity) != folder.identity:
             raise self._moved(path)
@@ -222,7 +226,7 @@ class Downloader(Mover):
             Partial(self._target(item), folder).drop_leftover()
 
     def _sync_folders(self) -> None:
-        """Have the new names on disk, in folders that are still where they were."""
+        """Put the new names on disk. Raises WaybillError when a folder was moved or replaced."""
         now = Root(self._transfer.folder)
         for path, identity in self._folders.items():
             try:
@@ -241,7 +245,7 @@ class Downloader(Mover):
 
     @contextmanager
     def _explained(self, item: Difference) -> Iterator[None]:
-        """Errors of the file system as those of the entry."""
+        """Turn an OSError into an EntryError; when the disk is full, into a WaybillError."""
         try:
             yield
         except LinkError as error:
@@ -279,7 +283,7 @@ class Downloader(Mover):
             raise
         except BaseException:
             begun = self._record.open_download(item.path)
-            if begun is None or not begun.ranges:  # what came in ranges is for the next run
+            if begun is None or not begun.ranges:  # finished ranges are kept for the next run
                 file.discard()
             raise
 
@@ -304,7 +308,8 @@ class Downloader(Mover):
         )
 
     def _finish(self, file: Partial, item: Difference, answer: Answer, check: ObjectCheck) -> Proof:
-        """Give the file its name, if what stood there is still what the inventory saw."""
+        """Give the file its name. Raises EntryError when the destination has changed since the
+        inventory."""
         follow = self._transfer.symlinks == "follow"
         if "ETag" not in answer:
             if not check.agrees():

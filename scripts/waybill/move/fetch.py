@@ -26,10 +26,13 @@ log = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """Fetches objects of one job; ``pool`` is for the ranges, ``key`` tells the key of an entry,
-    ``common`` holds the arguments of every request, ``replaced`` tells of a path whether another
-    object was proven there. Raises ReplacedError for an object that is no longer the one that was
-    listed; ``tried`` is how often it came already and did not agree with its checksum."""
+    """Fetches the objects of one job.
+
+    ``pool`` runs the ranges, ``key`` gives the key of an entry, and ``common`` are the arguments of
+    every request. ``replaced`` tells whether the proof at a path is of another object. ``tried`` is
+    the number of earlier attempts whose bytes did not agree with the checksum. Raises ReplacedError
+    when an object is no longer the one that was listed.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Fetcher:
     def whole(
         self, file: Partial, item: Difference, tried: int
     ) -> tuple[dict[str, Any], ObjectCheck]:
-        """The object in one request; the answer to it, and the check of its bytes."""
+        """Fetch the object in one request. Returns the answer and the check of the bytes."""
         seen: list[tuple[dict[str, Any], ObjectCheck]] = []
 
         def begin(answer: dict[str, Any]) -> None:
@@ -65,8 +68,9 @@ class Fetcher:
     def ranges(
         self, file: Partial, item: Difference, tried: int
     ) -> tuple[dict[str, Any], ObjectCheck]:
-        """The object in ranges side by side, those excepted that are in the file already. They
-        are read once more in order, which checks what an earlier run wrote too."""
+        """Fetch the object in parallel ranges, except ranges that are in the file already. Returns
+        the answer to a HEAD and the check of the bytes. For the check all ranges are read from the
+        file in order, also those of an earlier run."""
         head = self._head(item, ChecksumMode="ENABLED")
         if (etag_of(head), size_of(head)) != (item.etag, item.size):
             raise ReplacedError
@@ -90,7 +94,7 @@ class Fetcher:
         finally:
             for future in futures:
                 future.cancel()
-            for future in futures:  # nobody may write to a file that is given up
+            for future in futures:  # no thread may write to a file that is given up
                 if not future.cancelled():
                     future.exception()
         return head, check
@@ -123,15 +127,18 @@ class Fetcher:
             raise
 
     def check(self, item: Difference, answer: dict[str, Any], tried: int = 0) -> ObjectCheck:
-        """What the bytes of the object are held against. Checksums of its parts cost requests and
-        time, so they wait until it was tried already and did not agree with its metadata. An answer
-        that does not say which object it is about has nothing but the etag that was asked for."""
+        """The check for the bytes of an object.
+
+        Checksums of parts cost requests and time. They are used after a failed attempt, for an
+        object without checksums in its metadata, and for a replaced object in parts. An answer
+        without an ETag is checked against the ETag that was requested.
+        """
         if "ETag" not in answer:
             answer = {"ETag": item.etag}
 
         def head(**arguments: Any) -> dict[str, Any]:
-            # Without If-Match, which some stores hold against the ETag of the part. Sizes of an
-            # object that has come since do no harm: its bytes are asked for with If-Match.
+            # Without If-Match, because some stores compare it with the ETag of the part. If the
+            # object was replaced, wrong sizes do no harm: its bytes are requested with If-Match.
             return self._head(item, **arguments)
 
         replaced = partial(self._replaced, item.path)

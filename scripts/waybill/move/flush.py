@@ -1,4 +1,4 @@
-"""Has files written to disk (fsync) in groups: a file system commits a group at the cost of one."""
+"""Puts files on disk (fsync) in groups: a file system commits a group at the cost of one file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from waybill.system.futures import error_of
 from waybill.system.root import Folder
 
 GROUP = 64
-GROUP_SECONDS = 0.1  # that its first file waits for others
-OPEN_FILES = 256  # at one time, each with its folder; a process may have 1,024 open
+GROUP_SECONDS = 0.1  # how long the first file of a group waits for others
+OPEN_FILES = 256  # open at one time, each with its folder; a process may have 1,024 open
 
 Done = Callable[[BaseException | None], None]
 
 
 class Sync:
-    """Has files written to disk in groups; ``submit`` runs the work of a group in a thread. A file
-    whose group is not full waits for ``flush``."""
+    """Puts files on disk in groups. ``submit`` runs the work of one group in a thread. A group that
+    is not full waits for ``flush``."""
 
     def __init__(self, submit: Callable[[Callable[[], None]], object]) -> None:
         self._submit = submit
@@ -35,11 +35,11 @@ class Sync:
 
     @property
     def is_due(self) -> bool:
-        """Whether they have waited for long enough."""
+        """Whether the first file of the group has waited for longer than ``GROUP_SECONDS``."""
         return bool(self._group) and time.monotonic() - self._begun > GROUP_SECONDS
 
     def add(self, file: Partial, done: Done) -> None:
-        """Have an open file put on disk; ``done`` is told the error, or None."""
+        """Have an open file put on disk. ``done`` is called with the error, or None."""
         if not self._group:
             self._begun = time.monotonic()
         self._group.append((file, done))
@@ -47,7 +47,7 @@ class Sync:
             self.flush()
 
     def flush(self) -> None:
-        """Do not wait for more files."""
+        """Put the present group on disk without waiting for more files."""
         group, self._group = self._group, []
         if group:
             self._submit(partial(_sync, group))
@@ -61,7 +61,7 @@ def _sync(group: list[tuple[Partial, Done]]) -> None:
 
 
 def sync_folder(folder: Folder) -> None:
-    """Have the names in a folder on disk; a file system that cannot is left alone."""
+    """Put the names in a folder on disk. Errors are ignored: not every file system can do it."""
     with suppress(OSError):
         descriptor = folder.readable()
         try:

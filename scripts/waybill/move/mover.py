@@ -1,6 +1,6 @@
 """The mover: the part that upload and download share. It tries every entry of a batch.
 
-A finished entry is in the journal at once. The caller writes the marker, and only when no entry
+It notes each finished entry in the journal at once. The caller writes the marker when no entry has
 failed.
 """
 
@@ -41,15 +41,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GROUP = 8  # of small entries that are noted in one write
-LANDING_SECONDS = 0.004  # for others to land: threads that wake each other for each entry are slow
-LARGE = 2  # large entries at one time: one is hashed, or put together by S3, as another moves
-IN_MEMORY_BYTES = 128 << 20  # of file contents in one job at one time
+GROUP = 8  # small entries that are noted in one write
+LANDING_SECONDS = 0.004  # waits for more entries to land: waking a thread for each one is slow
+LARGE = 2  # large entries at one time: one is hashed, or completed by S3, while another moves
+IN_MEMORY_BYTES = 128 << 20  # file contents in one job at one time
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch: proofs by path, failures, and what was moved in this job."""
+    """The result of a job that moves a batch: the proofs by path, the failures, and what the job
+    moved. ``stale_hash`` means that a file had other bytes than its checksum table says."""
 
     proofs: dict[str, Proof] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
@@ -59,12 +60,12 @@ class Outcome:
 
 
 class Mover(ABC):
-    """One job that moves a batch. ``run`` names the inventory it follows (``State.run``),
-    ``replaced`` tells of a path whether another object was proven there than the one listed.
+    """One job that moves a batch. ``run`` identifies the inventory before it (``State.run``).
+    ``replaced`` tells whether the proof at a path is of another object than the listed one.
 
-    A direction says what it has finished (``_finished``), how it moves the small entries (those
-    that go in one request, many at one time) and how one large entry (in parts). One thread does
-    all that is short: threads that take turns after every file cost more than their work.
+    Each direction implements ``_finished`` (whether an entry is done already), ``_launch`` (a small
+    entry: one request, many at one time) and ``_move_large`` (a large entry, in parts). All short
+    work is done in the thread of ``run``: to switch threads for each file costs more than the work.
     """
 
     def __init__(
@@ -84,18 +85,19 @@ class Mover(ABC):
         self._budget = Budget(IN_MEMORY_BYTES)
         self._landed: SimpleQueue[tuple[Difference, Callable[[], Proof | None]]] = SimpleQueue()
         self._under_way = 0
-        self._slow: deque[Difference] = deque()  # one for each that the pool is to launch
+        self._slow: deque[Difference] = deque()  # entries that the pool has not launched yet
         self.outcome = Outcome()
 
     def run(self, items: list[Difference]) -> Outcome:
-        """Move what is to be moved. Raises WaybillError for what would fail every entry."""
+        """Move the entries of a diff. Raises WaybillError for an error that all entries would
+        meet."""
         todo = []
         for item in items:
             if item.action == difference.REFUSE:
                 self.outcome.failed.append(Failure(item.path, 1, item.reason))
             elif item.action == difference.KEEP:
                 proof = self._proof(item, Stored(item.etag, ""), utc(int(item.time)))
-                if self._transfer.compare != "sha256":  # nobody looked at the content
+                if self._transfer.compare != "sha256":  # the content was not compared
                     proof = proof._replace(sha256="")
                 self.outcome.proofs[item.path] = proof
             elif proof := self._finished(item):
@@ -112,12 +114,12 @@ class Mover(ABC):
 
     @abstractmethod
     def _launch(self, item: Difference) -> None:
-        """Begin to move a small entry, whose bytes were taken from the budget. The rest is handed
-        to ``_land``, at once or later."""
+        """Begin to move a small entry. Its bytes have been taken from the budget. The entry is
+        handed to ``_land``, at once or later."""
 
     @abstractmethod
     def _move_large(self, item: Difference) -> Proof:
-        """Move one large entry in parts, which are for the pool."""
+        """Move one large entry in parts. The parts run in the pool."""
 
     def _is_quick(self, item: Difference) -> bool:
         """Whether it costs less to launch an entry in the thread of ``run`` than in the pool."""
@@ -128,8 +130,8 @@ class Mover(ABC):
         return False
 
     def _before_waiting(self) -> float | None:
-        """Nothing has landed, and the thread of ``run`` is going to wait for it; the seconds after
-        which it is to ask again."""
+        """Called when the thread of ``run`` is going to wait for an entry to land. Returns the
+        seconds after which to call it again; None to wait for as long as it takes."""
         return None
 
     def _move(self, todo: list[Difference]) -> None:
@@ -182,14 +184,14 @@ class Mover(ABC):
             self._land(item, partial(fail, error))
 
     def _land(self, item: Difference, conclude: Callable[[], Proof | None]) -> None:
-        """Have ``conclude`` called in the thread of ``run``. It gives the proof of the entry,
-        raises what has become of it, or has it landed once more and returns None."""
+        """Have ``conclude`` called in the thread of ``run``. It returns the proof of the entry,
+        raises its error, or returns None when the entry is going to land once more."""
         self._landed.put((item, conclude))
 
     def _next_group(self) -> None:
-        """Conclude what has landed, at least one; wait for it if need be."""
+        """Conclude the entries that have landed. Waits until there is at least one."""
         landed = [self._next()]
-        if self._engine.ahead >= GROUP:  # and has enough to do
+        if self._engine.ahead >= GROUP:  # the engine has enough to do meanwhile
             time.sleep(LANDING_SECONDS)
         landed += [self._landed.get() for _ in range(self._landed.qsize())]
         with self._journal.together():
@@ -204,8 +206,9 @@ class Mover(ABC):
                 return self._landed.get(timeout=seconds)
 
     def _account(self, item: Difference, conclude: Callable[[], Proof | None]) -> bool:
-        """Note what became of an entry; whether it has come to its end. An error of its own is
-        kept; one that would meet every entry is raised and ends the job."""
+        """Conclude an entry and note its result. Returns False when it is going to land once more.
+        An error of this entry is recorded. An error that all entries would meet is raised and ends
+        the job."""
         try:
             proof = conclude()
             if proof is None:

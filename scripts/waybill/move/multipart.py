@@ -61,12 +61,12 @@ class MultipartUploader:
         earlier: list[OpenUpload],
         crcs: PartCrcs | None = None,
     ) -> Stored:
-        """Put the open file as one object, resuming one of its ``earlier`` uploads if it can.
+        """Put the open file as one object. Resumes one of its ``earlier`` uploads if possible.
 
-        That the bytes are those of ``item.sha256`` is known by ``crcs``, taken when they were
-        hashed, or else by hashing them all again. Raises StaleHashError when they are not, and
-        botocore's errors; a failed upload stays open for the next run and, put into ``earlier``,
-        for a next call.
+        The bytes must be those of ``item.sha256``. They are checked with ``crcs``, which were
+        computed when the file was hashed; without ``crcs`` all bytes are hashed again. Raises
+        StaleHashError for other bytes, and botocore's errors. A failed upload stays open for the
+        next run; it is added to ``earlier`` for another call.
         """
         upload, there = self._resume(item, key, earlier)
         if upload is None:
@@ -109,8 +109,8 @@ class MultipartUploader:
     def _resume(
         self, item: Difference, key: str, earlier: list[OpenUpload]
     ) -> tuple[OpenUpload | None, dict[int, tuple[str, int]]]:
-        """The latest upload of the very same bytes that S3 still has, and its parts there as
-        number to (etag, size); uploads of other bytes are given up."""
+        """The latest upload of the same bytes that S3 still has (None if there is none), and its
+        parts in S3: number to (etag, size in bytes). Uploads of other bytes are aborted."""
         for upload in reversed(earlier):
             wanted = (item.size, item.sha256, part_size(item.size), key)
             if (upload.size, upload.sha256, upload.part_size, upload.key) != wanted:
@@ -132,7 +132,7 @@ class MultipartUploader:
             return {"Parts": [part for page in pages for part in page.get("Parts", ())]}
 
         listed = ask(client, call, as_it_is, Key=upload.key, UploadId=upload.id, **self._common)
-        return {  # what a store leaves out agrees with nothing
+        return {  # the default for a value that the store leaves out matches no part
             part.get("PartNumber", 0): (part.get("ETag", "").strip('"'), part.get("Size", -1))
             for part in listed["Parts"]
         }
@@ -192,7 +192,7 @@ class MultipartUploader:
             for future in sent.values():
                 future.cancel()
             if isinstance(error, StaleHashError):
-                for future in sent.values():  # a part that comes later would stay
+                for future in sent.values():  # a part that arrives after the abort would stay
                     if not future.cancelled():
                         future.exception()
                 self.abort(upload)
@@ -219,7 +219,7 @@ class MultipartUploader:
         return etag, sha256
 
     def abort(self, upload: OpenUpload) -> None:
-        """Give up an open upload of ours, so that its parts stop costing storage."""
+        """Abort an open upload, so that its parts no longer cost storage."""
         try:
             self._ask(
                 "abort_multipart_upload",
@@ -235,8 +235,8 @@ class MultipartUploader:
 
 
 def _vouches(answer: Answer, parts: dict[int, tuple[str, str]]) -> bool:
-    """Whether an answer to CompleteMultipartUpload tells key and checksum of the object that is
-    made of these parts, number to (etag, sha256 hex)."""
+    """Whether an answer to CompleteMultipartUpload proves the object: it has a key, and its
+    checksum or ETag follows from these parts (number to (etag, sha256 hex))."""
     if not answer.get("Key"):
         return False
     etags, hashes = zip(*(parts[number] for number in sorted(parts)), strict=True)

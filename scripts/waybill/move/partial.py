@@ -19,12 +19,12 @@ from waybill.system.root import Folder
 
 
 class Partial:
-    """An unfinished file beside ``target``, held by a lock that dies with this process.
+    """An unfinished file beside ``target``, locked by this process.
 
-    Both are names in ``folder``, the open folder of the target: what becomes of the path that led
-    there does no harm, and no link of these names is followed. What an earlier process left in the
-    file is there to be resumed (``length``). Raises OSError as the file system does,
-    BlockingIOError when another process writes it.
+    Both names are used below ``folder``, the open folder of the target. So it does no harm when the
+    path to that folder changes, and no symbolic link with one of the names is followed. The bytes
+    of an earlier process are kept, to be resumed (``length``). Raises OSError, and BlockingIOError
+    when another process writes the file.
     """
 
     def __init__(self, target: str | Path, folder: Folder | None = None) -> None:
@@ -54,8 +54,9 @@ class Partial:
         return self
 
     def _is_ours(self) -> bool:
-        """Whether the open file still has this name and no other: one that was finished in the
-        meantime, or by a process that was killed right then, must not be written again."""
+        """Whether the open file has the partial name and no other. Another process may have given
+        it the name of the target; such a file must not be written again. If that process was killed
+        before it removed the partial name, the name is removed here."""
         mine = os.fstat(self._file)
         try:
             there = self._lstat(self._name)
@@ -72,7 +73,7 @@ class Partial:
         self.close()
 
     def close(self) -> None:
-        """Close it, as ``__exit__`` does."""
+        """Close the file, as ``__exit__`` does."""
         os.close(self._file)
         del self._folder
 
@@ -83,11 +84,11 @@ class Partial:
 
     @property
     def status(self) -> os.stat_result:
-        """What the file system says about it, also when it has its name."""
+        """The status of the file, also after it got the name of the target."""
         return os.fstat(self._file)
 
     def clear(self, size: int = 0) -> None:
-        """Begin anew, with a hole of ``size`` bytes to be filled."""
+        """Empty the file, and give it ``size`` bytes that are to be written."""
         if self.length:
             os.ftruncate(self._file, 0)
         if size:
@@ -116,17 +117,17 @@ class Partial:
             os.utime(self._file, ns=(time.time_ns(), mtime_ns))
 
     def begin_sync(self) -> None:
-        """Have the system begin to write it to disk, and wait for nothing."""
+        """Ask the system to begin writing the file to disk, without waiting."""
         if hasattr(os, "posix_fadvise"):  # not on macOS
             with suppress(OSError):  # it is an advice
                 os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
-        """Have it on disk."""
+        """Wait until the file is on disk."""
         os.fsync(self._file)
 
     def become(self) -> bool:
-        """Take the name of the target unless something has it."""
+        """Give the file the name of the target; False when that name is taken."""
         fd = self._folder.fd
         try:
             os.link(self._name, self._target, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
@@ -143,9 +144,9 @@ class Partial:
         return True
 
     def replace(self, mtime_ns: int, inode: int, *, follow: bool = False) -> bool:
-        """Take the place of the file there, and its permissions, if it is still the one with this
-        mtime and inode; zeros stand for none. ``follow`` takes a link for the file it leads to;
-        it is the link that is replaced."""
+        """Replace the target and keep its permissions. Returns False when the target does not have
+        this mtime and inode. With ``follow`` a link has the mtime and inode of the file it leads
+        to; the link itself is replaced."""
         try:
             status = os.stat(self._target, dir_fd=self._folder.fd, follow_symlinks=follow)
         except FileNotFoundError:
@@ -157,8 +158,8 @@ class Partial:
         return True
 
     def is_same(self, sha256: str) -> bool:
-        """Whether the file that has the name of the target holds the same bytes; then this one
-        goes. (A job that was killed between the name and its journal leaves such a file.)"""
+        """Whether the target is a file with this SHA-256 (hex). If so, the partial file is removed.
+        A job leaves such a target when it is killed before it notes the file in its journal."""
         status = self._lstat(self._target)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.target)
@@ -181,8 +182,8 @@ class Partial:
             self._unlink()
 
     def drop_leftover(self) -> None:
-        """Remove what a killed process left, of a target that needs no download; one that is
-        being written stays."""
+        """Remove the partial file of a killed process, when its target needs no download. A file
+        that another process is writing stays."""
         with suppress(FileNotFoundError):
             self._lstat(self._name)
             with suppress(OSError), self:

@@ -47,9 +47,9 @@ def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[st
     """Put the manifest under the transfer's publish prefix.
 
     Its name comes from the time it was assembled, so a manifest that is there already is not
-    written again. Nothing is overwritten: where that name holds other bytes, the manifest gets the
-    name of a later time. Returns the record of it (key, etag, size, sha256, time) and notes for the
-    user. Raises WaybillError when S3 does not take it.
+    written again. Nothing is overwritten: when an object with that name holds other bytes, the
+    manifest gets the name of a later time. Returns the record of the publication (key, etag, size,
+    sha256, time) and notes for the user. Raises WaybillError when S3 refuses the manifest.
     """
     client = make_client(transfer)
     notes = []
@@ -82,16 +82,16 @@ def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[st
 
 
 class _Shelf:
-    """The place of manifests in the bucket, for one of them in an open file."""
+    """Puts one manifest, an open file, into the bucket."""
 
     def __init__(self, transfer: Transfer, client: Any, file: BufferedReader, sha256: str) -> None:
         self._transfer, self._client, self._file = transfer, client, file
         self.sha256, self.size = sha256, file.tell()
-        self._may_look = True  # with this user's rights
+        self._may_look = True  # whether this user may HEAD objects
 
     def put(self, key: str) -> Stored | None:
-        """Have the manifest at ``key``; None when something else is there. A store that does not
-        heed conditions is at least asked before."""
+        """Put the manifest at ``key``; None when another object is there. The key is looked at
+        before the write, because a store may ignore the condition of the write."""
         there = self._there(key)
         if there is not None:
             return self._same(key, there)
@@ -138,8 +138,8 @@ class _Shelf:
         return answer
 
     def _there(self, key: str) -> dict[str, Any] | None:
-        """What S3 tells of the object at ``key``; None where there is none, or none that this user
-        may look at: the condition has to do then."""
+        """The answer to a HEAD of ``key``; None when there is no object. None too when this user
+        may not look; then only the condition of the write protects an object."""
         try:
             return ask(
                 self._client,
@@ -156,7 +156,7 @@ class _Shelf:
             return None
 
     def _same(self, key: str, there: dict[str, Any]) -> Stored | None:
-        """What is known of an object that holds this very manifest."""
+        """ETag and version of the object at ``key``, if it holds the bytes of this manifest."""
         if size_of(there) != self.size:
             return None
         arguments = common_arguments(self._transfer)

@@ -32,12 +32,12 @@ from waybill.system.hashing import opened, read_small, sha256_of
 
 log = logging.getLogger(__name__)
 
-QUICK_BYTES = 256 << 10  # a file up to this size is read and hashed in less time than threads cost
-SLOW_SECONDS = 0.002  # to read such a file: then waiting, not work, is what takes the time
+QUICK_BYTES = 256 << 10  # a file up to this size is read and hashed faster than threads switch
+SLOW_SECONDS = 0.002  # if reading such a file takes longer, the disk is what the job waits for
 READS = 32  # over which that time is averaged
 
-LOOK_AT = 1_000  # objects at one time: what is not looked for yet is lost with a job that is killed
-ATTEMPTS = 4  # of a write that is not there afterwards, or meets another one at the same moment
+LOOK_AT = 1_000  # objects in one look: a killed job loses those that it has not looked for
+ATTEMPTS = 4  # to write an object that is missing afterwards, or that others write at the same time
 
 _UNMET = {"PreconditionFailed", "412"}
 
@@ -47,8 +47,8 @@ class Uploader(Mover):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        # Puts are under the condition that the object is still what the listing showed, so that
-        # two users cannot overwrite each other unseen; these a store does not understand.
+        # Each write has the condition that the object is still as listed, so that two users cannot
+        # overwrite each other's objects unnoticed. The store does not support these conditions.
         self._refused: set[str] = set()
         self._unvouched: list[tuple[Difference, Stored]] = []  # to be looked for by name
         self._again: Counter[str] = Counter()  # how often a path was sent once more
@@ -58,7 +58,7 @@ class Uploader(Mover):
 
     def _finished(self, item: Difference) -> Proof | None:
         """The journal's proof of an entry, when it still holds: it was written after the listing,
-        or the listing shows the very object it tells of."""
+        or the listing shows the proven object."""
         run, proof = self._record.done.get(item.path, ("", None))
         if proof is None or (proof.size, proof.sha256) != (item.size, item.sha256):
             return None
@@ -72,7 +72,7 @@ class Uploader(Mover):
 
     def _launch(self, item: Difference) -> None:
         condition = self._condition(item)
-        sha256 = ""  # of the very bytes that are sent
+        sha256 = ""  # of the bytes that are sent
 
         def load() -> Content:
             nonlocal sha256
@@ -122,7 +122,8 @@ class Uploader(Mover):
         return None
 
     def _proven(self, item: Difference, answer: Stored | None) -> Proof | None:
-        """The proof of an entry; None where it is to be sent again, or looked for by name."""
+        """The proof of an entry; None when the entry is going to be sent again, or its object is
+        going to be looked for by name."""
         if answer is None:
             self._pool.submit(self._launch_again, item)
         elif answer.is_vouched:
@@ -139,7 +140,7 @@ class Uploader(Mover):
         return None
 
     def _look(self) -> None:
-        """Have the objects looked for that nothing but their names can prove."""
+        """Look by name for the objects whose answers prove nothing."""
         unvouched, self._unvouched = self._unvouched, []
 
         def look() -> None:
@@ -171,11 +172,12 @@ class Uploader(Mover):
         return EntryError(item.path, f"{text} object; look for a proxy on the way, and run again")
 
     def _launch_again(self, item: Difference) -> None:
-        self._budget.force(item.size)  # whoever could give it back may wait for this thread
+        self._budget.force(item.size)  # waiting could block: the other thread may wait for this one
         self._launch_or_fail(item)
 
     def _without_conditions(self, error: be.ClientError, condition: dict[str, str]) -> bool:
-        """Whether the store does not know conditional writes; it is then asked for none."""
+        """Whether the error says that the store has no conditional writes. If so, this job writes
+        without conditions from now on."""
         if error_code(error) not in UNSUPPORTED or not condition:
             return False
         self._refused |= {"IfMatch", "IfNoneMatch"}
@@ -235,8 +237,12 @@ class Uploader(Mover):
     def _already_there(
         self, item: Difference, condition: dict[str, str], error: be.ClientError
     ) -> Stored | None:
-        """What there is after a condition did not hold, where it is these bytes, by whomever; None
-        when they are to be sent again. Else EntryError."""
+        """The object at the key of an entry, after a conditional write has failed.
+
+        It is returned when it holds the bytes of the file, no matter who wrote it. Returns None
+        when the file is to be sent again. Raises EntryError when someone else wrote or removed the
+        object.
+        """
         client, there = self._engine.client, {}
         key = self._key(item)
         head = partial(ask, client, client.head_object, object_of, Key=key, **self._common)
@@ -259,8 +265,8 @@ class Uploader(Mover):
         )
 
     def _holds(self, condition: dict[str, str], head: dict[str, Any]) -> bool:
-        """Whether a condition holds though the store said that it does not: it does not understand
-        it, and is not asked for it any more."""
+        """Whether a condition holds although the store said that it does not. Such a store does not
+        support the condition, and this job no longer sends it."""
         if "IfMatch" in condition:
             holds = bool(head) and condition["IfMatch"] == f'"{etag_of(head)}"'
         else:
@@ -283,6 +289,6 @@ class Uploader(Mover):
 
 
 def _is_already_there(error: be.ClientError) -> bool:
-    """Whether there may be an object already; a repeated request meets the one that its own lost
-    answer was about."""
+    """Whether the error means that an object may be there already. It can be the object of the same
+    write: its answer was lost, and the request was repeated."""
     return error_code(error) in CONFLICT | CLASH | {"NoSuchUpload"} or is_missing(error)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 def after_run(
     transfers: Mapping[str, Transfer], codes: Mapping[str, int], *, code: int, success: bool
 ) -> None:
-    """Tell what became of ``transfers``, as each of them wants it, at the end of a run.
+    """Send the notifications about ``transfers`` at the end of a run, as each is configured.
 
-    ``codes`` are their exit codes and ``code`` is that of the run; ``success`` is what Snakemake
-    thinks of it. Never raises: whatever goes wrong here is a line on standard error.
+    ``codes`` are the exit codes of the transfers, ``code`` is that of the run, and ``success`` is
+    Snakemake's verdict. Never raises: every error is a line on standard error.
     """
     if all(transfer.notify is None for transfer in transfers.values()):
         return

@@ -1,7 +1,7 @@
-"""The ways out: a message to a web hook, a mail server, a command.
+"""The channels of notifications: web hooks, mail servers and commands.
 
-Each ``send`` returns when the message was taken and raises DeliveryError otherwise. What an error
-says never holds an address or a password.
+Each ``send`` returns when the message was accepted, and raises DeliveryError otherwise. The text of
+an error never holds an address or a password.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_SAID = 10_000  # bytes of what a command prints
 
 
 class DeliveryError(Exception):
-    """A message was not taken; ``delivered`` when it reached some of those it was for."""
+    """A message was not accepted. ``delivered`` means that it reached some of its recipients."""
 
     def __init__(self, text: str, *, delivered: bool = False) -> None:
         super().__init__(text)
@@ -46,7 +46,7 @@ class DeliveryError(Exception):
 
 
 class Channel(Protocol):
-    """Where a message goes. Equal channels are one, and get one message for a run."""
+    """Where a message goes. Equal channels count as one, and get one message for each run."""
 
     @property
     def limit(self) -> float:
@@ -76,7 +76,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to all of ``to``, through one server; a login only where the line is encrypted."""
+    """A mail to all of ``to``, through one server. A login needs an encrypted connection."""
 
     host: str
     port: int
@@ -117,7 +117,7 @@ class Mail:
         mail["To"] = ", ".join(self.to)
         mail["Date"] = email.utils.format_datetime(message.now)
         mail["Message-ID"] = email.utils.make_msgid(domain=self.sender.rpartition("@")[2])
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answers of machines, please
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no automatic answers
         mail.set_content(message.text())
         return mail
 
@@ -142,8 +142,8 @@ class Command:
 
     def send(self, message: Message) -> None:
         name = os.path.expanduser(self.argv[0])  # noqa: PTH111  Path would raise another error
-        # A file, not standard error itself: what the command leaves running would hold that open,
-        # and whoever reads it would wait.
+        # A file, not standard error itself: a process that the command leaves running would keep
+        # standard error open, and the reader of standard error would wait.
         with tempfile.TemporaryFile() as said:
             try:
                 self._run(name, message, said)
@@ -178,7 +178,7 @@ class Command:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command that is at work, and all it has started."""
+    """End a running command, and all that it has started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -188,15 +188,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The channels of one transfer: name and event -> channel; and what is wrong with the others,
-    as (name, text)."""
+    """The channels of one transfer, by name and event. ``problems`` are (name, text) of channels
+    that cannot be used."""
 
     channels: Mapping[str, Mapping[str, Channel]]
     problems: tuple[tuple[str, str], ...] = ()
 
 
 def routes(notify: Notify, environ: Mapping[str, str]) -> Routes:
-    """Where each event of a transfer is told, its variables looked up in ``environ``."""
+    """The channels for each event of a transfer. Variables are looked up in ``environ``."""
     found: dict[str, dict[str, Channel]] = {}
     problems: dict[tuple[str, str], None] = {}
 
@@ -223,8 +223,8 @@ def routes(notify: Notify, environ: Mapping[str, str]) -> Routes:
 
 
 def _address(text: str, environ: Mapping[str, str]) -> str:
-    """The address behind ``text``. Raises ValueError, which names the variable at fault: a
-    literal address was looked at when the configuration was read."""
+    """The address in ``text``, or in the variable that it names. Raises ValueError with the name of
+    the variable; a literal address was checked when the configuration was read."""
     url = resolve(text, environ)
     try:
         check_address(url)

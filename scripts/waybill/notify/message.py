@@ -1,7 +1,7 @@
 """One message about a run, as Slack, mail, a command and a web hook get it. Pure text.
 
-The Slack texts begin as those of the seed tool ``s3_upload`` do, so that what people search for and
-what filters look at stays as it was.
+The Slack texts begin like those of the seed tool ``s3_upload``, so that searches and filters for
+them still work.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _WORDS = {
     "upload": ("S3 Upload", "Successfully uploaded", "Failed uploading"),
     "download": ("S3 Download", "Successfully downloaded", "Failed downloading"),
 }
-# Failures of a whole inventory that are AWS's to mend, as waybill.s3.errors words them.
+# Failures of a whole inventory that AWS causes, in the words of waybill.s3.errors.
 _CONNECTING = re.compile(r"credentials|AWS (login|profile|region)|cannot reach|clock of this")
 _ACCESSING = re.compile(r": bucket '|: access denied")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One transfer in a message, why it is in it, and since when it has been failing."""
+    """One transfer in a message, the events it is there for, and since when it has been failing."""
 
     report: Report
     events: tuple[str, ...]
@@ -45,7 +45,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one channel is told about one run; ``exit_code`` is that of the run."""
+    """The message to one channel about one run; ``exit_code`` is that of the run."""
 
     items: tuple[Item, ...]
     exit_code: int
@@ -54,7 +54,7 @@ class Message:
 
     @property
     def event(self) -> str:
-        """The gravest of what it tells."""
+        """The gravest event in the message."""
         told = {event for item in self.items for event in item.events}
         return next(event for event in (FAILURE, RECOVERY, SUCCESS) if event in told)
 
@@ -130,7 +130,7 @@ class Message:
         return "\n\n".join([*blocks, f"-- \nWaybill {__version__}, {self._signature()}\n"])
 
     def document(self) -> dict[str, Any]:
-        """The message for programs; docs/notifications.md says what stands where."""
+        """The message for programs; docs/notifications.md explains its members."""
         return {
             "waybill": __version__,
             "event": self.event,
@@ -162,7 +162,7 @@ def _gravest(item: Item) -> str:
 
 
 def _aws_trouble(report: Report) -> str:
-    """How the seed tool says that AWS cannot be used at all; nothing for other failures."""
+    """The words of the seed tool when AWS cannot be used at all; ``""`` for other failures."""
     if not is_blind(report.failures):
         return ""
     message = report.failures[0].message
@@ -172,7 +172,7 @@ def _aws_trouble(report: Report) -> str:
 
 
 def _by_unit(report: Report) -> dict[str, list[Failed]]:
-    """The failures of each run or dataset, and of the transfer what is of none of them."""
+    """The failures by run or dataset; those of neither are under the name of the transfer."""
     found: dict[str, list[Failed]] = {}
     for failure in report.failures:
         unit = "" if report.unit == "transfer" else failure.dataset
@@ -292,5 +292,5 @@ def _cut(text: str, most: int) -> str:
 
 
 def _slack(text: str) -> str:
-    """``text`` in which Slack finds no link and no mention ("Escaping text" of its reference)."""
+    """``text`` escaped so that Slack sees no link or mention ("Escaping text" in its reference)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

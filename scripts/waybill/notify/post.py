@@ -1,4 +1,4 @@
-"""One POST of JSON: to the address and nowhere else, within a time, with one second attempt.
+"""One POST of JSON: to this address only, within a time limit, with one second attempt.
 
 No redirect is followed: urllib would turn the POST into a GET, perhaps to another host. Proxies are
 those of the environment, as urllib reads it.
@@ -22,11 +22,11 @@ from typing import Any
 from waybill import __version__
 from waybill.model.errors import one_line
 
-RETRY_AFTER_SECONDS = 1.0  # where a server does not say
+RETRY_AFTER_SECONDS = 1.0  # if the server names no time
 
 
 class PostError(Exception):
-    """The document was not taken; the text holds nothing of the address."""
+    """The document was not accepted. The text holds no part of the address."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -37,8 +37,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post(url: str, document: dict[str, Any], *, seconds: float, within: float) -> None:
-    """POST ``document``; ``seconds`` is how long the server may be silent, ``within`` how long
-    all of it may take. A server that answers 429 or 5xx is asked once more, when it says.
+    """POST ``document``. The server may be silent for ``seconds``; all of it may take ``within``
+    seconds. After an answer 429 or 5xx the POST is repeated once, at the time the server names.
 
     Raises PostError unless the answer is 2xx.
     """
@@ -98,7 +98,7 @@ def _answer(error: urllib.error.HTTPError) -> str:
 
 
 def why(error: Exception) -> str:
-    """What an error of the network or of the system says, without what it was about."""
+    """The text of an error of the network or the system, without address or file name."""
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
         error = error.reason  # of the socket
     if isinstance(error, TimeoutError):

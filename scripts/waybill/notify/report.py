@@ -1,4 +1,4 @@
-"""What became of a transfer in this run, read from its results."""
+"""The report on a transfer in this run, read from its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOST_JOB = "not finished, and no job left a record of why; see the logs"
 
 
 class Failed(NamedTuple):
-    """One failure; ``dataset`` and ``path`` are ``""`` where no single one is to blame."""
+    """One failure; ``dataset`` and ``path`` are ``""`` when it is not of a single one."""
 
     stage: str
     dataset: str
@@ -43,7 +43,7 @@ class Dataset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of one transfer: ``files`` and ``bytes`` are those of its selection."""
+    """The report on one transfer. ``files`` and ``bytes`` are those of its selection."""
 
     transfer: str
     preset: str
@@ -67,7 +67,8 @@ class Report:
 
     @property
     def finished(self) -> tuple[Dataset, ...]:
-        """The datasets of which something was moved and that are now complete, nothing refused."""
+        """The datasets that have moved files, are complete now and have no failure. Without
+        datasets of its own, a transfer with any failure has none."""
         failed = {failure.dataset for failure in self.failures}
         if self.unit == "transfer" and failed:
             return ()
@@ -84,9 +85,9 @@ class Report:
 
 
 def report(transfer: Transfer, exit_code: int) -> Report:
-    """What the results of ``transfer`` tell about this run, which ended with ``exit_code``.
+    """The report on ``transfer``, which ended with ``exit_code`` in this run.
 
-    Raises WaybillError or OSError when they cannot be read.
+    Raises WaybillError or OSError when its results cannot be read.
     """
     found = outcome.read(transfer, Layout(transfer.results))
     return Report(
@@ -112,8 +113,8 @@ def is_blind(failed: tuple[Failed, ...]) -> bool:
 
 
 def with_lost_jobs(reports: list[Report], *, code: int, success: bool) -> list[Report]:
-    """The reports, with a failure for those that miss something and say nothing of why: their
-    job was killed before it could write a record."""
+    """The reports. A failure is added to those that are not complete and have no failure: their job
+    was killed before it could write a record."""
     if success:
         return reports
     lost = Failed("", "", "", LOST_JOB)
@@ -127,7 +128,7 @@ def with_lost_jobs(reports: list[Report], *, code: int, success: bool) -> list[R
 
 
 def _told_once(found: Iterable[outcome.Failed]) -> Iterator[Failed]:
-    """The failures, once what several datasets met alike."""
+    """The failures. A message without a path that several datasets have is given once."""
     messages = set()
     for failure in found:
         if failure.path or failure.message not in messages:

@@ -1,11 +1,12 @@
-"""What was told about a transfer, and what is to be told now.
+"""What channels were told about a transfer, and what they are to be told now.
 
 ``results/{transfer}/notify.json`` is written after a notification and is never a Snakemake output:
 ``failing_since`` (UTC, ISO 8601, or null) and ``told``, which maps a channel to ``failures`` (a
 digest of the failures it was told of last) and ``time`` (UTC, ISO 8601).
 
-A failure is told to a channel when it is new or changed, and again once a day as long as it lasts.
-Whoever was told of it is told when it is over. A success is told when something was moved.
+A channel is told of a failure when the failure is new or changed, and then once a day while it
+lasts. A channel that was told of a failure is told when it is over. A channel is told of a success
+when files were moved and their dataset is complete.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from waybill.system.files import write_atomic
 
 NAME = "notify.json"
 
-# A day, less what the times of a daily run may differ.
+# A day, minus the time by which daily runs may differ.
 REPEAT = timedelta(hours=23, minutes=30)
 
 SUCCESS, FAILURE, RECOVERY = "success", "failure", "recovery"
 
 
 class Told(NamedTuple):
-    """A failure that a channel was told of: a digest of it, and when."""
+    """The failures that a channel was told of last: their digest, and the time."""
 
     failures: str
     time: str
@@ -49,8 +50,8 @@ class State:
 
 
 def digest(failures: Iterable[Failed]) -> str:
-    """The same text for the same failures. Numbers in messages do not count: they differ from run
-    to run where nothing else does."""
+    """A digest of failures (16 hex digits). Numbers in messages do not count, because they may
+    differ from run to run."""
     lines = sorted(f"{f.dataset}\t{f.path}\t{re.sub('[0-9]+', '#', f.message)}" for f in failures)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
@@ -58,7 +59,7 @@ def digest(failures: Iterable[Failed]) -> str:
 def events(
     report: Report, known: State, on: Iterable[str], channel: str, now: datetime
 ) -> tuple[str, ...]:
-    """What ``channel`` is to be told about this run; nothing when there is no news for it."""
+    """The events of this run that ``channel`` is to be told; none when it has no news for it."""
     found = []
     if report.failures:
         told = known.told.get(channel)
@@ -74,7 +75,7 @@ def events(
 
 
 def _is_recent(time: str, now: datetime) -> bool:
-    """Whether it was less than a day ago; a time in the future is none to rely on."""
+    """Whether ``time`` is less than a day ago. False for a time in the future: it is wrong."""
     return timedelta(0) <= now - datetime.fromisoformat(time) < REPEAT
 
 
@@ -123,7 +124,7 @@ def set_aside(folder: Path) -> Path:
 
 
 def write(folder: Path, state: State) -> None:
-    """Write the state whole."""
+    """Write the state in one step."""
     told = {channel: entry._asdict() for channel, entry in state.told.items()}
     text = json.dumps({"failing_since": state.failing_since, "told": told}, indent=1)
     write_atomic(folder / NAME, text.encode() + b"\n")

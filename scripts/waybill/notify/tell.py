@@ -1,4 +1,4 @@
-"""Tells what a run did: one message for each channel, joined over the transfers that share it."""
+"""Sends the notifications of a run: one message to each channel, for all its transfers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _GRACE_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _Told:
-    """One transfer while it is told about; ``on`` are the events somebody wants to hear of,
-    ``delivered`` maps a channel to those it got."""
+    """One transfer of the run. ``on`` are the events to be notified; ``delivered`` maps a channel
+    to the events that have reached it."""
 
     folder: Path
     on: tuple[str, ...]
@@ -40,7 +40,8 @@ class _Told:
 
 @dataclass(slots=True)
 class _Letter:
-    """A message on its way to one channel: for whom, and how it went (None: nobody knows yet)."""
+    """A message to one channel: its transfers and events, and its result. Without ``sent`` there is
+    no result yet."""
 
     name: str
     channel: Channel
@@ -71,9 +72,10 @@ def tell(
     now: datetime,
     environ: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """Tell about a run that ended with ``code`` and each transfer with its own of ``codes``.
+    """Send the notifications of a run. ``code`` is its exit code; ``codes`` are those of the
+    transfers.
 
-    Returns what went wrong, one line each, with the transfer's name in front.
+    Returns one line for each error, with the transfer's name in front.
     """
     lines: list[str] = []
     told = _gather(transfers, codes, lines, code=code, success=success, environ=environ)
@@ -103,7 +105,8 @@ def _gather(
     success: bool,
     environ: Mapping[str, str],
 ) -> list[_Told]:
-    """The transfers somebody wants to hear of: what became of them, and what was told before."""
+    """The transfers with notifications: their reports, and what channels were told before. Adds
+    errors to ``lines``."""
     reports = []
     for name, transfer in transfers.items():
         if transfer.notify is None and success:
@@ -139,7 +142,7 @@ def _known(transfer: Transfer, lines: list[str]) -> state.State:
 
 
 def _letters(told: list[_Told], now: datetime) -> list[_Letter]:
-    """The messages to be sent; what goes to one channel is one message."""
+    """The messages to be sent, one for each channel."""
     letters: dict[Channel, _Letter] = {}
     for one in told:
         for name, ways in one.routes.channels.items():
@@ -164,8 +167,8 @@ def _message(letter: _Letter, code: int, host: str, now: datetime) -> Message:
 
 
 def _send(pairs: list[tuple[_Letter, Message]]) -> None:
-    """Send all at once, except that commands run one after the other, where an interrupt ends
-    them; a thread that does not come back in time is left behind."""
+    """Send all messages at once, each in a thread. Commands run one after the other in this thread,
+    so that an interrupt ends them. A thread that does not end in time is left."""
     limits = [letter.channel.limit for letter, _ in pairs]
     end = time.monotonic() + max(limits, default=0) + _GRACE_SECONDS
     threads = []

@@ -27,7 +27,7 @@ BASE_PATH = "1_download_merge_and_clip"
 REGION = "us-west-2"
 SATELLITES = ("sentinel2", "landsat")
 
-# Of the second layout: what stands beside the regions of the first.
+# The folders of the second layout, which stand beside the regions of the first.
 FOLDERS = ("clipped", "download", "metadata", "template", "_reference")
 
 RAW_TILES = ("/download/", "/*/download/")
@@ -45,11 +45,11 @@ _OF_A_REGION = (
 
 
 def region_patterns(region: str) -> list[str]:
-    """The include patterns for the files of a region in both layouts, raw tiles of the second
-    excepted: those belong to none.
+    """The include patterns for the files of a region in both layouts. They leave out the raw tiles
+    of the second layout, which belong to no region.
 
-    ``region`` is a name or a pattern like ``13*``; a star or question mark in front stands for
-    digits, as the names of regions begin with one. Raises ValueError for what cannot be a region.
+    ``region`` is a name or a pattern like ``13*``. A star or question mark in front stands for
+    digits, because the names of regions begin with one. Raises ValueError for an invalid region.
     """
     if not region or "/" in region or region in (".", "..") or "**" in region:
         raise ValueError("is no name of a region; allowed: a name like 134_Arsuk, or a pattern 13*")
@@ -85,9 +85,9 @@ def url(table: Mapping[str, Any]) -> str:
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that follow from the ``glacier`` table of a transfer.
 
-    It is a download, unless the source is a folder or the destination an S3 address. The region is
-    only known for the project's own bucket at Amazon. Raises PresetError when the satellite is
-    missing, or bucket, base path, data folder or a region cannot be.
+    It is a download, unless the source is a folder or the destination an S3 address. The AWS region
+    is only known for the project's own bucket at Amazon. Raises PresetError when the satellite is
+    missing, or when bucket, base path, data folder or a region is invalid.
     """
     table = settings.get("glacier", {})
     if "satellite" not in table:

@@ -85,7 +85,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "destination": f"s3://{bucket}/{network(atlas)}/{atlas}/{folder}/",
         "include": ["/*.h5ad"],
-        "exclude": ["*/"],  # what lies deeper is none of the atlas's: do not walk it
+        "exclude": ["*/"],  # deeper folders are no part of the atlas: do not walk them
         "publish": "../manifests/",
     }
     if not {"endpoint_url", "destination"} & settings.keys() and "bucket" not in hca:
@@ -146,6 +146,6 @@ PRESET = Preset(
     derives=frozenset({"destination"}),
     defaults=defaults,
     dataset=_dataset,
-    tool="hca-smart-sync",  # readers of the manifests of that tool keep finding their own
+    tool="hca-smart-sync",  # programs that read manifests look for this name
     manifest_copy=True,
 )

@@ -27,10 +27,10 @@ class PresetError(ValueError):
 class Sides(Protocol):
     """Both sides of an upload as the inventory found them.
 
-    ``paths`` are those of the files to be moved, sorted; ``local`` and ``remote`` hold the entries
-    of these paths that each side has. ``held`` and ``skipped`` map a path to a reason and are no
-    failures; ``refused`` are. ``overdue`` maps what is held back for too long to what is wrong with
-    it, which is a failure too.
+    ``paths`` are the sorted paths of the files to be moved. ``local`` and ``remote`` map these
+    paths to the entries that each side has. ``held``, ``skipped`` and ``refused`` map a path to a
+    reason. ``overdue`` maps what is held back for too long to a message. Only ``refused`` and
+    ``overdue`` are failures.
     """
 
     paths: list[str]
@@ -48,8 +48,8 @@ class Sides(Protocol):
 
 
 class Find(Protocol):
-    """Finds the datasets of a transfer. ``before`` is what the last inventory saw; with ``mend``
-    False nothing at all is written."""
+    """Finds the datasets of a transfer. ``before`` is the state of the last inventory. With
+    ``mend`` False nothing is written."""
 
     def __call__(self, transfer: Transfer, before: State, *, mend: bool) -> Found: ...
 
@@ -67,10 +67,10 @@ class Finder:
     """How a preset finds several datasets below the source of a transfer. Each goes to a folder of
     its own in the destination.
 
-    ``unit`` is what messages call a dataset. With ``many_folders`` the source may be a list of
-    folders. ``may_be_dataset`` tells whether a dataset could have the name of this folder at the
-    destination, and ``kept_apart`` whether two transfers of this preset with one destination never
-    send to one place; both look at settings only.
+    ``unit`` is the word for a dataset in messages. With ``many_folders`` the source may be a list
+    of folders. ``may_be_dataset`` tells whether a dataset could have the name of a folder at the
+    destination. ``kept_apart`` tells whether two transfers of this preset with the same destination
+    never write to the same place. Both look only at settings.
     """
 
     find: Find
@@ -100,22 +100,22 @@ def _no_regexes(table: Mapping[str, Any]) -> Sequence[str]:
 class Preset:
     """One preset: the value ``name`` of the setting ``preset``.
 
-    ``settings`` are those of its own table, which is called ``name`` too: the JSON schema of each
-    by key, with the keywords of workflow/schemas/config.schema.yaml. Without any there is no table.
-    ``title`` names the community and ``description`` tells what the table is for; ``order`` is the
-    place in lists of presets, where equal ones stand by name.
+    ``settings`` are the settings of its own table, which is also called ``name``: the JSON schema
+    of each by key, with the keywords of workflow/schemas/config.schema.yaml. Without settings there
+    is no table. ``title`` names the community, and ``description`` says what the table is for.
+    ``order`` is the place in lists of presets; presets of the same order are sorted by name.
 
-    ``defaults`` gives the settings that go under those of a transfer, which it gets merged. It
-    raises PresetError, or a plain ValueError when no single key is to blame, for settings it cannot
-    use. ``derives`` are the required settings among them: ``source``, ``destination``.
+    ``defaults`` gets the merged settings of a transfer and returns the settings that go below them.
+    For settings that it cannot use it raises PresetError, or a plain ValueError when no single key
+    is wrong. ``derives`` names the required settings that it returns: ``source``, ``destination``.
 
-    ``hold`` looks at both sides of an upload, holds back what is not ready and skips what is none
-    of the data. ``exclude_regexes`` gives, from the settings of the table, regular expressions of
-    paths that are left out. ``dataset`` names the dataset of a transfer that has one; a ``finder``
-    finds several.
+    ``hold`` looks at both sides of an upload, holds back files that are not ready, and skips files
+    that are not data. ``exclude_regexes`` gets the settings of the table and returns regular
+    expressions of paths that are left out. ``dataset`` returns the name of the only dataset of a
+    transfer; a ``finder`` finds several datasets.
 
-    ``tool`` is what manifests name as the tool that made them. With ``manifest_copy`` the manifest
-    of an upload that was published is kept in the folder of the source as well.
+    ``tool`` is the name of the tool in manifests. With ``manifest_copy`` a copy of each published
+    manifest is kept in the source folder.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""The presets there are: those of this package, and those that other distributions publish.
+"""All presets: those of this package, and those that other distributions publish.
 
-Reading the entry points of all distributions takes longer than everything else here, so it is left
-until a name is none of this package's, and no published preset is loaded before it is needed.
+Reading the entry points of all distributions is slow. So it is done only for a name that is not in
+this package, and a published preset is loaded only when it is needed.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def built_in() -> dict[str, Preset]:
 
 @cache
 def published() -> dict[str, list[EntryPoint]]:
-    """The entry points of other distributions by the name of the preset, none loaded. The names of
-    this package's own presets are taken."""
+    """The entry points of other distributions by the name of the preset, not loaded. The names of
+    this package's own presets are left out."""
     from importlib.metadata import entry_points
 
     found: dict[str, list[EntryPoint]] = {}
@@ -58,7 +58,7 @@ def names() -> list[str]:
 
 
 def origin(name: str) -> str:
-    """The distribution that publishes a preset, with its version; of all where several do."""
+    """The distribution that publishes a preset, with its version; all of them if several do."""
     found = []
     for entry in published()[name]:
         found.append(f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value)
@@ -66,7 +66,7 @@ def origin(name: str) -> str:
 
 
 def unusable(name: str, why: str) -> ConfigError:
-    """What to say about a published preset that cannot be used."""
+    """The error for a published preset that cannot be used."""
     return ConfigError([f'preset "{name}" of {origin(name)} cannot be loaded: {why}'])
 
 
@@ -88,7 +88,7 @@ def _load(name: str) -> Preset:
         raise unusable(name, "one name, several presets; uninstall all but one")
     try:
         preset = entries[0].load()
-    except Exception as error:  # whatever the code of others raises
+    except Exception as error:  # the code of others may raise any error
         raise unusable(name, f"{type(error).__name__}: {error}") from error
     if not isinstance(preset, Preset):
         raise unusable(name, f"{entries[0].value} is no waybill.presets.preset.Preset")

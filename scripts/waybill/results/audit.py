@@ -1,12 +1,13 @@
-"""Audit: before an inventory looks at both sides, it looks at the results themselves.
+"""Audit: checks the files of the results before the inventory looks at both sides.
 
-A file that differs from its seal (``results.seals``), or cannot be parsed, is named; it is made
-again from a copy that is whole, else removed. A lost file is named. The inventory then treats the
-batch as not proven: it makes the tables again from both sides, and nothing is sent twice.
+A file is damaged when it differs from its seal (``results.seals``) or cannot be parsed. The audit
+logs and removes damaged files, and logs files that are lost. It restores a damaged marker from its
+copy. Without a marker the inventory treats the batch as not proven: it makes the tables again from
+both sides, and nothing is sent twice.
 
-The run must hold the lock of the results (``system.locks``): the audit removes the temporary files
-of killed runs. It also sets dates in the future (the clock was set back) to now, because Snakemake
-would take every file made from such a file for out of date.
+The run must hold the lock of the results (``system.locks``), because the audit removes the
+temporary files of killed runs. It also sets modification times in the future to now; they are left
+when a clock was set back. Snakemake would take every file made from such a file for out of date.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ from waybill.system.tsv import rows
 
 log = logging.getLogger(__name__)
 
-COARSE_NS = 2_000_000_000  # how coarse the times of a file system may be
-LEFT_SECONDS = 3_600  # after which nobody can still be writing a file, where locks do not tell
+COARSE_NS = 2_000_000_000  # file systems may round their times to this
+LEFT_SECONDS = 3_600  # without locks, a temporary file older than this is a leftover
 _NO_RESULTS = ("logs",)
 
 
 def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
-    """Look at all files of one batch. A batch that was open in ``before``, the last inventory, may
-    never have had all of its tables."""
+    """Check all files of one batch. ``before`` is the state of the last inventory: a batch that was
+    open then may never have had all of its tables, so its missing files are not named."""
     was_open = f"{dataset}/{name}" in before.open
     tables = layout.tables_of(dataset, name)
     audit = _Audit(layout, layout.seals(dataset, name))
@@ -59,7 +60,7 @@ def batch(layout: Layout, dataset: str, name: str, before: state.State) -> None:
 
 
 def rest(layout: Layout) -> None:
-    """Look at the files that exist once for the transfer, or once for each dataset."""
+    """Check the files that exist once for the transfer, or once for each dataset."""
     audit = _Audit(layout, layout.seals_of_all)
     audit.look(layout.state, lambda _: state.parsed(layout))
     for record in sorted(layout.root.glob("published/[!.]*.json")):
@@ -87,11 +88,12 @@ _READERS: tuple[Callable[[Path], Any], ...] = (
     lambda path: list(sha256sum.read(path)),
     lambda path: list(read_diff(path)),
     read_cache,
-)  # of the files that Layout.tables_of names, in its order
+)  # in the order of Layout.tables_of
 
 
 def _read_manifest(record: Path, path: Path) -> None:
-    """Raise DamagedError for a manifest without a seal that is not the published one."""
+    """Read a manifest without a seal. Raises DamagedError when it cannot be parsed, or when its
+    bytes are not those that ``record`` says were published."""
     try:
         with path.open("rb") as file:
             generated_at(file)
@@ -102,19 +104,19 @@ def _read_manifest(record: Path, path: Path) -> None:
 
 
 class _Audit:
-    """A look at files that one ledger of seals is about."""
+    """Checks the files that belong to one ledger of seals."""
 
     def __init__(self, layout: Layout, ledger: Path) -> None:
         self._layout, self._ledger = layout, ledger
         self._seals = seals.read(ledger)
-        self.there: dict[Path, str] = {}  # the SHA-256 of what is there and whole
+        self.there: dict[Path, str] = {}  # SHA-256 (hex) of each undamaged file
         self.damaged: set[Path] = set()
         self._left: seals.Seals = {}
 
     def look(self, path: Path, read: Callable[[Path], Any], since_ns: int = 0) -> None:
-        """Look at one file, and remove it when it is damaged; one without a seal is taken over
-        when ``read`` can read it. Nobody has written to a file whose status has not changed since
-        ``since_ns``, when it was looked at last; it is not read again."""
+        """Check one file, and remove it when it is damaged. A file without a seal is accepted when
+        ``read`` can read it. ``since_ns`` is the time of the last audit: a sealed file whose status
+        has not changed since then is not read again."""
         known = self._seals.get(self._layout.name_of(path))
         try:
             untouched = path.stat().st_ctime_ns < since_ns - COARSE_NS
@@ -134,7 +136,7 @@ class _Audit:
             self.there[path] = sha256
 
     def leave(self, path: Path) -> None:
-        """Leave a file that cannot be made anew and its seal as they are: its reader names it."""
+        """Keep a file that cannot be made again, and its seal. Its reader reports damage."""
         if known := self._known(path):
             now = {seals.sha256_of(path)} if path.exists() else set()
             self._left[self._layout.name_of(path)] = known & now or known
@@ -146,7 +148,7 @@ class _Audit:
         path.unlink(missing_ok=True)
 
     def hold_together(self, proof: Path, copy: Path) -> None:
-        """A marker and its copy that have no seals say the same or are worth nothing."""
+        """When a marker and its copy differ, take those without a seal for damaged."""
         one, other = self.there.get(proof), self.there.get(copy)
         if one and other and one != other and not (self._known(proof) and self._known(copy)):
             for path, twin in ((proof, copy), (copy, proof)):
@@ -157,22 +159,23 @@ class _Audit:
         return self._seals.get(self._layout.name_of(path), set())
 
     def restore(self, path: Path, copy: Path) -> bool:
-        """Make a damaged file anew from a copy that is whole and holds what was sealed of it."""
+        """Replace a damaged file with ``copy`` if the bytes of the copy were sealed for the file.
+        Returns whether it was replaced."""
         if path in self.damaged and self.there.get(copy, "-") in self._known(path):
             self.copy(path, copy)
             return True
         return False
 
     def copy(self, path: Path, whole: Path) -> None:
-        """Make ``path`` a copy of a file that is whole, as old as that."""
+        """Copy the undamaged file ``whole`` to ``path``, with its times."""
         status = whole.stat()
         write_atomic(path, whole.read_bytes(), sync=True)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         self.there[path] = self.there[whole]
 
     def name_lost(self, paths: Collection[Path], *, sealed: bool) -> None:
-        """Name those of the files that were there, and the ledger when it does not tell of all
-        that is there, though everything was ``sealed`` once."""
+        """Log each of ``paths`` that has a seal but no file. When everything was ``sealed`` before,
+        log a ledger that does not list every file, or lists others."""
         for path in paths:
             if path not in self.there and path not in self.damaged and self._known(path):
                 log.warning("%s: lost; it is made anew", path)
@@ -183,7 +186,7 @@ class _Audit:
             log.warning("%s: %s; what it is about is taken as it is", self._ledger, what)
 
     def end(self) -> None:
-        """Have the ledger say of each file that is there what it is, and nothing else."""
+        """Write the ledger with the seals of the undamaged files only."""
         now = {self._layout.name_of(path): {sha256} for path, sha256 in self.there.items()}
         now |= self._left
         if now == self._seals:
@@ -196,7 +199,7 @@ class _Audit:
 
 
 def tidy(layout: Layout) -> int:
-    """Remove what killed runs left under temporary names, and take dates out of the future.
+    """Remove the temporary files of killed runs, and set modification times in the future to now.
     Returns the time of the file system (ns since the epoch)."""
     ahead: list[tuple[int, str]] = []
     now_ns = _now_ns(layout)
@@ -214,14 +217,14 @@ def tidy(layout: Layout) -> int:
             "%Y-%m-%d %H:%M:%S", time.localtime(max(ahead)[0] / 1e9)
         ),
     )  # fmt: skip
-    for number, (_, path) in enumerate(sorted(ahead)):  # in their order, all in the past
+    for number, (_, path) in enumerate(sorted(ahead)):  # all in the past, in the same order
         date = now_ns - len(ahead) + number
         os.utime(path, ns=(date, date), follow_symlinks=False)
     return now_ns
 
 
 def _now_ns(layout: Layout) -> int:
-    """The time of the file system, which may be another machine's (ns since the epoch)."""
+    """The time of the file system (ns since the epoch); a file server has its own clock."""
     layout.root.mkdir(parents=True, exist_ok=True)
     probe = layout.root / f".now.{os.getpid()}.tmp"
     probe.touch()

@@ -4,8 +4,8 @@
     ``path`` relative to the dataset, ``size`` bytes, ``mtime_ns`` ns since the epoch, ``inode``
 ``inventory/{dataset}/{batch}.remote.tsv``
     ``path``, ``size`` bytes, ``mtime_ns`` (the object's LastModified), ``etag`` without quotes,
-    ``sha256`` hex where it is known without a request, else empty; a ``-`` in front says that the
-    object proven at this path was another one
+    ``sha256`` hex where it is known without a request, else empty; a ``-`` in front of it means
+    that the proof at this path is of another object
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def render_remote(entries: Iterable[RemoteEntry]) -> bytes:
 
 
 def read_local(path: Path) -> list[LocalEntry]:
-    """The entries of a local table. Raises DamagedError for one that is not as it was written."""
+    """The entries of a local table. Raises DamagedError when the table is damaged."""
 
     def entry(r: list[str]) -> LocalEntry:
         return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3]))
@@ -53,7 +53,7 @@ def read_local(path: Path) -> list[LocalEntry]:
 
 
 def read_remote(path: Path) -> list[RemoteEntry]:
-    """The entries of a remote table. Raises DamagedError for one that is not as it was written."""
+    """The entries of a remote table. Raises DamagedError when the table is damaged."""
 
     def entry(r: list[str]) -> RemoteEntry:
         return RemoteEntry(
@@ -84,8 +84,7 @@ def render_diff(differences: Iterator[Difference]) -> bytes:
 
 
 def read_diff(path: Path) -> Iterator[Difference]:
-    """The differences of a diff table. Raises DamagedError for one that is not as it was
-    written."""
+    """The differences of a diff table. Raises DamagedError when the table is damaged."""
     return read(path, DIFF_COLUMNS, _difference)
 
 
@@ -104,8 +103,8 @@ CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256")
 
 
 def read_cache(path: Path) -> list[tuple[LocalEntry, str]]:
-    """The entries of a cache, each with its SHA-256. Raises DamagedError for one that is not as it
-    was written: none of it counts then."""
+    """The entries of a cache, each with its SHA-256 (hex). Raises DamagedError when any line of the
+    cache is damaged."""
 
     def entry(r: list[str]) -> tuple[LocalEntry, str]:
         return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3])), r[4]
@@ -113,7 +112,7 @@ def read_cache(path: Path) -> list[tuple[LocalEntry, str]]:
     return list(read(path, CACHE_COLUMNS, entry))
 
 
-# The table of what is in no batch, inventory/{dataset}.aside.tsv.
+# inventory/{dataset}.aside.tsv lists the entries that are in no batch.
 ASIDE_COLUMNS = ("status", "path", "size", "reason")
 
 

@@ -1,8 +1,8 @@
-"""Failure records: each job keeps here what failed in it, until the same job succeeds.
+"""Failure records: the failures of a job, kept until the same job succeeds.
 
-``failures/{stage}.{dataset}.{batch}.tsv``: ``path`` (empty when no single entry is to blame),
+``failures/{stage}.{dataset}.{batch}.tsv``: ``path`` (empty when the failure is not of one entry),
 ``exit_code``, ``message``. A job removes its own record when it starts. Records are never Snakemake
-outputs, which a failed job would lose.
+outputs, because Snakemake removes the outputs of a failed job.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") 
 
 
 def parts_of(name: str) -> tuple[str, str, str]:
-    """Stage, dataset and batch in the name of a record, ``""`` for what it is not about."""
+    """Stage, dataset and batch in the file name of a record; ``""`` for a part it does not have."""
     stage, *rest = name.removesuffix(".tsv").split(".")
     batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
     return stage, ".".join(rest), batch
 
 
 def write(record: Path, failures: list[Failure]) -> None:
-    """Write the record of a job, or remove it when there is nothing to say."""
+    """Write the record of a job, or remove it when nothing failed."""
     if not failures:
         record.unlink(missing_ok=True)
         return
@@ -45,9 +45,12 @@ def write(record: Path, failures: list[Failure]) -> None:
 
 
 def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iterator[Failure]:
-    """The failures of a transfer that still stand, by stage: what a checksum or a comparison met
-    comes before what follows from it in an upload. With ``named`` a path begins with its
-    dataset, where a transfer has several. A damaged record is a failure itself."""
+    """The failures in the records whose names match the glob ``records``.
+
+    They are sorted by stage: a failed checksum or comparison comes before the failed upload that
+    follows from it. With ``named`` each path begins with its dataset, for transfers with several.
+    A damaged record is returned as a failure.
+    """
     for record in sorted(layout.failures.glob(records)):
         dataset = parts_of(record.name)[1] if named else ""
         try:
@@ -56,7 +59,7 @@ def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iter
                 if dataset:
                     name = f"{dataset}/{name}" if name else dataset
                 yield failure._replace(path=name)
-        except FileNotFoundError:  # mended meanwhile
+        except FileNotFoundError:  # its job has removed it meanwhile
             continue
         except DamagedError as error:
             yield Failure.of(error)

@@ -1,9 +1,10 @@
 """The manifest of a dataset: its proven entries, assembled from the markers and nothing else.
 
-JSON with the fields of the seed hca-smart-sync, those of its guide (``path``, ``last_modified``)
-and those of the real tool (``manifest_version``, ``generated_at``, ``submission_id``,
-``modified_at``, ``submitter``), and for each file its ``key``, ``etag`` and ``version_id``.
-That of a download names its source and destination instead. All times are UTC.
+The JSON has the fields of the seed hca-smart-sync: those in its guide (``path``, ``last_modified``)
+and those that the tool writes (``manifest_version``, ``generated_at``, ``submission_id``,
+``modified_at``, ``submitter``). Each file also has ``key``, ``etag`` and ``version_id``. The
+metadata of an upload name the destination; those of a download name source and destination. All
+times are UTC.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from waybill.results.marker import Proof
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
-_FILES = b'  "files": ['  # the line after which each file has one of its own
+_FILES = b'  "files": ['  # after this line, each file has one line
 _COMPARED = ("filename", "path", "size_bytes", "sha256", "key", "etag")
 _DIGITS = re.compile(r"(\d+)")
 
@@ -59,9 +60,9 @@ def manifest(
 
 
 def holds_the_same(file: BinaryIO, transfer: Transfer, dataset: str, proofs: list[Proof]) -> bool:
-    """Whether the manifest in an open file lists these entries of ``dataset``: the same files with
-    the same bytes as the same objects. When they were modified does not count, nor a version that
-    is told on one side alone."""
+    """Whether the manifest in an open file lists exactly these entries of ``dataset``: the same
+    files, bytes and objects. Modification times are not compared. A ``version_id`` is compared only
+    where both the manifest and the proof have one."""
     ordered = iter(sorted(proofs, key=lambda proof: natural_key(proof.path)))
     try:
         about = _head(file)["metadata"]
@@ -89,7 +90,7 @@ def holds_the_same(file: BinaryIO, transfer: Transfer, dataset: str, proofs: lis
 
 
 def _head(file: BinaryIO) -> dict[str, Any]:
-    """What a manifest says before its files; the file is at the first of them afterwards."""
+    """The members of a manifest before ``files``. The file is then at the line of its first one."""
     head = b""
     for line in file:
         if line.rstrip() == _FILES:
@@ -99,15 +100,15 @@ def _head(file: BinaryIO) -> dict[str, Any]:
 
 
 def generated_at(file: BinaryIO) -> datetime:
-    """The time of the manifest in an open file, which is at its begin afterwards; nothing
-    behind its head is read into memory."""
+    """The time of the manifest in an open file. Only the head is read into memory; the file is
+    rewound afterwards."""
     head = _head(file)
     file.seek(0)
     return datetime.fromisoformat(head["generated_at"])
 
 
 def _sides(transfer: Transfer, last: str) -> dict[str, str]:
-    """From where, to where, and when the last entry arrived."""
+    """The metadata that name the sides of the transfer and ``last``, the time of the last entry."""
     if transfer.direction == "upload":
         return {"upload_destination": transfer.url, "upload_timestamp": last}
     return {

@@ -1,9 +1,9 @@
-"""Markers: proof that a batch has moved, written last and whole.
+"""Markers: the proofs of a batch, written in one step when every entry has one.
 
 ``markers/{dataset}/{batch}.tsv``: ``path``, ``key``, ``size`` bytes, ``mtime_ns`` of the file,
 ``sha256`` hex (empty where ``compare`` looked at size or time only), ``etag`` without quotes,
-``version_id`` or empty, ``time`` (UTC, ISO 8601) when the object was written or, for one that was
-there already, last modified.
+``version_id`` or empty, ``time`` (UTC, ISO 8601) when the object was written; for an object that
+was there already, when it was last modified.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def render(proofs: list[Proof]) -> bytes:
 
 
 def write(path: Path, proofs: list[Proof]) -> None:
-    """Write a marker; its bytes are on disk before its name is."""
+    """Write a marker. Its bytes are on disk before the file gets its name."""
     write_atomic(path, render(proofs), sync=True)
 
 
@@ -59,7 +59,7 @@ def _proof(r: list[str]) -> Proof:
 
 
 def read(path: Path) -> Iterator[Proof]:
-    """The proofs of a marker. Raises DamagedError for one that is not as it was written."""
+    """The proofs of a marker. Raises DamagedError when the marker is damaged."""
     return tsv.read(path, COLUMNS, _proof)
 
 

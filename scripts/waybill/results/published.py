@@ -1,7 +1,7 @@
 """Published manifests: their names in the bucket, and the hashes that the newest one lists.
 
 A manifest is published as ``manifest-YYYY-MM-DD-HH-MM-SS-mmm.json`` (UTC; the name of the seed
-hca-smart-sync), so the newest is the last by name, and nothing is ever overwritten.
+hca-smart-sync), so the newest is the last by name, and no manifest is ever overwritten.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"manifest-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{3}\.json")
-MANIFEST_BYTES = 1 << 30  # one of a million files has half of it
+MANIFEST_BYTES = 1 << 30  # a manifest of a million files has half of this
 LOOK_BACK = 10  # manifests of other datasets may stand in the same folder of the bucket
 
 _T = TypeVar("_T")
@@ -37,7 +37,7 @@ def manifest_name(when: datetime) -> str:
 
 
 def published_at(key: str) -> datetime | None:
-    """When the manifest of this key was published, as its name tells (UTC)."""
+    """The time (UTC) in the name of a published manifest; None for a key with another name."""
     name = key.rpartition("/")[2]
     if not _NAME.fullmatch(name):
         return None
@@ -50,7 +50,7 @@ def published_at(key: str) -> datetime | None:
 
 
 def is_published(transfer: Transfer, path: str) -> bool:
-    """Whether ``path``, relative to the destination, is where a manifest is published."""
+    """Whether ``path``, relative to the prefix, has the folder and name of a published manifest."""
     if transfer.publish_prefix is None:
         return False
     folder, _, name = (transfer.prefix + path).rpartition("/")
@@ -71,7 +71,7 @@ def read_record(record: Path) -> dict[str, Any]:
 
 
 def published_key(record: Path) -> str:
-    """The key a publication record names; ``""`` when there is no record."""
+    """The key in a publication record; ``""`` when there is no record."""
     try:
         return read_record(record)["key"]
     except FileNotFoundError:
@@ -79,14 +79,15 @@ def published_key(record: Path) -> str:
 
 
 def last_published(layout: Layout, dataset: str) -> str:
-    """The key of the manifest of a dataset that was published last, also where an inventory has
-    removed the record since; ``""`` when none was."""
+    """The key of the manifest that was published last for a dataset; ``""`` when none was. Where an
+    inventory has removed the record, its copy is read."""
     records = (layout.publication(dataset), layout.kept_publication(dataset))
     return next(filter(None, map(published_key, records)), "")
 
 
 def tells_of(record: Path, manifest: Path) -> bool:
-    """Whether a publication record is that of just these bytes; a damaged or lost one is not."""
+    """Whether a publication record has the SHA-256 of this manifest. False for a record that is
+    damaged or missing."""
     try:
         return read_record(record)["sha256"] == seals.sha256_of(manifest)
     except (FileNotFoundError, DamagedError):
@@ -96,8 +97,8 @@ def tells_of(record: Path, manifest: Path) -> bool:
 def known_sha256(
     transfer: Transfer, bucket: Bucket, listed: Iterable[str]
 ) -> dict[str, tuple[int, str, str]]:
-    """What the newest manifest of this destination says: path to (size, etag, sha256). See
-    ``newest``."""
+    """The entries of the newest manifest of this destination that have a SHA-256: path to (size in
+    bytes, etag, sha256 hex). ``listed`` is as in ``newest``."""
     found = newest(transfer, bucket, listed, lambda manifest: _read(manifest, transfer.url))
     return found[1] if found else {}
 
@@ -108,12 +109,12 @@ def newest(
     listed: Iterable[str],
     read: Callable[[Any], _T | None],
 ) -> tuple[str, _T] | None:
-    """The key of the newest published manifest that ``read`` can use, and what it made of it.
+    """The newest published manifest that ``read`` accepts: its key and the result of ``read``.
 
-    ``read`` gets the JSON, and may raise ValueError. A manifest that is damaged is passed by as if
-    it were not there, and that is said. ``listed`` are the keys of published manifests that the
-    listing of the prefix held; a publish folder outside the prefix is listed here. One GET a
-    manifest that is looked at.
+    ``read`` gets the JSON. It returns None for a manifest that is not wanted, and raises ValueError
+    (or LookupError, TypeError, AttributeError) for a damaged one, which is logged and passed over.
+    ``listed`` are the keys of published manifests in the listing of the prefix; a publish folder
+    outside the prefix is listed here. One GET for each manifest, at most ``LOOK_BACK``.
     """
     folder = transfer.publish_prefix
     if folder is None:
@@ -135,7 +136,7 @@ def newest(
 
 
 def _usable(read: Callable[[Any], _T | None], manifest: Any) -> _T | None:
-    """What ``read`` makes of a manifest. Raises ValueError for one that is none."""
+    """The result of ``read``. Raises ValueError when the JSON is no manifest."""
     try:
         return read(manifest)
     except (LookupError, TypeError, AttributeError):
@@ -143,14 +144,15 @@ def _usable(read: Callable[[Any], _T | None], manifest: Any) -> _T | None:
 
 
 def destination(manifest: Any) -> str:
-    """The S3 address a manifest says its files are at; ``""`` when it says none."""
+    """The S3 address in a manifest's metadata (``upload_destination``); ``""`` when it has none."""
     metadata = manifest.get("metadata")
     return str(metadata.get("upload_destination", "")) if isinstance(metadata, dict) else ""
 
 
 def _read(manifest: Any, url: str) -> dict[str, tuple[int, str, str]] | None:
-    """The entries of a manifest for ``url``; None when it is another destination's, or one that
-    tells no etags (those of the seed tool do not). Raises as ``newest`` expects it."""
+    """The entries of a manifest for ``url``, as ``known_sha256`` returns them. None for a manifest
+    of another destination, or without keys and ETags, such as those of the seed tool. Raises the
+    errors that ``newest`` expects."""
     if destination(manifest) != url:
         return None
     files = manifest["files"]

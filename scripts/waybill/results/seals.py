@@ -1,14 +1,14 @@
-"""Seals: the SHA-256 of every file under ``results/{transfer}`` that is trusted later.
+"""Seals: the SHA-256 of every file under ``results/{transfer}`` that later jobs rely on.
 
 A file of seals is called a ledger. ``seals/{dataset}/{batch}.sha256`` is the ledger of the tables
-of one batch, ``seals/results.sha256`` that of the files that exist once for the transfer or once
-for each dataset. Both are in the format of ``sha256sum``, with names below ``results/{transfer}``,
-and never Snakemake outputs.
+of one batch. ``seals/results.sha256`` is the ledger of the files that exist once for the transfer
+or once for each dataset. Ledgers have the format of ``sha256sum``, with names relative to
+``results/{transfer}``. They are never Snakemake outputs.
 
-A file is sealed just before it gets its name. A kill between the two steps leaves two lines for the
-name, one for the old file and one for the new, so every line of a name counts; the next inventory
-(``results.audit``) leaves one. A file without a line comes from a version without seals, or its
-line was lost; it is accepted when it can be parsed.
+A file is sealed just before it gets its name. A kill between the two steps leaves two lines for
+this name: the seal of the old file and that of the new one. Either is accepted until the next
+inventory (``results.audit``) removes one. A file without a line comes from a version without seals,
+or its line was lost; the file is accepted when it can be parsed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def write(layout: Layout, path: Path, data: bytes | Iterable[bytes], *, sync: bo
 
 
 def write_if_changed(layout: Layout, path: Path, data: bytes) -> None:
-    """The same, unless the file holds these bytes already: it then keeps its mtime, so that
-    Snakemake runs nothing that depends on it."""
+    """Write and seal a file, unless it holds these bytes already. An unchanged file keeps its
+    mtime, so that Snakemake runs nothing that depends on it."""
     if holds(path, data):
         return
     write(layout, path, data)
@@ -56,7 +56,7 @@ def holds(path: Path, data: bytes) -> bool:
 
 
 def add(ledger: Path, sha256_by_name: Mapping[str, str]) -> None:
-    """Append to a ledger, in one write."""
+    """Append seals, a name to its SHA-256 (hex) each, to a ledger in one write."""
     lines = sha256sum.render(sha256_by_name.items())
     ledger.parent.mkdir(parents=True, exist_ok=True)
     with ledger.open("ab+", buffering=0) as file:
@@ -68,7 +68,7 @@ def add(ledger: Path, sha256_by_name: Mapping[str, str]) -> None:
 
 
 def read(ledger: Path) -> Seals:
-    """What a ledger says. A line that is none, as a kill or damage may leave it, says nothing."""
+    """The seals in a ledger; none when there is no ledger. Torn and damaged lines are ignored."""
     try:
         data = ledger.read_bytes()
     except FileNotFoundError:
@@ -87,9 +87,9 @@ def sha256_of(path: Path) -> str:
 
 
 def check(layout: Layout, paths: Iterable[Path], patience: float = 0) -> None:
-    """Raise DamagedError for a file whose bytes are not those that were sealed; one that is not
-    there, or has no seal, is not judged. A shared file system may show a file before its seal:
-    each is looked at again for ``patience`` seconds."""
+    """Raise DamagedError for a file that differs from its seal. A file that is missing or has no
+    seal passes. A shared file system may show a file before its seal, so a file that differs is
+    checked again for ``patience`` seconds."""
     ledgers: dict[Path, Seals] = {}
     for path in paths:
         ledger, name = layout.seals_of(path), layout.name_of(path)
@@ -104,7 +104,7 @@ def check(layout: Layout, paths: Iterable[Path], patience: float = 0) -> None:
 
 
 def differs(sealed: set[str] | None, path: Path) -> str | None:
-    """Why a file is not what was sealed, or None."""
+    """Why a file differs from all of its seals; None when it does not, is missing or has none."""
     try:
         if not sealed or sha256_of(path) in sealed:
             return None

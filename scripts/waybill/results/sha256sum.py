@@ -38,7 +38,7 @@ def render(items: Iterable[tuple[str, str]]) -> bytes:
 
 
 def parse(text: str) -> tuple[str, str] | None:
-    """The (path, sha256 hex) of one line without its newline; None when it is none."""
+    """The (path, sha256 hex) in ``text``, a line without its newline; None for other formats."""
     if match := _LINE.fullmatch(text):
         escaped, sha256, name = match.groups()
     elif match := _TAGGED.fullmatch(text):
@@ -53,7 +53,8 @@ def parse(text: str) -> tuple[str, str] | None:
 def read(path: Path) -> Iterator[tuple[str, str]]:
     """The (path, sha256 hex) pairs of a checksum table.
 
-    Raises DamagedError for a line in another format, or without an end.
+    Raises DamagedError for a line in another format or without a newline, and for bytes that are
+    not UTF-8.
     """
     number = 0
     with path.open(encoding="utf-8", newline="\n") as file:

@@ -18,8 +18,8 @@ from waybill.results.layout import Layout
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What an inventory counts: ``files`` that are selected and their size in ``bytes``, the
-    ``batches`` they are in, and how many entries are in no batch, for which reason."""
+    """The counts of an inventory: the selected ``files``, their size in ``bytes``, their
+    ``batches``, and for each reason the number of entries that are in no batch."""
 
     files: int = 0
     bytes: int = 0
@@ -32,9 +32,9 @@ class Counts:
 
 @dataclass(slots=True)
 class Place(Counts):
-    """One dataset: its absolute folder, its full key prefix, and what was counted of it; ``looked``
-    is when (seconds since the epoch) it was looked at last. One that is ``resting`` was not looked
-    at by this inventory: it was proven not long ago, keeps failing, or is out of reach now."""
+    """One dataset: its absolute folder, its full key prefix and its counts. ``looked`` is the time
+    of its last inventory (seconds since the epoch). This inventory did not look at a dataset that
+    is ``resting``: it was proven not long ago, keeps failing, or cannot be reached now."""
 
     folder: str
     prefix: str
@@ -46,13 +46,13 @@ class Place(Counts):
 class State(Counts):
     """What the last inventory saw.
 
-    ``run`` names this inventory: a journal record that carries it was written later than the
-    listing. ``inherits`` maps ``dataset/batch`` to the batches its entries stood in before.
-    ``places`` are the datasets by name, ``datasets`` the names of those that hold something.
-    ``settings`` are those that decide what a diff says. The counts are those of all datasets, but
-    ``batches`` only those of datasets that do not rest; ``open`` names the batches without a proof
-    (``dataset/batch``). ``audited_ns`` is when (ns since the epoch, 0: never) the results
-    themselves were looked at last and all had their seals (``results.audit``).
+    ``run`` identifies this inventory: journal records with the same ``run`` are later than its
+    listing. ``inherits`` maps ``dataset/batch`` to the batches that held its entries before.
+    ``places`` are the datasets by name. ``datasets`` are the names of those that have batches and
+    do not rest. ``settings`` are the settings that a diff depends on. The counts are of all
+    datasets; only ``batches`` leaves out datasets that rest. ``open`` names the batches without a
+    proof (``dataset/batch``). ``audited_ns`` is the time of the last audit (``results.audit``), in
+    ns since the epoch; 0 means never.
     """
 
     destination: str = ""
@@ -67,7 +67,7 @@ class State(Counts):
     audited_ns: int = 0
 
     def add_up(self) -> None:
-        """The counts of the whole transfer, out of those of its datasets."""
+        """Set ``datasets``, and add the counts of the datasets to those of the transfer."""
         for count in (f.name for f in fields(Counts)):
             found = sum(getattr(place, count) for place in self.places.values())
             setattr(self, count, getattr(self, count) + found)
@@ -77,8 +77,8 @@ class State(Counts):
 
 
 def read(layout: Layout) -> State:
-    """The state the last inventory left; a fresh one when there was none, or when it is damaged:
-    the next inventory names it and makes it anew."""
+    """The state of the last inventory. A missing or damaged file gives an empty state, with ``run``
+    ``""``; the next inventory logs the damage and writes the file again."""
     try:
         return parsed(layout)
     except (FileNotFoundError, DamagedError):
@@ -86,8 +86,7 @@ def read(layout: Layout) -> State:
 
 
 def batches(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Every (dataset, batch) the last inventory left, sorted, without those of datasets that
-    rest."""
+    """Every (dataset, batch) of the last inventory, sorted, without datasets that rest."""
     resting = {name for name, place in read(layout).places.items() if place.resting}
     inventory = layout.inventory
     for folder in sorted(inventory.iterdir()) if inventory.is_dir() else ():
@@ -97,7 +96,7 @@ def batches(layout: Layout) -> Iterator[tuple[str, str]]:
 
 
 def parsed(layout: Layout) -> State:
-    """The state the last inventory left. Raises FileNotFoundError, DamagedError."""
+    """The state of the last inventory. Raises FileNotFoundError, DamagedError."""
     data = layout.state.read_bytes()
     try:
         known: dict[str, Any] = json.loads(data)
@@ -112,7 +111,7 @@ def parsed(layout: Layout) -> State:
 
 
 def _check(found: State) -> None:
-    """Raise TypeError where a value is none of what its field is for."""
+    """Raise TypeError when a value does not have the type of its field."""
     for thing in (found, *found.places.values()):
         for item in fields(thing):
             value, default = getattr(thing, item.name), _KINDS[item.type]
@@ -131,5 +130,5 @@ _KINDS: dict[Any, Any] = {
 
 
 def write(layout: Layout, state: State) -> None:
-    """Write the state whole."""
+    """Write the state and seal it."""
     seals.write(layout, layout.state, json.dumps(asdict(state), indent=1).encode() + b"\n")

@@ -1,6 +1,6 @@
-"""Bounds on what a server answers: a body that never ends, or that no parser gets through.
+"""Bounds on the answers of a server: on bodies that never end, or that no parser can finish.
 
-Hooks of botocore; a client gets them by ``guard``.
+They are hooks of botocore; ``guard`` registers them with a client.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import urllib3.exceptions
 
 # A page of 1,000 keys of 1,024 bytes, each of them written as %XX, has less than 4 MiB.
 PAGE_BYTES = 32 << 20
-# What S3 says about an error has about 500 bytes, in elements that hold no others but one.
+# An error of S3 has about 500 bytes, in one level of elements below the root.
 ERROR_BYTES, ERROR_LEVELS = 1 << 20, 50
 
 
@@ -25,15 +25,15 @@ class EndlessAnswerError(be.BotoCoreError):
 
 
 def guard(client: Any) -> None:
-    """Have the answers to a client's requests bounded: errors, and the pages of listings."""
+    """Bound the answers that a client accepts: errors, and the pages of listings."""
     events = client.meta.events
     events.register("before-parse.s3", cut_error)
     events.register("before-send.s3.ListObjectsV2", _Page(client))
 
 
 def cut_error(response_dict: dict, **_: object) -> None:
-    """botocore hook: leave out the body of an error that is none of S3's; its status says enough.
-    botocore would read elements within elements until the stack ends."""
+    """botocore hook: drop the body of an error that cannot be S3's; its status is enough. botocore
+    would follow nested elements until the stack overflows."""
     body = response_dict["body"]
     if response_dict["status_code"] < 300 or not isinstance(body, bytes):
         return
@@ -42,7 +42,7 @@ def cut_error(response_dict: dict, **_: object) -> None:
 
 
 def _is_deep(body: bytes) -> bool:
-    """Whether XML holds more elements within elements than any answer of S3."""
+    """Whether XML is nested more deeply than any answer of S3."""
     if body.count(b"<") <= ERROR_LEVELS:
         return False
     level = deepest = 0
@@ -58,13 +58,14 @@ def _is_deep(body: bytes) -> bool:
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
-    with contextlib.suppress(expat.ExpatError):  # a page for people, which botocore passes by
+    with contextlib.suppress(expat.ExpatError):  # no XML: botocore ignores such a body
         parser.Parse(body, True)
     return deepest > ERROR_LEVELS
 
 
 class _Page:
-    """botocore hook: send the request for a page, and read so much of the answer as one has."""
+    """botocore hook: send the request for a page, and read at most ``PAGE_BYTES`` of the answer.
+    Raises EndlessAnswerError for a longer one."""
 
     def __init__(self, client: Any) -> None:
         self._send = client._endpoint.http_session.send
@@ -86,7 +87,7 @@ class _Page:
                 error=error, request=request, endpoint_url=request.url
             ) from None
         except EndlessAnswerError:
-            response.raw.close()  # what is left of it would be the next answer
+            response.raw.close()  # the rest would be taken for the next answer
             raise
         response._content = b"".join(blocks)
         return response

@@ -1,4 +1,4 @@
-"""What an inventory and a publication ask of the bucket, behind one small door."""
+"""The requests that an inventory and a verification make to the bucket of a transfer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class Bucket:
-    """The bucket of a transfer. Every method raises WaybillError when S3 refuses or is away;
-    nothing turns an error into "not there"."""
+    """The bucket of a transfer. Every method raises WaybillError when S3 refuses or cannot be
+    reached. No error is taken for a missing object."""
 
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
@@ -28,8 +28,9 @@ class Bucket:
     def list_prefix(
         self, prefix: str | None = None, known: Collection[str] = ()
     ) -> Iterator[RemoteEntry]:
-        """The objects under ``prefix`` (the transfer's by default), paths relative to it. With
-        ``known`` ones, as ``list_objects``, many are listed faster."""
+        """The objects under ``prefix`` (the transfer's by default), with paths relative to it.
+        ``known`` are paths that are likely to be there: they make a long listing faster, as in
+        ``list_objects``."""
         if prefix is None:
             prefix = self._transfer.prefix
         return list_objects(self._client, self._transfer, prefix, self._common, known)

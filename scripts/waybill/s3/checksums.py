@@ -1,9 +1,9 @@
-"""The checksums of an object that an answer to HEAD or GET tells, and how each is computed.
+"""The checksums of an object in an answer to HEAD or GET, and how each is computed.
 
-What the store computed itself (S3 API, "Checking object integrity"): checksums of the whole object,
-its ETag where that is an MD5, and checksums of the parts' checksums. What a writer claims in user
-metadata: ``md5chksum`` (rclone) and ``source-sha256`` (Waybill, hca-smart-sync). What counts for
-how much, ``same_bytes`` says.
+The store computes checksums of the whole object, checksums of the checksums of its parts, and an
+ETag that may be an MD5 (S3 API, "Checking object integrity"). The writer of an object may claim
+others in user metadata: ``md5chksum`` (rclone) and ``source-sha256`` (Waybill, hca-smart-sync).
+``s3.same_bytes`` decides between them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIB = 1 << 20
 _USUAL_PART_BYTES = [n * MIB for n in (8, 5, 50, 16, 10, 15, 20, 25, 32, 64, 100, 128, 256, 512)]
 MOST_GUESSES = 4
 
-MD5, MD5_ETAG = "MD5", "MD5 ETag"  # names, as messages have them
+MD5, MD5_ETAG = "MD5", "MD5 ETag"  # their names in messages
 
 # Stores whose ETags are no MD5 (S3 API, "Object"): directory buckets, access points of FSx.
 _OTHER_ETAGS = ("EXPRESS_ONEZONE", "FSX_")
@@ -56,7 +56,7 @@ class _XxHash:
     def __init__(self, kind: str) -> None:
         self._hash = getattr(crt.XXHash, f"new_{kind}")()
         self.update: Callable[[bytes], None] = self._hash.update
-        self.digest: Callable[[], bytes] = self._hash.finalize  # may be asked once
+        self.digest: Callable[[], bytes] = self._hash.finalize  # may be called once
 
 
 def _md5() -> Hasher:
@@ -106,7 +106,8 @@ class Composite:
 
 
 class Told(NamedTuple):
-    """One checksum of an object; ``parts`` is their number when it is one of the parts'."""
+    """One checksum of an object. ``parts`` is the number of parts for a checksum of parts, and 0
+    for a checksum of the whole object."""
 
     name: str
     make: Callable[[], Hasher]
@@ -126,10 +127,10 @@ def metadata_sha256(head: dict[str, Any]) -> str:
 
 
 def stored(head: dict[str, Any]) -> list[Told]:
-    """The checksums that the store computed itself: those of the whole object, then those of its
-    parts, the strongest first. What has not the form of one is no checksum."""
+    """The checksums that the store computed: first those of the whole object, then those of its
+    parts, each with the strongest first. Malformed values are left out."""
     etag = _ETAG.fullmatch(head.get("ETag", "").strip('"'))
-    # S3 tells of an object in parts which kind it is; not every store does.
+    # For an object in parts S3 says which kind its checksums are; not every store does.
     kind = head.get("ChecksumType", "" if etag and etag[2] else "FULL_OBJECT")
     found = []
     for name, (make, width) in _NATIVE.items():
@@ -142,7 +143,7 @@ def stored(head: dict[str, Any]) -> list[Told]:
 
 
 def claimed(head: dict[str, Any]) -> Iterator[Told]:
-    """The checksums that whoever wrote the object put into its metadata."""
+    """The checksums that the writer of the object put into its metadata."""
     if sha256 := metadata_sha256(head):
         yield Told(SOURCE_SHA256, hashlib.sha256, bytes.fromhex(sha256))
     for name, value in head.get("Metadata", {}).items():
@@ -158,7 +159,7 @@ def _is_md5(head: dict[str, Any]) -> bool:
 
 
 def _digest(text: str, width: int) -> bytes:
-    """The digest that is written in base64, or nothing when it cannot be one of this width."""
+    """The digest in base64 ``text``; ``b""`` when it does not have ``width`` bytes."""
     try:
         digest = base64.b64decode(text, validate=True)
     except ValueError:
@@ -167,8 +168,8 @@ def _digest(text: str, width: int) -> bytes:
 
 
 def guesses(size: int, count: int) -> list[list[int]]:
-    """How an object of ``size`` bytes may have been cut into ``count`` parts: by Waybill, or by a
-    usual tool. The sizes of the parts in bytes, of each way."""
+    """The ways in which Waybill or a usual tool may have cut an object of ``size`` bytes into
+    ``count`` parts, at most ``MOST_GUESSES``. Each is a list of the sizes of the parts in bytes."""
     lengths = dict.fromkeys([part_size(size), *_USUAL_PART_BYTES])
     fitting = [length for length in lengths if -(-size // length) == count]
     cuts = [[length] * (count - 1) + [size - length * (count - 1)] for length in fitting]

@@ -1,4 +1,4 @@
-"""The control plane: a botocore client for a transfer, and what its requests carry."""
+"""The control plane: a botocore client for a transfer, and the arguments of its requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_client(
     accelerate: bool = False,
     session: botocore.session.Session | None = None,
 ) -> Any:
-    """A botocore S3 client with the transfer's settings; credentials by the AWS chain, held by
+    """A botocore S3 client with the transfer's settings. Its credentials come from the AWS chain of
     ``session``.
 
     Raises WaybillError when the profile does not exist or the region is missing.
@@ -47,7 +47,7 @@ def make_client(
                 max_pool_connections=transfer.threads + 2,
                 tcp_keepalive=True,
                 request_checksum_calculation=transfer.request_checksum_calculation,
-                response_checksum_validation="when_required",  # a download checks for itself
+                response_checksum_validation="when_required",  # a download checks itself
                 s3={
                     "addressing_style": transfer.addressing_style,
                     "use_accelerate_endpoint": accelerate,
@@ -88,7 +88,8 @@ def write_arguments(transfer: Transfer) -> dict[str, Any]:
 def bucket_accelerates(client: Any, transfer: Transfer) -> bool:
     """Whether the bucket has Transfer Acceleration (GetBucketAccelerateConfiguration).
 
-    An account that may not ask does without: acceleration changes the route, not the result.
+    False when this user may not ask: acceleration changes the route of the bytes, not the result.
+    Raises WaybillError for other errors.
     """
     try:
         answer = client.get_bucket_accelerate_configuration(**common_arguments(transfer))

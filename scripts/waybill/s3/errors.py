@@ -31,7 +31,7 @@ DAMAGED = {
     "XAmzContentSHA256Mismatch",
 }
 THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "429", "TooManyRequests"}
-# Two writes at one moment: S3 wants all of it to be sent again, the parts of an upload too.
+# Two writes at one moment: the whole object must be sent again, with all parts of an upload.
 CLASH = {"ConditionalRequestConflict", "OperationAborted", "409"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 UNSUPPORTED = {"NotImplemented", "501"}
@@ -44,12 +44,12 @@ def error_code(error: be.ClientError) -> str:
 
 
 def is_missing(error: be.ClientError) -> bool:
-    """Whether the error says that the object is not there (and not that one may not look)."""
+    """Whether the error says that the object does not exist (not that access is denied)."""
     return error_code(error) in _MISSING_OBJECT
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether the error would meet every other request too, so that trying on is useless."""
+    """Whether all other requests would meet the error too, so that going on is useless."""
     if isinstance(error, be.ClientError):
         code = error_code(error)
         useless = _EXPIRED | ELSEWHERE | {"NoSuchBucket", "InvalidAccessKeyId", "InvalidToken"}
@@ -110,7 +110,7 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
 
 
 def _endpoint(error: be.BotoCoreError) -> str:
-    """The host that a failed connection was for, without what else its address may hold."""
+    """The scheme and host of a failed connection. The rest of its address may hold a secret."""
     from urllib.parse import urlsplit
 
     parts = urlsplit(str(error.kwargs.get("endpoint_url", "")))
@@ -143,7 +143,7 @@ def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> st
         return f"S3 kept answering {code} to {action}; run again later"
     if code in DAMAGED:
         return f"the bytes were damaged on the way ({code}); run again"
-    if code == "400":  # an answer to HEAD has no body that could tell
+    if code == "400":  # an answer to HEAD has no body with details
         return f"S3 refused {action} (400); check that credentials{profile} and `region` are right"
     if code == "InvalidObjectState":
         return "the object is archived; restore it (for example `aws s3api restore-object`) first"

@@ -1,8 +1,8 @@
-"""What an answer of S3 tells, and whether it is the answer to the request it is taken for.
+"""Reads answers of S3, and decides whether an answer belongs to the request that was sent.
 
-Connections are kept. A proxy or a server that answers once too often, or late, has that answer
-taken for the one to the next request; a login page of the network is an answer too. So an answer
-counts by what it says of the bytes that were sent, never by its place on the wire.
+Connections are kept. If a proxy or a server answers twice or late, its answer is taken for the
+answer to the next request. A login page of the network can be an answer, too. So an answer counts
+when it names the bytes that were sent. Its place in the connection proves nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from botocore.parsers import ResponseParserError
 
 from waybill.s3.errors import DAMAGED, error_code
 
-Answer = dict[str, Any]  # in botocore's words
+Answer = dict[str, Any]  # as botocore returns it
 Result = TypeVar("Result")
 
-DAMAGED_ATTEMPTS = 3  # of a request whose body does not arrive whole
-ODD_ATTEMPTS = 4  # of a request whose answer is none of S3 to it
+DAMAGED_ATTEMPTS = 3  # of a request whose body arrives damaged
+ODD_ATTEMPTS = 4  # of a request that gets the answer to another one, or an answer of another server
 
-# What S3 may compute of a body instead, and its width in bytes.
+# The checksums that S3 may return in place of SHA-256: the function, and its width in bytes.
 _CRCS: dict[str, tuple[Callable[[bytes], int], int]] = {
     "ChecksumCRC64NVME": (crt.crc64nvme, 8),
     "ChecksumCRC32C": (crt.crc32c, 4),
@@ -36,11 +36,11 @@ _CRCS: dict[str, tuple[Callable[[bytes], int], int]] = {
 }
 
 _MD5_DIGITS = 32
-SMALL_BYTES = 64 << 10  # bodies whose MD5 is computed without a break
+SMALL_BYTES = 64 << 10  # the MD5 of a body up to this size is computed without a thread switch
 
 
 class OddAnswerError(be.BotoCoreError):
-    """An answer that is not S3's to this request."""
+    """An answer that is not the answer of S3 to this request."""
 
     fmt = (
         "the answer is not one of S3 to this request ({what}); look for a proxy or a login page"
@@ -49,8 +49,8 @@ class OddAnswerError(be.BotoCoreError):
 
 
 class Stored(NamedTuple):
-    """What S3 answered to a write: etag without quotes, version id or ``""``, and whether the
-    answer can be of nothing but the write of these bytes to this key."""
+    """The answer of S3 to a write: etag without quotes, and version id or ``""``. ``is_vouched``
+    means that the answer alone proves that these bytes were written to this key."""
 
     etag: str
     version_id: str
@@ -58,7 +58,7 @@ class Stored(NamedTuple):
 
 
 def etag_of(answer: Answer) -> str:
-    """The etag without quotes that an answer tells. Raises OddAnswerError when it tells none."""
+    """The etag in an answer, without quotes. Raises OddAnswerError when there is none."""
     etag = answer.get("ETag", "").strip('"')
     if not etag:
         raise OddAnswerError(what="it has no ETag")
@@ -66,28 +66,29 @@ def etag_of(answer: Answer) -> str:
 
 
 def size_of(head: Answer) -> int:
-    """The size in bytes that an answer to HEAD tells. Raises OddAnswerError when it tells none."""
+    """The size in bytes in an answer to HEAD. Raises OddAnswerError when there is none."""
     if "ContentLength" not in head:
         raise OddAnswerError(what="it has no Content-Length")
     return int(head["ContentLength"])
 
 
 def object_of(head: Answer) -> Answer:
-    """An answer to HEAD as it is, for ``ask``. Raises OddAnswerError when it tells of no object."""
+    """An answer to HEAD, unchanged; a ``read`` for ``ask``. Raises OddAnswerError when the answer
+    has no etag or no size."""
     etag_of(head)
     size_of(head)
     return head
 
 
 def stored(answer: Answer, *, is_vouched: bool = False) -> Stored:
-    """Etag and version of an answer about an object. Raises OddAnswerError."""
+    """Etag and version in an answer about an object. Raises OddAnswerError when it has no etag."""
     version = answer.get("VersionId", "")
     return Stored(etag_of(answer), "" if version == "null" else version, is_vouched)
 
 
 def is_of(answer: Answer, body: bytes, sha256: str) -> bool | None:
-    """Whether the checksum in an answer to a write is that of the bytes that were sent, whose
-    SHA-256 is ``sha256`` (hex); None when the answer tells none."""
+    """Whether the checksum in the answer to a write is that of the sent ``body``, whose SHA-256 is
+    ``sha256`` (hex). None when the answer has no checksum."""
     if told := answer.get("ChecksumSHA256"):
         return bool(told == base64.b64encode(bytes.fromhex(sha256)).decode())
     for name, (crc, width) in _CRCS.items():
@@ -97,16 +98,16 @@ def is_of(answer: Answer, body: bytes, sha256: str) -> bool | None:
 
 
 def part_stored(answer: Answer, body: bytes, sha256: str) -> str:
-    """The etag without quotes of a part that was put. Whether it is there, S3 looks at once more
-    when the parts are put together. Raises OddAnswerError."""
+    """The etag of a part that was put, without quotes. S3 checks that the part is there when the
+    upload is completed. Raises OddAnswerError for the answer to another request."""
     if is_of(answer, body, sha256) is False:
         raise OddAnswerError(what="it tells the checksum of other bytes")
     return etag_of(answer)
 
 
 def is_about(answer: Answer, key: str) -> bool | None:
-    """Whether an answer is about this key, however a store writes it; None when it tells none, or
-    XML cannot."""
+    """Whether an answer is about this key, which stores encode in different ways. None when the
+    answer has no key, or when XML cannot hold this key."""
     told = answer.get("Key")
     if not told or not key.isprintable():
         return None
@@ -114,27 +115,29 @@ def is_about(answer: Answer, key: str) -> bool | None:
 
 
 class Witness:
-    """Tells which answers to the puts of one job can be of no other put; for several threads.
+    """Decides which answers to the puts of one job prove their put. Safe to use from several
+    threads.
 
-    An answer with the checksum of a body vouches for the first put of that body. Of the next one it
-    may be the answer to the first, repeated: it vouches when its request id was never seen.
+    An answer with the checksum of a body proves the first put of that body. For a later put of the
+    same body, such an answer may be a repetition of the first one. It is proof only when its
+    request id was never seen before.
     """
 
     def __init__(self) -> None:
-        # Who first sets a key is told by the object that stays under it: no lock is needed.
+        # ``setdefault`` keeps the object of the first caller, so no lock is needed.
         self._bodies: dict[str, object] = {}
         self._ids: dict[str, object] = {}
         self._etags_are_md5 = False
 
     def is_first(self, sha256: str) -> bool:
-        """Note that a body is going to be put; whether it is the first of its kind."""
+        """Note that a body is going to be put. Returns whether this is its first put."""
         mine = object()
         return self._bodies.setdefault(sha256, mine) is mine
 
     def stored(
         self, answer: Answer, request_id: str, body: bytes, sha256: str, *, is_first: bool
     ) -> Stored:
-        """What an answer to PutObject tells. Raises OddAnswerError for one to another request."""
+        """The answer to a PutObject. Raises OddAnswerError for the answer to another request."""
         mine = object()
         is_new = self._ids.setdefault(request_id, mine) is mine and request_id != ""
         etag = etag_of(answer)
@@ -150,8 +153,9 @@ class Witness:
 
 
 def _md5(body: bytes) -> str:
-    """The MD5 in hex of a body. That of a small one takes less time than another thread takes to
-    give Python back, which hashlib lets go for more than 2,047 bytes at a time."""
+    """The MD5 (hex) of a body. hashlib releases Python's lock for more than 2,047 bytes at a time.
+    For a small body, waiting for the lock would take longer than the hash: it is hashed in steps.
+    """
     digest = hashlib.md5(usedforsecurity=False)
     step = 2_047 if len(body) <= SMALL_BYTES else len(body)
     view = memoryview(body)
@@ -168,10 +172,11 @@ def _has_key(answer: Answer) -> bool:
 def ask(
     client: Any, call: Callable[..., Answer], read: Callable[[Answer], Result], **arguments: Any
 ) -> Result:
-    """What ``read`` makes of the answer to a call of the client.
+    """Make a call of the client, and return what ``read`` makes of the answer.
 
-    Asked again is what botocore leaves alone: a request whose body arrives damaged, and, over new
-    connections, one whose answer nobody understands (``read`` raises OddAnswerError).
+    Two kinds of requests are repeated that botocore does not repeat: a request whose body arrives
+    damaged, and a request with an odd answer (``read`` raises OddAnswerError). The second kind is
+    sent again over new connections.
     """
     damaged = odd = 0
     while True:
@@ -183,7 +188,7 @@ def ask(
                 raise
         except OddAnswerError:
             odd += 1
-            client.close()  # its connections, of which one is out of step
+            client.close()  # closes its connections: one of them is out of step
             if odd == ODD_ATTEMPTS:
                 raise
             time.sleep(random.uniform(0.1, 0.2) * 2**odd)
@@ -198,5 +203,5 @@ def understood(call: Callable[..., Answer], **arguments: Any) -> Answer:
 
 
 def as_it_is(answer: Answer) -> Answer:
-    """The whole answer: for ``ask``."""
+    """The whole answer; a ``read`` for ``ask``."""
     return answer

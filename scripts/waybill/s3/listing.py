@@ -1,7 +1,7 @@
 """The listing of a prefix: one ListObjectsV2 request per 1,000 objects, parsed fast.
 
-A server takes its time for each page, and tells only there where the next one begins. Where many
-names are known beforehand, ranges between some of them are listed side by side.
+A page takes the server some time, and only a page says where the next one begins. When many names
+are known beforehand, ranges between some of them are listed in parallel.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 4  # ranges at one time
 RANGE_NAMES = 5_000  # known names in a range, at least
 
-EMPTY_PAGES = 1_000  # in a row; many may be where a bucket is full of delete markers
+EMPTY_PAGES = 1_000  # in a row; a bucket that is full of delete markers may have many
 _MOST_BYTES = 1 << 50  # of an object; S3 takes 50 TB
 
 # The fields of an object that are taken from a page (S3 API, ListObjectsV2).
@@ -41,10 +41,10 @@ _WANTED = frozenset(("Key", "LastModified", "ETag", "Size"))
 
 
 def parse_listing(response_dict: dict, customized_response_dict: dict, **_: object) -> None:
-    """botocore hook: take the objects out of a listing before its own parser sees them, which
-    needs about 50 µs for each; this needs 4.
+    """botocore hook: take the objects out of a listing before botocore's parser does. That parser
+    takes about 50 µs for each object, this one takes 4.
 
-    An error or a page that is no XML is left as it is for botocore's retries.
+    An error or a page that is no XML is left unchanged for botocore's retries.
     """
     if response_dict["status_code"] != 200:
         return
@@ -68,8 +68,9 @@ def parse_listing(response_dict: dict, customized_response_dict: dict, **_: obje
 
 
 class _Range(NamedTuple):
-    """What is listed from a start on: the paths of the first object and of the first one behind
-    the end, None where there is none, and the objects before the end."""
+    """A listing from a start to an end. ``first`` is the path of the first object after the start,
+    ``behind`` that of the first object after the end; None where there is none. ``entries`` are the
+    objects up to the end."""
 
     first: str | None
     behind: str | None
@@ -85,10 +86,10 @@ def list_objects(
 ) -> Iterator[RemoteEntry]:
     """Every object under ``prefix``, its path relative to it, in the order the server sends.
 
-    ``request`` holds what every request of the transfer carries (``s3.client.common_arguments``),
-    ``known`` are paths that are likely to be there. One request per 1,000 objects, and one for
-    each further range. Raises WaybillError: a listing is complete or it is none. One that tells a
-    key twice, or a key of another place, is none.
+    ``request`` are the arguments of every request (``s3.client.common_arguments``), ``known`` are
+    paths that are likely to be there. One request per 1,000 objects, and one for each further
+    range. Raises WaybillError when the listing is not complete, has a key twice, or has a key that
+    is not under ``prefix``.
     """
     starts = _starts(known)
 
@@ -104,8 +105,8 @@ def list_objects(
     if starts:
         with ThreadPoolExecutor(len(starts) + 1) as pool:
             ranges = list(pool.map(list_range, [None, *starts], [*starts, None]))
-        # Whatever the order of the server: nothing is between two ranges when the second begins
-        # with the very object that the first has ended before.
+        # In any order of the server, there is nothing between two ranges when the second begins
+        # with the object at which the first one stopped.
         once = {entry.path for each in ranges for entry in each.entries}
         if len(once) == sum(len(each.entries) for each in ranges) and all(
             here.behind == there.first for here, there in pairwise(ranges)
@@ -118,7 +119,8 @@ def list_objects(
 
 
 def _starts(known: Collection[str]) -> list[str]:
-    """Where ranges begin that hold about as many of the known names each."""
+    """The names after which the further ranges begin. Each range has about the same number of known
+    names."""
     count = min(SIDE_BY_SIDE, len(known) // RANGE_NAMES)
     if count < 2:
         return []
@@ -129,8 +131,8 @@ def _starts(known: Collection[str]) -> list[str]:
 def list_after(
     client: Any, transfer: Transfer, prefix: str, request: dict[str, Any], after: str | None = None
 ) -> Iterator[RemoteEntry]:
-    """The objects under ``prefix`` whose paths come after ``after``, as ``list_objects``, in one
-    listing that ends where nobody takes more of it."""
+    """The objects under ``prefix`` whose paths come after ``after``, as in ``list_objects``. Pages
+    are requested only while the caller takes entries."""
     return _list(client, transfer, prefix, request, after)
 
 
@@ -165,8 +167,8 @@ def _list(
 
 
 class _Checks:
-    """Holds the pages of one listing against each other; each method raises WaybillError for what
-    a store that lists as S3 does never answers."""
+    """Checks that the pages of one listing fit together. Each method raises WaybillError for pages
+    that S3 would never send."""
 
     def __init__(self, transfer: Transfer, prefix: str, store: str) -> None:
         self._transfer, self._prefix, self._store = transfer, prefix, store
@@ -225,7 +227,7 @@ class _Checks:
 
 
 def _repeated(keys: list[str], before: set[str]) -> str:
-    """The first key of a page that stands ``before`` it, or twice in it."""
+    """The first key of a page that is in ``before``, or that the page has twice."""
     before = set(before)
     for key in keys:
         if key in before:
@@ -241,8 +243,8 @@ def _host(url: str) -> str:
 
 
 def _page(arguments: dict[str, Any], answer: Answer) -> tuple[list[dict[str, str]], dict[str, str]]:
-    """The objects and the rest of a page. Raises OddAnswerError for what is no page, or one of
-    another listing: a page tells what was asked for."""
+    """The objects of a page, and its other elements. Raises OddAnswerError when the answer is no
+    page, or a page of another listing; a page repeats the arguments of its request."""
     if "Waybill" not in answer:
         raise OddAnswerError(what="it is no listing")
     contents, tail = answer["Waybill"]

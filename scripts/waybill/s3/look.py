@@ -27,15 +27,16 @@ class Seen(NamedTuple):
     size: int
 
     def is_the(self, stored: Stored, size: int) -> bool:
-        """Whether it is the one that an answer to a write told of."""
+        """Whether this is the object in the answer to a write: the same size, and the same etag
+        where the listing has one."""
         return self.size == size and self.etag in ("", stored.etag)
 
 
 def look_for(client: Any, transfer: Transfer, keys: Collection[str]) -> dict[str, Seen]:
-    """What is in the bucket under these keys: one listing of their range, or of each where that
-    takes fewer requests or the range cannot be listed.
+    """The objects in the bucket under these keys, by key.
 
-    Raises WaybillError or botocore's error when nobody tells.
+    The range of the keys is listed once. A key that this listing does not show is looked for by
+    itself. Raises WaybillError, or an error of botocore.
     """
     wanted, found = set(keys), dict[str, Seen]()
     if len(wanted) > 1:
@@ -50,8 +51,8 @@ def look_for(client: Any, transfer: Transfer, keys: Collection[str]) -> dict[str
 
 
 def _in_range(client: Any, transfer: Transfer, keys: set[str]) -> dict[str, Seen]:
-    """Those that a listing from the first to the last of them shows, which is given up when it
-    takes more requests than to look for each."""
+    """The objects under these keys that a listing from the first to the last key shows. The listing
+    ends after as many requests as it takes to look for each key by itself."""
     first, last = min(keys, key=_order), max(keys, key=_order)
     prefix = transfer.prefix if first.startswith(transfer.prefix) else ""
     found = {}

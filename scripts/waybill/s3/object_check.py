@@ -1,5 +1,5 @@
-"""The checks behind ``same_bytes``: the bytes of a file or of a download, computed and held against
-what an answer of S3 tells about an object."""
+"""The checks behind ``same_bytes``: compares the bytes of a file or of a download with the
+checksums in an answer of S3 about an object."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from waybill.s3.same_bytes import (
     same_bytes,
 )
 
-PartSizes = Callable[[int], list[int] | None]  # those in bytes of that many parts, if told
+PartSizes = Callable[[int], list[int] | None]  # sizes in bytes of so many parts, or None
 Read = Callable[[Callable[[bytes], None]], None]  # feeds all bytes of a file
 
 
 def by_sha256(head: dict[str, Any], sha256: str, etag: str) -> Verdict:
-    """The verdict where nothing but the SHA-256 (hex) of the bytes is known; ``head`` answers a
-    HEAD with checksum mode, ``etag`` is as for ``same_bytes``."""
+    """The verdict when only the SHA-256 (hex) of the bytes is known. ``head`` is the answer to a
+    HEAD with checksum mode; ``etag`` is as in ``same_bytes``."""
     digest = bytes.fromhex(sha256)
 
     def words(told: Iterable[Told]) -> list[Word]:
@@ -44,12 +44,12 @@ def check_file(
     *,
     replaced: bool = False,
 ) -> Verdict:
-    """The verdict on a file of ``size`` bytes with this SHA-256 (hex) and the object of that size
-    which ``head``, the answer to a HEAD with checksum mode, is about. ``replaced`` tells that its
-    ETag is another than a proven one.
+    """The verdict on a file and an object that both have ``size`` bytes. The file has this SHA-256
+    (hex). ``head`` is the answer to a HEAD of the object with checksum mode. ``replaced`` means
+    that another ETag was proven for the object.
 
-    ``read`` feeds the bytes of the file, and is called only when they are needed: once, and once
-    more where only the sizes of the parts can tell, which are then asked for.
+    ``read`` feeds the bytes of the file. It is called only when the bytes are needed. It is called
+    once more when only the sizes of the parts can decide; ``part_sizes`` then requests them.
     """
 
     def check(part_sizes: PartSizes) -> ObjectCheck:
@@ -68,7 +68,7 @@ def check_file(
 
 
 class _Known:
-    """A digest that needs no bytes any more."""
+    """A hasher whose digest is known already."""
 
     def __init__(self, digest: bytes) -> None:
         self._digest = digest
@@ -81,8 +81,8 @@ class _Known:
 
 
 class _Test:
-    """A checksum, and what is to have its digest. One of parts has a hasher for each of ``cuts``,
-    the ways in which the object may be cut."""
+    """A checksum, and the hashers that may give its digest. A checksum of parts has one hasher for
+    each of ``cuts``, the ways in which the object may be cut."""
 
     def __init__(self, told: Told, hashers: list[Hasher], cuts: list[list[int]]) -> None:
         self.name, self._digest = told.name, told.digest
@@ -90,7 +90,7 @@ class _Test:
 
     @cached_property
     def agrees(self) -> bool:
-        """To be asked after the last byte."""
+        """Whether any hasher has the digest. Read it after the last byte."""
         return any(hasher.digest() == self._digest for hasher in self.hashers)
 
     @property
@@ -99,13 +99,13 @@ class _Test:
 
 
 class ObjectCheck:
-    """Bytes as they come, held against what S3 tells in ``head``, an answer to HEAD or GET with
+    """Compares bytes, as they come, with the checksums in ``head``, an answer to HEAD or GET with
     checksum mode.
 
-    ``part_sizes`` is asked for the sizes in bytes of that many parts; it may answer None. The
-    bytes are those of the object itself, or with ``sha256`` (hex) those of a file. ``replaced`` is
-    asked whether the object's ETag is another than a proven one. Without ``parts`` checksums of
-    parts are left alone.
+    The bytes are those of the object itself; with ``sha256`` (hex) they are those of a file.
+    ``part_sizes`` returns the sizes in bytes of a number of parts, or None. ``replaced`` returns
+    whether another ETag was proven for the object. Without ``parts``, checksums of parts are not
+    used.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ObjectCheck:
         self._is_file, self._replaced = bool(sha256), replaced
         self._sha256: Hasher = _Known(bytes.fromhex(sha256)) if sha256 else hashlib.sha256()
         self._store: _Test | None = None
-        self._is_exact = False  # whether what differs from the store's checksum is another
+        self._is_exact = False  # whether a difference from the store's checksum is proof
         for told in stored(head):
             if not told.parts:
                 self._store, self._is_exact = self._whole(told), True
@@ -133,7 +133,7 @@ class ObjectCheck:
                 self._store = _of_parts(told, cuts)
             if self._is_exact:
                 break
-        # Where the store tells for certain, a claim is looked at only if it costs nothing.
+        # Where the store's checksum decides, a claim is checked only if it costs nothing.
         free = (SOURCE_SHA256,) if self._is_exact else (SOURCE_SHA256, MD5)
         self._claims = [self._whole(told) for told in claimed(head) if told.name in free]
         tests = [*([self._store] if self._store else []), *self._claims]
@@ -145,16 +145,16 @@ class ObjectCheck:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the store's own checksum decides, whatever the bytes are."""
+        """Whether the store's own checksum decides in every case."""
         return self._is_exact
 
     @property
     def is_sure(self) -> bool:
-        """Whether bytes that are others will be found out."""
+        """Whether wrong bytes are certain to be detected."""
         return self._is_exact or (bool(self._claims) and not self._replaced())
 
     def update(self, data: bytes) -> None:
-        """The next bytes."""
+        """Add the next bytes."""
         self._sha256.update(data)
         for hasher in self._hashers:
             hasher.update(data)
@@ -164,7 +164,7 @@ class ObjectCheck:
         same bytes whose guesses were all wrong."""
         store, before = self._store, tried and tried._store
         if store and before and store.name == before.name and store.cuts[0] in before.cuts:
-            store.hashers.clear()  # it was one of the guesses, so they differ
+            store.hashers.clear()  # these sizes were guessed before: the bytes differ
         elif self._hashers:
             read(self.update)
 
@@ -175,13 +175,14 @@ class ObjectCheck:
 
     @property
     def by_store(self) -> Word | None:
-        """What the store's own checksum says after the last byte."""
+        """Whether the store's own checksum agrees, after the last byte; None when a checksum of
+        guessed parts does not, because that proves nothing."""
         store = self._store
         return store.word if store and (self._is_exact or store.agrees) else None
 
     @cached_property
     def verdict(self) -> Verdict:
-        """What follows from all of it, to be asked after the last byte."""
+        """The verdict by all checksums. Read it after the last byte."""
         store, claims = self.by_store, [test.word for test in self._claims]
         if self._is_file:
             return same_bytes(REPLACED if self._replaced() else UNPROVEN, store, claims)
@@ -193,11 +194,11 @@ class ObjectCheck:
 
     @property
     def name(self) -> str:
-        """What the bytes are held against; ``""`` when the object has nothing."""
+        """The checksum that the bytes are compared with; ``""`` when the object has none."""
         return self.verdict.by or (self._store.name if self._store else "")
 
     def agrees(self) -> bool | None:
-        """Whether the bytes are the object's; None when there is nothing to tell by."""
+        """Whether the bytes are those of the object; None when no checksum decides."""
         return self.verdict.same
 
 

@@ -1,4 +1,4 @@
-"""Part sizes: frozen, because they decide what can be resumed and what a composite checksum is.
+"""Part sizes. They must never change: resumed uploads and composite checksums depend on them.
 
 S3 API, "Multipart upload limits": at most 10,000 parts, each 5 MiB to 5 GiB but the last.
 """
@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 def part_size(size: int) -> int:
     """The part size in bytes of an object of ``size`` bytes: 16 MiB, doubled until 10,000 parts
-    are enough. A change of this function makes every open multipart upload start anew."""
+    are enough. If this function changes, every open multipart upload begins again."""
     length = SMALLEST_PART_BYTES
     while length * MAX_PARTS < size:
         length *= 2
@@ -39,15 +39,15 @@ def parts(size: int, length: int) -> Iterator[Part]:
 
 
 class PartCrcs:
-    """CRC-64/NVME of each part of a file: a second read that agrees with them has read the same
-    bytes, for a tenth of what another SHA-256 costs."""
+    """CRC-64/NVME of each part of a file. They show whether a second read gives the same bytes, at
+    a tenth of the cost of another SHA-256."""
 
     def __init__(self, size: int) -> None:
         self._length = part_size(size)
         self._crcs: dict[int, int] = {}
 
     def add(self, start: int, block: bytes) -> None:
-        """The next block of the file; it may end in another part than it begins in."""
+        """Add the next block of the file; it may reach from one part into the next."""
         number, at = divmod(start, self._length)
         mine, rest = block, b""
         if at + len(block) > self._length:

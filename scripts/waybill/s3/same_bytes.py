@@ -1,7 +1,7 @@
 """Whether two sides hold the same bytes: a file, or bytes as they come, and an object of S3.
 
-An object is held against three things. They count in this order, and a later one is not believed
-against an earlier one:
+Three kinds of evidence about an object count, in this order. When two of them contradict each
+other, the earlier one decides:
 
 1. its ETag: when it is the one that was proven (marker, journal, manifest), the proven SHA-256 is
    that of the object, and S3 need not be asked;
@@ -13,7 +13,7 @@ against an earlier one:
 3. what its writer claims in metadata: ``md5chksum`` (rclone) and ``source-sha256``. A claim vouches
    for the object it was written with: a client that writes other bytes may keep it.
 
-The truth table; several claims are the same only when all of them are::
+The truth table. Several claims are ``same`` only when all of them are::
 
     store's checksum  claims   ETag as proven  never proven  another than proven
     differs           any      ``*``           ``*``         ``*``
@@ -22,10 +22,10 @@ The truth table; several claims are the same only when all of them are::
     none              differ   ``=``           ``*``         ``*``
     none              none     ``=``           ``!``         ``!``
 
-Two looks differ. A verification of an upload, which wrote ``source-sha256`` itself, tells one that
-differs as ``*`` in every row. Bytes that come from the object itself (a download) are right when
-they agree with one of its claims, in every row; and in the last column, claims that they do not
-agree with say nothing.
+There are two exceptions. A verification of an upload gives ``*`` in every row for a
+``source-sha256`` that differs, because the upload itself wrote it. The bytes of a download come
+from the object itself: in every row they are right when they agree with one of its claims, and in
+the last column claims that differ do not count.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-PROVEN, UNPROVEN, REPLACED = "as proven", "never proven", "another than proven"  # an ETag
-PROOF, LISTING = "proof", "listing"  # what may decide beside a checksum
-SHA256 = "SHA256"  # the name of S3's own
+PROVEN, UNPROVEN, REPLACED = "as proven", "never proven", "another than proven"  # kinds of ETag
+PROOF, LISTING = "proof", "listing"  # evidence other than a checksum
+SHA256 = "SHA256"  # the name of the checksum of S3 itself
 SOURCE_SHA256 = "source-sha256"  # user metadata: SHA-256 of the whole file, hex (seed: HCA)
 
 
 class Word(NamedTuple):
-    """What one checksum says, or several of one kind."""
+    """Whether the checksum ``name`` says that the bytes are the same."""
 
     name: str
     same: bool
 
 
 class Verdict(NamedTuple):
-    """Whether two sides hold the same bytes, None when there is nothing to tell by; ``by`` what
-    decided, and ``against`` the claim that says otherwise, each ``""`` where there is none."""
+    """Whether two sides hold the same bytes; None when nothing decides. ``by`` names the evidence
+    that decided, ``against`` a claim that contradicts it; each is ``""`` where there is none."""
 
     same: bool | None
     by: str = ""
@@ -88,12 +88,12 @@ def same_bytes(etag: str, store: Word | None, claims: Iterable[Word]) -> Verdict
     else:
         same, by = claim.same, claim.name
     if Word(SOURCE_SHA256, same) in claims:
-        by = SOURCE_SHA256  # which says so more surely than most that a store computes
+        by = SOURCE_SHA256  # stronger than most checksums that a store computes
     against = next((word.name for word in claims if word.same != same), "")
     return Verdict(same, by, against)
 
 
 def by_proof(proven: str, sha256: str) -> Verdict:
-    """The verdict on a file and an object whose ETag is the one that ``proven`` was proven with,
-    by the SHA-256 of both (hex)."""
+    """The verdict on a file with this SHA-256 (hex) and an object whose ETag is proven. ``proven``
+    is the proven SHA-256 (hex) of the object."""
     return Verdict(proven == sha256, PROOF)

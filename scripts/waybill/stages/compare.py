@@ -1,5 +1,5 @@
-"""The stage ``diff``: compares one batch with the destination. It asks S3 only about entries that
-the tables leave open."""
+"""The stage ``diff``: compares one batch with the destination. It asks S3 only about entries for
+which the tables do not decide."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 
 def compare(task: Task) -> None:
-    """The diff table of one batch. An entry that cannot be compared is recorded and refused; the
-    others go on."""
+    """Write the diff table of one batch. An entry that cannot be compared is recorded and refused;
+    the others go on."""
     failed: list[Failure] = []
     uploads = task.transfer.direction == "upload"
     differences = (_upload if uploads else _download)(task, failed)
@@ -39,9 +39,12 @@ def _upload(task: Task, failed: list[Failure]) -> Iterator[Difference]:
 def compare_files(
     task: Task, entries: list[LocalEntry], hashes: Mapping[str, str], failed: list[Failure]
 ) -> Iterator[Difference]:
-    """The differences of files to upload from what the listing showed, by their ``hashes``: empty
-    for those to be hashed as they are sent, none for those that could not be hashed. What cannot
-    be compared is added to ``failed``."""
+    """The differences between files to upload and the objects in the listing.
+
+    ``hashes`` maps a path to the SHA-256 (hex) of the file. The hash is ``""`` for a file that is
+    hashed when it is sent; a file that could not be hashed has none. A failure is added to
+    ``failed`` for each file that cannot be compared.
+    """
     layout, transfer = task.layout, task.transfer
     remote = {e.path: e for e in read_remote(layout.remote(task.dataset, task.batch))}
     answers: dict[str, Verdict | EntryError] = {}
@@ -111,8 +114,8 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
 
 
 def _ours(task: Task, entries: list[RemoteEntry], local: dict[str, LocalEntry]) -> dict[str, str]:
-    """SHA-256 by path of the files that earlier jobs made from these very objects, and that
-    nobody touched since."""
+    """The SHA-256 (hex) by path of the files that earlier jobs downloaded from the listed objects
+    and that have not changed since."""
     layout, dataset = task.layout, task.dataset
     names = (*task.inherited(), task.batch)
     proofs = [
@@ -139,7 +142,8 @@ def _ask(
     listed: Mapping[str, RemoteEntry],
     failed: list[Failure],
 ) -> dict[str, Verdict | EntryError]:
-    """Whether the objects hold the bytes of the files, asked one by one."""
+    """Whether each object holds the bytes of its file, by path; one question to S3 for each. Adds
+    the errors of single entries to ``failed``."""
     from waybill.move.compare import Comparer
 
     if not entries:

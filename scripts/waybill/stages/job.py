@@ -39,7 +39,7 @@ from waybill.system.interrupt import NUMBERS, exit_code
 log = logging.getLogger("waybill")
 
 LATENCY_SECONDS = 60.0  # how late a shared file system may show what another node wrote
-PATIENCE_SECONDS = 5.0  # how late it may show the seal of a file that it shows
+PATIENCE_SECONDS = 5.0  # how much later than a file it may show the seal of that file
 _POLL_SECONDS = 0.5
 OPEN_FILES = 1_024
 
@@ -53,11 +53,11 @@ def run(
     *,
     name: str = "",
 ) -> None:
-    """Run ``stage`` for the job of a rule script, and end the process as it went. ``name`` is that
-    of the rule, which a host workflow may call otherwise.
+    """Run ``stage`` for the job of a rule script. If it fails, end the process with its exit code.
+    ``name`` is the name of the rule; a host workflow may give the rule another name.
 
-    A job about a dataset gets the transfer as that dataset sees it; one with a ``layout`` of its
-    own, as a verification has, sees to that itself.
+    A job of a dataset gets the transfer with the folder and prefix of this dataset. A job with
+    another ``layout``, such as that of a verification, chooses them itself.
     """
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
     dataset, batch = (snakemake.wildcards.get(name, "") for name in ("dataset", "batch"))
@@ -88,8 +88,9 @@ def run(
 
 
 def _view(task: Task) -> Transfer:
-    """The transfer as the dataset of a job sees it. Raises WaybillError when the state does not
-    show in time where that one lies: without it the job would work on the wrong folder."""
+    """The transfer with the folder and prefix of the job's dataset. The state names them; a shared
+    file system may show it late. Raises WaybillError when it does not name the dataset in time,
+    because the job would work on the wrong folder."""
     end = time.monotonic() + LATENCY_SECONDS
     while (place := state.read(task.layout).places.get(task.dataset)) is None:
         if time.monotonic() > end:
@@ -102,8 +103,8 @@ def _view(task: Task) -> Transfer:
 
 
 def _log_cost() -> None:
-    """What the job cost, as the last line of its log. (Snakemake's ``benchmark`` asks the system
-    for it all along and takes 20 ms of the main process for each job.)"""
+    """Write time, CPU time and memory of the job as the last line of its log. (Snakemake's
+    ``benchmark`` measures all the time, and takes 20 ms of the main process for each job.)"""
     used = resource.getrusage(resource.RUSAGE_SELF)
     wall = time.monotonic() - _STARTED
     cpu = used.ru_utime + used.ru_stime
@@ -117,14 +118,14 @@ def _fail(task: Task, error: WaybillError) -> NoReturn:
     if not isinstance(error, ReportedError):
         failure = Failure.of(error)
         log.error("%s", failure)
-        with suppress(OSError):  # on a full disk the line above has to do
+        with suppress(OSError):  # on a full disk there is only the line above
             failures.write(task.failure_record, [failure])
     _end(error.exit_code)
 
 
 def _end(code: int) -> NoReturn:
-    """End at once: requests in other threads are not waited for, the journal knows them. A signal
-    may come in the middle of a write, which then cannot be ended."""
+    """End the process at once. Requests in other threads are not waited for: the journal has what
+    is finished. A flush may fail, because a signal may interrupt a write."""
     try:
         for end in (journal.flush, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
             with suppress(OSError, RuntimeError, ValueError):
@@ -134,7 +135,8 @@ def _end(code: int) -> NoReturn:
 
 
 def _allow_open_files() -> None:
-    """Connections and files that wait to be on disk are more than some systems allow at first."""
+    """Raise the limit of open files: a job may have more connections and unfinished files open than
+    some systems allow by default."""
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         if allowed < OPEN_FILES:
@@ -142,8 +144,8 @@ def _allow_open_files() -> None:
 
 
 def _end_on_signals() -> None:
-    """End on a signal, unless it is ignored: by ``nohup``, or an interrupt by who started the job
-    and will end it (``Run._take_signals``)."""
+    """End on a signal, unless it is ignored. ``nohup`` ignores SIGHUP. The main process makes its
+    jobs ignore SIGINT and ends them itself (``Run._take_signals``)."""
     for number in NUMBERS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _frame: _end(exit_code(number)))
@@ -157,7 +159,7 @@ def _os_error(error: OSError, results: Path) -> str:
 
 
 class _OneLine(logging.Formatter):
-    """What a person is told: a traceback is in the log of the job."""
+    """Formats a record in one line for the terminal. A traceback is in the log of the job."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
@@ -171,7 +173,7 @@ def _log_to(path: Path, name: str) -> None:
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
     console.setFormatter(_OneLine(f"waybill: {name}: %(message)s"))
-    console.addFilter(lambda record: record.name != "asyncio")  # which tells of its own insides
+    console.addFilter(lambda record: record.name != "asyncio")  # about its internals
     root.addHandler(console)
     try:
         file = logging.FileHandler(path, mode="w", encoding="utf-8")

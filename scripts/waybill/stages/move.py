@@ -1,5 +1,5 @@
-"""The stages ``upload`` and ``download``: move one batch and prove it. ``move`` does the stages
-before them in the same job."""
+"""The stages ``upload`` and ``download``: move one batch and prove it. ``move`` does checksum and
+diff in the same job."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 
 def attempt(task: Task, *, one_job: bool) -> None:
-    """Try each entry of a batch that moves first. Those that fail keep no other batch waiting: the
-    job that proves this one tries them again, and fails for them. No marker is written here."""
+    """Try each entry of a batch that moves first. Other batches do not wait for entries that fail:
+    the job that proves this batch tries them again, and fails for them. No marker is written."""
     stage = task.of_stage(task.transfer.direction)
     run = move if one_job else upload if stage.stage == "upload" else download
     try:
@@ -69,8 +69,9 @@ def download(task: Task, *, prove: bool = True) -> None:
 
 
 def move(task: Task, *, prove: bool = True) -> None:
-    """All of one batch in one job. The inventory removes a checksum table that no longer holds;
-    a diff is cheap and follows the settings of now."""
+    """Do all stages of one batch in one job. A checksum table that is there is used, because the
+    inventory removes those that are out of date. The diff is always made again, because it is cheap
+    and depends on the settings."""
     hashed = task.layout.checksums(task.dataset, task.batch).exists()
     if task.transfer.direction == "upload" and not hashed:
         with _turn(task) as turn:
@@ -110,9 +111,12 @@ def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
 def _hash_what_must_be(
     task: Task, entries: list[LocalEntry], begun: Container[str]
 ) -> Mapping[str, str]:
-    """The SHA-256 (hex) by path of the files that must be hashed before they can be compared (an
-    earlier job has ``begun`` them, or an object of their size is there), and of those that a cache
-    knows; ``""`` for the others."""
+    """The SHA-256 (hex) by path of the files that must be hashed before they can be compared, and
+    of those in a cache; ``""`` for the others.
+
+    A file must be hashed when an earlier job has ``begun`` it, or when its object has the same
+    size. A file that cannot be hashed is left out, and a failure is recorded.
+    """
     layout, dataset = task.layout, task.dataset
     remote = {e.path: e for e in read_remote(layout.remote(dataset, task.batch))}
 
@@ -141,7 +145,8 @@ def _planned(task: Task) -> list[Difference]:
 
 
 class Turn(NamedTuple):
-    """The turn of this copy of a job, with all that earlier ones have noted."""
+    """What a job works with while no other copy of it is at work: the state, the open journal, and
+    the records of earlier jobs."""
 
     now: state.State
     journal: journal.Journal
@@ -150,8 +155,8 @@ class Turn(NamedTuple):
 
 @contextmanager
 def _turn(task: Task) -> Iterator[Turn]:
-    """Wait for the turn of this copy of a job, then read the journals: what an earlier copy has
-    done is known before anything is hashed or sent."""
+    """Wait until no other copy of this job is at work, then read the journals. So entries that an
+    earlier copy has finished are known before anything is hashed or sent."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = state.read(layout)
     journals = [layout.journal(dataset, name) for name in (*task.inherited(), batch)]
@@ -159,15 +164,15 @@ def _turn(task: Task) -> Iterator[Turn]:
         record = journal.read(journals, now.run)
         record.tell()
         if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
-            # A job that Snakemake repeats for a reason of its own: the inventory found the marker
-            # right, and the diff may be older than the marker.
+            # Snakemake repeats this job for a reason of its own. The inventory has accepted the
+            # marker, and the diff may be older than the marker.
             kept = marker.read_if_any(layout.kept_marker(dataset, batch))
             record.done.update((proof.path, (now.run, proof)) for proof in kept)
         yield Turn(now, open_journal, record)
 
 
 class _Replaced:
-    """Tells of a path whether another object was proven there than the one that was listed."""
+    """Tells whether the proof at a path is of another object than the listed one."""
 
     def __init__(self, task: Task) -> None:
         self._table = task.layout.remote(task.dataset, task.batch)
@@ -183,8 +188,8 @@ class _Replaced:
 def _move(
     task: Task, turn: Turn, mover: type[Mover], items: list[Difference], *, prove: bool
 ) -> list[Proof]:
-    """The proofs of all entries of a batch. Raises ReportedError when one has none; that is told
-    by the job that is to prove them."""
+    """Move the entries of a batch, and return their proofs. Raises ReportedError when an entry
+    failed. The failures are logged as errors only with ``prove``."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = turn.now
     accelerate, replaced = now.accelerate, _Replaced(task)
@@ -192,7 +197,7 @@ def _move(
     outcome = job.run(items)
     log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
     if outcome.stale_hash:
-        # Same size and mtime, other bytes: nothing but hashing again can tell what they are now.
+        # Same size and mtime, other bytes: the files must be hashed again.
         for name in (*task.inherited(), batch):
             layout.cache(dataset, name).unlink(missing_ok=True)
         layout.checksums(dataset, batch).unlink(missing_ok=True)
@@ -207,7 +212,7 @@ def _move(
 
 
 def _waiting(task: Task) -> int:
-    """How many entries of the dataset wait for this batch, as they are to move last."""
+    """How many entries of the dataset wait for this batch, because they move last."""
     if not task.transfer.last or is_last(task.batch):
         return 0
     layout, dataset = task.layout, task.dataset
@@ -218,7 +223,7 @@ def _waiting(task: Task) -> int:
 
 
 def _write_marker(task: Task, proofs: list[Proof], *, prove: bool) -> None:
-    """Write what was proven; without ``prove`` only the copy that the next job goes by."""
+    """Write the marker and its copy; without ``prove`` only the copy, which the next job uses."""
     layout, data = task.layout, marker.render(proofs)
     for path in (layout.kept_marker, *([layout.marker] if prove else [])):
         task.write(path(task.dataset, task.batch), data, sync=True)

@@ -39,7 +39,7 @@ PROVEN = "proven by its marker"
 
 
 def inventory(task: Task) -> None:
-    """Both sides, into batch tables; always runs."""
+    """Write what both sides hold into batch tables. Every run does it."""
     from waybill.inventory import take as module
     from waybill.s3.bucket import Bucket
 
@@ -53,8 +53,8 @@ def inventory(task: Task) -> None:
 
 
 def checksum(task: Task) -> None:
-    """The checksum table of one batch. An entry that cannot be hashed is left out and recorded;
-    the upload of the batch fails for it after the others have moved."""
+    """Write the checksum table of one batch. An entry that cannot be hashed is left out and
+    recorded; the upload of the batch fails for it after the others have moved."""
     from waybill.move import checksum as module
 
     layout, transfer = task.layout, task.transfer
@@ -72,9 +72,9 @@ def checksum(task: Task) -> None:
 
 
 def plan(task: Task) -> None:
-    """Every entry of the transfer with its status, in the order of the paths.
+    """Write every entry of the transfer with its status, in the order of the paths.
 
-    The diff table of a proven batch tells of the time before it moved; its entries are ``=``.
+    The diff table of a proven batch is older than its move, so its entries are given as ``=``.
     """
     layout = task.layout
     seen = state.read(layout)
@@ -105,8 +105,8 @@ def plan(task: Task) -> None:
 
 
 def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
-    """Whether a diff table asks for a proven batch to be moved again: one made since then, when
-    everything is to be sent always."""
+    """Whether a diff table asks to move a proven batch again. With ``overwrite = "always"`` it does
+    when it is newer than the marker."""
     if transfer.overwrite != "always":
         return False
     return not proof.exists() or table.stat().st_mtime_ns > proof.stat().st_mtime_ns
@@ -117,7 +117,7 @@ def _first_path(table: Path) -> str:
 
 
 def manifest(task: Task) -> None:
-    """The manifest of one dataset, from the markers of its batches."""
+    """Write the manifest of one dataset, from the markers of its batches."""
     from waybill.results import manifest as module
 
     layout = task.layout
@@ -133,15 +133,15 @@ def manifest(task: Task) -> None:
 
 
 def _published_before(task: Task, proofs: list[Proof]) -> Iterator[bytes] | None:
-    """The manifest that was published last, where it lists just these entries: an equal one is not
-    published again."""
+    """The bytes of the manifest that was published last, if it lists exactly these entries. The
+    same manifest is then not published twice."""
     from waybill.results.manifest import holds_the_same
 
     kept = task.layout.kept_manifest(task.dataset)
     if not task.transfer.publishes or not kept.exists():
         return None
     if not published.tells_of(task.layout.kept_publication(task.dataset), kept):
-        return None  # nothing that vouches for it; a new manifest is right all the same
+        return None  # no record proves the copy; a new manifest is right, too
     with kept.open("rb") as file:
         if not holds_the_same(file, task.transfer, task.dataset, proofs):
             return None
@@ -155,7 +155,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _keep(path: Path, kept: Path) -> None:
-    """Have what stands at ``path`` at ``kept`` too, without a second copy where that can be."""
+    """Make ``kept`` a hard link to ``path``; a copy where hard links are not possible."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.unlink(missing_ok=True)
     try:
@@ -165,7 +165,7 @@ def _keep(path: Path, kept: Path) -> None:
 
 
 def publish(task: Task) -> None:
-    """Put the manifest into the bucket, after the data it lists, unless it stands there."""
+    """Put the manifest into the bucket, unless it is there. Its data is in the bucket already."""
     from waybill.move.publish import publish as put
 
     layout, dataset = task.layout, task.dataset
@@ -180,9 +180,9 @@ def publish(task: Task) -> None:
 
 
 def summary(task: Task) -> None:
-    """How many entries and bytes have which status, over the whole transfer. Raises ReportedError
-    while a failure stands, as of an entry that no batch holds: whoever waits for the table of a
-    transfer, be it another workflow, waits for all of it."""
+    """Write how many entries and bytes of the transfer have which status. Raises ReportedError
+    while any failure stands, also for an entry in no batch. Another workflow may wait for this
+    table, and it must mean that the whole transfer is done."""
     if standing := list(failures.read(task.layout)):
         for failure in standing:
             log.info("FAILED %s", failure)
@@ -206,7 +206,7 @@ def summarise(layout: Layout) -> None:
 
 
 def plan_page(task: Task) -> None:
-    """The plan as a page for a browser."""
+    """Write the plan as a page for a browser."""
     from waybill.stages.plan_page import page, read_plan
 
     text = page(read_plan(task.layout.plan), f"Plan of {task.transfer.name}")

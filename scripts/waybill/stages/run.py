@@ -44,8 +44,8 @@ class Run(Inputs):
         self._locks: list[int | None] = []
         self._held = False
         self._folders: set[Path] = set()
-        self._last: dict[str, str] = {}  # the inventory before that of this run
-        self._begun: list[Path] = []  # what this run has noted its begin in
+        self._last: dict[str, str] = {}  # the last inventory before this run, by transfer
+        self._begun: list[Path] = []  # the files ``begun`` that this run has made
         self._interrupts: Interrupts | None = None
 
     @classmethod
@@ -53,10 +53,10 @@ class Run(Inputs):
         """Read the configuration that ``--config`` names and leave it in ``config`` for the jobs.
 
         A mistake ends the process with exit code 2 and one line for each mistake.
-        ``--config start=WORD`` takes a given inventory for granted instead of looking again.
+        With ``--config start=WORD`` the last inventory is used and no new one is taken.
         ``defaults`` is for profiles: settings below those of the TOML file. With
-        ``one_job_per_batch``, as it is unless somebody says otherwise, one job does checksum, diff
-        and upload of a batch, and reads small files once.
+        ``one_job_per_batch`` (the default) one job does checksum, diff and upload of a batch, and
+        reads small files once.
         """
         spare_imports()
         if problem := encoding.mistaken():
@@ -76,7 +76,7 @@ class Run(Inputs):
             for problem in error.problems:
                 print(f"waybill: {problem}", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
-        # Of the words for "no", Snakemake itself knows `False` alone.
+        # Snakemake turns only `False` into a boolean, not the other words for "no".
         one_job = str(config.get("one_job_per_batch", True)).lower()
         config["one_job_per_batch"] = one_job not in ("false", "no", "0")
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
@@ -89,13 +89,13 @@ class Run(Inputs):
         return run
 
     def _take_signals(self) -> None:
-        """See to it that a signal ends the run from here on. In a workflow that has this one as a
-        module, that is the business of that workflow."""
+        """From here on a signal ends the run. It is not called in a workflow that uses this one as
+        a module: that workflow handles its signals itself."""
         from snakemake.shell import shell
 
         self._interrupts = Interrupts(self._workflow)
-        # An interrupt from the keyboard reaches the jobs too, also while they import Snakemake,
-        # which would end in a traceback of each. This process ends them.
+        # An interrupt from the keyboard reaches the jobs, too. A job that is importing Snakemake
+        # would print a traceback. So jobs ignore it, and this process ends them.
         shell.prefix("trap '' INT; exec ")
 
     @property
@@ -105,8 +105,8 @@ class Run(Inputs):
     # Handlers
 
     def _hold(self) -> None:
-        """Lock the results of every transfer, and the folder of a download, for as long as this
-        process lives. One that is held by another run is left out of this one."""
+        """Lock the results of every transfer, and the folder of a download, until this process
+        ends. A transfer that another run holds is left out of this run."""
         plugin = self._workflow.executor_plugin
         if self._held or not self._workflow.is_main_process or plugin is None:
             return
@@ -125,15 +125,16 @@ class Run(Inputs):
                 self._busy[transfer.name] = f"{where}: {error.strerror}"
 
     def _hold_folder(self, transfer: Transfer) -> None:
-        """Keep other runs from a destination folder; one that is refused later is not made."""
+        """Lock a destination folder against other runs. A folder in a Git work tree is refused
+        later, so it is not made here."""
         folder = transfer.folder.resolve()
         if folder not in self._folders and work_tree(transfer) is None:
             self._locks.append(lock_folder(folder))
             self._folders.add(folder)
 
     def begin(self) -> None:
-        """Lock what this run works on. Ends the process with exit code 1 when another run holds
-        all of it.
+        """Lock the transfers of this run, and prepare them. Ends the process with exit code 1 when
+        another run holds all of them, or holds any of them and files were named as targets.
         """
         if self._interrupts:
             self._interrupts.install()
@@ -155,14 +156,14 @@ class Run(Inputs):
                 if layout.root.is_dir() and not layout.begun.exists():
                     layout.begun.touch()
                     self._begun.append(layout.begun)
-            # Snakemake copies an output marked `update` before its job and stumbles over the copy
-            # that a killed run left; the folder itself is whole at every moment.
+            # Snakemake copies an output marked `update` before its job, and fails when a killed run
+            # has left such a copy. The folder itself is complete at every moment.
             self._workflow.persistence.cleanup_backup(layout.inventory)
-            if self._only_looks:  # the plan of now is asked for, not that of the last move
+            if self._only_looks:  # a new plan is wanted, not that of the last run
                 layout.plan.unlink(missing_ok=True)
 
     def end(self, *, success: bool) -> None:
-        """Print what became of each transfer; end the process unless all of it went well."""
+        """Print the outcome of each transfer. Ends the process unless the exit code is 0."""
         _drop_timers()
         if success:  # where no inventory was taken, none was needed
             for path in self._begun:
@@ -193,7 +194,8 @@ class Run(Inputs):
             sys.exit(code)
 
     def _conclude(self, transfer: Transfer) -> tuple[list[str], int]:
-        """The last lines about a transfer and its exit code; no verdict where nobody looked."""
+        """The last lines about a transfer and its exit code. Without an inventory in this run there
+        is no verdict, and the exit code is 1."""
         if self.verification.wanted:
             return conclude_verification(transfer, self.verification.layout(transfer.name))
         layout = Layout(transfer.results)
@@ -202,13 +204,13 @@ class Run(Inputs):
             text = "nothing was looked at, so there is no verdict; run again, for all of it"
             return [text], EXIT_FAILED
         if found.failures and found.is_whole and not found.blind and layout.plan.exists():
-            # The job failed with the verdict, and its table with it; people want it all the same.
-            # The next inventory removes it.
+            # The job of the summary failed, so there is no table. People want it nevertheless; the
+            # next inventory removes it.
             summarise(layout)
         return closing_lines.lines(found, transfer, layout, asked), found.code(asked)
 
     def _settle(self, code: int, line: str = "") -> None:
-        """From here on a signal ends the process with ``code``, and with a line if there is one."""
+        """From here on a signal ends the process with ``code`` and prints ``line``, if any."""
         if self._interrupts:
             self._interrupts.settle(code, line)
 
@@ -218,8 +220,8 @@ class Run(Inputs):
 
 
 def _drop_timers() -> None:
-    """Cancel the timers that wake Snakemake's scheduler a second after each start of jobs, to see
-    whether it may start more. It has ended by now, and the process would wait for them."""
+    """Cancel the timers that wake Snakemake's scheduler a second after each start of jobs. The
+    scheduler has ended, and the process would wait for them."""
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
             thread.cancel()

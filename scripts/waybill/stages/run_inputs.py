@@ -1,4 +1,4 @@
-"""The input functions of the rules; they see to it that the inventory is taken first."""
+"""The input functions of the rules. They have the inventory taken before all else."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LOOKING_TARGETS = ("plan", "report")
 _LOOKING_FILES = ("/inventory", "/plan.tsv", "/report/plan.html")
 # Rules that look and do not move, as `--until` names them.
 _LOOKING_RULES = {"inventory", "checksum", "diff", "gather_plan", "plan_page", *_LOOKING_TARGETS}
-# Rules with jobs that are known, or whole, after the inventory only.
+# Rules whose jobs are known, or complete, only after the inventory.
 _CHAIN = {"checksum", "diff", "gather_plan", "upload", "download", "manifest", "publish", "summary"}
 
 
 class Inputs(ABC):
-    """The files that rules start from, over the chosen transfers; ``workflow`` is Snakemake's."""
+    """The input files of the rules, for the chosen transfers. ``workflow`` is Snakemake's."""
 
     def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
         self.transfers = transfers
@@ -42,8 +42,8 @@ class Inputs(ABC):
         self._taken = "start" in config  # the inventory is taken for granted
         self._fused = config["one_job_per_batch"]
         self._looks_anyway = False
-        self._busy: dict[str, str] = {}  # transfers that another run holds, and what to say
-        # The inventory before that of this run, for each transfer whose new one is awaited.
+        self._busy: dict[str, str] = {}  # transfers that another run holds, with a message
+        # The last inventory of each transfer; None once the inventory of this run is visible.
         self._before: dict[str, str | None] = {}
 
     @abstractmethod
@@ -85,9 +85,9 @@ class Inputs(ABC):
         return files
 
     def last(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: all that is to be made of every transfer. Before the inventory there
-        are no jobs of a rule that ``--until`` names, and Snakemake would do nothing at all: their
-        files are asked for instead."""
+        """An input function: the summary of every transfer. With ``--until`` it gives the files of
+        the named rules instead. Those rules have no jobs before the inventory, so Snakemake would
+        do nothing."""
         summaries = self.per_transfer("summary.tsv")
 
         def files(wildcards: Any) -> list[str]:
@@ -131,8 +131,9 @@ class Inputs(ABC):
         return lambda wildcards: getattr(self.transfers[wildcards.transfer], name)
 
     def diffs(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: the diff tables of a transfer, and its entries in no batch. Where
-        one job does all for a batch, its diff table is there when its marker is."""
+        """An input function: the diff tables of a transfer, and the tables of its entries in no
+        batch. When one job does all stages of a batch, it gives the marker: the diff table is
+        written before it."""
 
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
@@ -152,8 +153,9 @@ class Inputs(ABC):
         return files
 
     def to_compare(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: what the diff of a batch starts from. Files to upload are hashed
-        before; files to download over are hashed only when their size leaves it open."""
+        """An input function: the tables that the diff of a batch needs. Files to upload are hashed
+        before the diff. Files at the destination of a download are hashed in the diff, and only if
+        they have the size of their object."""
 
         def files(wildcards: Any) -> list[str]:
             layout = self._of_batch(checkpoints, wildcards)
@@ -165,9 +167,9 @@ class Inputs(ABC):
         return files
 
     def to_move(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: what the upload or download of a batch starts from, and what of other
-        batches comes before it: that the first ones were tried, and for a last one the markers of
-        all others."""
+        """An input function: the tables that the upload or download of a batch needs, and files of
+        the batches that come before it. A last batch waits for the markers of all others. Other
+        batches wait until the first ones were tried."""
 
         def files(wildcards: Any) -> list[str]:
             layout = self._of_batch(checkpoints, wildcards)
@@ -176,7 +178,7 @@ class Inputs(ABC):
         return files
 
     def to_try(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: what moving the entries of a batch starts from."""
+        """An input function: the tables that are needed to move the entries of a batch."""
         return lambda wildcards: self._to_try(self._of_batch(checkpoints, wildcards), wildcards)
 
     def _moved_before(self, layout: Layout, wildcards: Any) -> list[str]:
@@ -192,7 +194,7 @@ class Inputs(ABC):
             before = [layout.marker(dataset, other) for other in others if not is_last(other)]
         else:
             before = [_tried(layout, dataset, other) for other in others if is_first(other)]
-        # Snakemake declares what it makes of any kind of path, not what it makes of a string.
+        # The type that Snakemake declares for ``ancient`` does not depend on its argument.
         return [ancient(os.fspath(path)) for path in before]  # pyright: ignore[reportReturnType]
 
     def _to_try(self, layout: Layout, wildcards: Any) -> list[str]:
@@ -224,7 +226,7 @@ class Inputs(ABC):
 
     @property
     def _one_job(self) -> bool:
-        """Whether one job does checksum, diff and upload: not where the targets only look."""
+        """Whether one job does checksum, diff and upload. It does not when targets only look."""
         return self._fused and not self._only_looks
 
     @property
@@ -239,8 +241,8 @@ class Inputs(ABC):
 
     @property
     def _until(self) -> set[str]:
-        """The rules of this Snakefile that ``--until`` names, where the whole of it is the target
-        and the jobs of all of them are known after the inventory only."""
+        """The rules that ``--until`` names, if the target is everything and the jobs of all these
+        rules are known only after the inventory; otherwise none."""
         settings = self._workflow.dag_settings
         names = {self._named(rule): rule for rule in _CHAIN}
         if set(settings.targets) - {self._named("all")} or not settings.until <= names.keys():
@@ -248,7 +250,7 @@ class Inputs(ABC):
         return {names[rule] for rule in settings.until}
 
     def _concerned(self) -> dict[str, Transfer]:
-        """The transfers that this run is about: where all targets are files, those they are of."""
+        """The transfers of this run. If all targets are files, only the transfers of the files."""
         targets = self._workflow.dag_settings.targets
         if not targets or any("/" not in target for target in targets):
             return self.transfers
@@ -270,8 +272,9 @@ class Inputs(ABC):
         return Asked.ALL
 
     def _of_batch(self, checkpoints: Any, wildcards: Any) -> Layout:
-        """The layout of a batch's transfer. A batch that was asked for by name is looked at before
-        anything is made for it, as it is in a run that does all; a job need not look again."""
+        """The layout of a batch's transfer. The main process has the inventory taken first, even
+        for a batch that was named as a target; a job does not take it again. Ends the process with
+        exit code 1 when the batch no longer exists."""
         if not self._workflow.is_main_process:
             return Layout(self.transfers[wildcards.transfer].results)
         layout = self._after_inventory(checkpoints, wildcards)
@@ -295,8 +298,9 @@ class Inputs(ABC):
         return layout
 
     def _await_inventory(self, name: str, layout: Layout) -> None:
-        """Wait until the tables of the inventory that has just been taken are all to be seen: a
-        shared file system may show those of another node late, and for a while the old ones."""
+        """Wait until all tables of the new inventory are visible: a shared file system may show the
+        files of another node late, and the old ones until then. Ends the process with exit code 1
+        after ``latency-wait`` seconds."""
         end = time.monotonic() + self._workflow.execution_settings.latency_wait
         while True:
             now = state.read(layout)
@@ -315,7 +319,8 @@ class Inputs(ABC):
             time.sleep(0.5)
 
     def _check_triggers(self) -> None:
-        """Refuse a run that would not look: the inventory follows a param that always differs."""
+        """Refuse a run that would not take the inventory. Snakemake takes it because one of its
+        params always differs. Ends the process with exit code 2."""
         if self._named("inventory") in self._workflow.dag_settings.omit_from:
             print("waybill: --omit-from inventory: nothing would be looked at", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
@@ -329,8 +334,8 @@ class Inputs(ABC):
             sys.exit(EXIT_CONFIG)
 
     def _force_look(self) -> None:
-        """Have the inventory taken whatever Snakemake knows of the last one. One that is taken for
-        granted is taken all the same where it is gone, or Snakemake's record of it."""
+        """Have the inventory taken, no matter what Snakemake recorded about the last one. With
+        ``start`` it is taken only when the last one, or Snakemake's record of it, is missing."""
         if self._looks_anyway or not self._workflow.is_main_process:
             return
         self._looks_anyway = True
@@ -346,7 +351,8 @@ class Inputs(ABC):
                 self._workflow.dag.forcefiles.add(path)
 
     def _hold_in_host(self) -> None:
-        """The same in a host workflow, which knows nothing of transfers that are left out."""
+        """Lock the results in a host workflow. Ends the process with exit code 1 when another run
+        holds any of them, because a host workflow cannot leave a transfer out."""
         if not self._in_host:
             return
         self._hold()
@@ -356,7 +362,8 @@ class Inputs(ABC):
 
 
 def _tried(layout: Layout, dataset: str, batch: str) -> Path:
-    """What tells that a first batch was tried: its marker alone in results of earlier versions."""
+    """The file that shows that a first batch was tried. In results of earlier versions this is its
+    marker."""
     tried, marker = layout.tried(dataset, batch), layout.marker(dataset, batch)
     return marker if marker.exists() and not tried.exists() else tried
 

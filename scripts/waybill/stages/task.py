@@ -30,7 +30,7 @@ class Task:
         seals.write(self.layout, path, data, sync=sync)
 
     def inherited(self) -> list[str]:
-        """The batches that entries of this one stood in before."""
+        """The batches that held entries of this batch before."""
         return state.read(self.layout).inherits.get(f"{self.dataset}/{self.batch}", [])
 
     def of_stage(self, stage: str) -> Task:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def stock(task: Task) -> None:
-    """Both sides against what was proven, as far as a walk and a listing tell; always runs."""
+    """Compare both sides with what was proven, by a walk and a listing."""
     transfer, layout = task.transfer, _layout(task)
     now = verify_stock.take(transfer, layout, lambda: Bucket(transfer), datetime.now(UTC).date())
     log.info(
@@ -44,7 +44,7 @@ def _layout(task: Task) -> VerifyLayout:
 
 
 def batch(task: Task) -> None:
-    """The closer look at the entries of one batch."""
+    """Take the closer look at the entries of one batch, and write the findings."""
     layout = _layout(task)
     looks = list(read_looks(layout.look(task.dataset, task.batch)))
     now = read_state(layout)
@@ -56,8 +56,8 @@ def batch(task: Task) -> None:
 
 
 def report(task: Task) -> None:
-    """All findings in one table, in the order of the paths, and the verdict on them. Raises
-    ReportedError unless all agrees: a host workflow has no other way to learn of it."""
+    """Write all findings into one table, in the order of the paths, and the verdict on them. Raises
+    ReportedError unless all entries agree: a host workflow has no other way to learn of it."""
     layout = _layout(task)
     tables = [layout.decided, *(layout.checked(*names) for names in layout.to_look())]
     found = [item for table in tables for item in read_findings(table)]

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 
 class VerifyRun:
-    """The part of a run that verifies; ``workflow`` is Snakemake's, and ``target`` what the rule
-    ``verify`` is called in it, which ``in_host`` is not the workflow of this Snakefile.
+    """The part of a run that verifies. ``workflow`` is Snakemake's, and ``target`` is the name of
+    the rule ``verify`` in it. With ``in_host`` it is a workflow that uses this one as a module.
 
-    Its tables stand in a folder of their own, so that they are always made, whatever Snakemake
-    knows of earlier ones.
+    Each verification has its own folder of tables, so that Snakemake makes all of them anew.
     """
 
     def __init__(
@@ -33,8 +32,8 @@ class VerifyRun:
 
     @property
     def wanted(self) -> bool:
-        """Whether this run verifies. It ends with exit code 2 when it is to do more than that:
-        nothing would keep the two apart."""
+        """Whether this run verifies. Ends the process with exit code 2 when there are other targets
+        too, because nothing would keep them apart."""
         targets = set(self._workflow.dag_settings.targets)
         if self._target in targets and len(targets) > 1 and not self._in_host:
             print("waybill: verify runs by itself; name no other target with it", file=sys.stderr)
@@ -48,19 +47,20 @@ class VerifyRun:
     def verdicts(self, _wildcards: Any) -> list[str]:
         """An input function: the verdict on every transfer."""
         if self._in_host and self._workflow.is_main_process and not self._workflow.dryrun:
-            for name in self._transfers:  # whose handlers begin nothing here
+            for name in self._transfers:  # a host calls no handlers of this workflow
                 self.begin(name)
         return [os.fspath(self.layout(name).verdict) for name in self._transfers]
 
     def refuse(self, wildcards: Any) -> list[str]:
-        """An input function of the report's copy: there is no way to ask for it."""
+        """An input function for the copy of the report. It cannot be a target: ends the process
+        with exit code 2."""
         copy = self.layout(wildcards.transfer).copy
         text = "ask for the target verify; --config transfers=NAME chooses"
         print(f"waybill: {wildcards.transfer}: {copy}: {text}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
 
     def tables(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: all that the verification of a transfer found."""
+        """An input function: all tables of findings of a verification."""
 
         def files(wildcards: Any) -> list[str]:
             names = {"results": wildcards.results, "transfer": wildcards.transfer}
@@ -72,8 +72,9 @@ class VerifyRun:
         return files
 
     def _to_look(self, wildcards: Any, layout: VerifyLayout) -> list[tuple[str, str]]:
-        """The batches to look at, once all are to be seen: a shared file system may show what
-        another node wrote late."""
+        """The batches that need a closer look, when the tables of all of them are visible: a shared
+        file system may show the files of another node late. Ends the process with exit code 1 after
+        ``latency-wait`` seconds."""
         end = time.monotonic() + self._workflow.execution_settings.latency_wait
         while True:
             found = layout.to_look()
@@ -89,7 +90,7 @@ class VerifyRun:
             time.sleep(0.5)
 
     def begin(self, name: str) -> None:
-        """Remove what earlier verifications left, also in Snakemake's memory."""
+        """Remove the files of earlier verifications, and Snakemake's records of them."""
         from snakemake.io import IOFile
 
         layout = self.layout(name)

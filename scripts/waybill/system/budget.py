@@ -1,4 +1,4 @@
-"""A bound on what is in memory at one time."""
+"""A bound on the bytes that are in memory at one time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Budget:
             return fits
 
     def force(self, count: int) -> None:
-        """Take ``count`` bytes at once, where nobody may wait."""
+        """Take ``count`` bytes at once, even beyond the limit; for callers that must not wait."""
         with self._changed:
             self._used += count
 

@@ -1,7 +1,7 @@
-"""Names of files are UTF-8, as keys are, whatever the locale says.
+"""Makes sure that names of files are read as UTF-8, like keys, in every locale.
 
-Python takes them for text of the locale. With that of another one, such as ISO-8859-1, every name
-with an umlaut would become another key. C and POSIX are UTF-8 to Python.
+Python reads names in the encoding of the locale. With another encoding, such as ISO-8859-1, every
+name with an umlaut would become another key. In the locales C and POSIX, Python uses UTF-8.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def mistaken() -> str:
-    """Why names would be mistaken by this process, and what to set; ``""`` when they are not."""
+    """Why this process would misread names, and what to set; ``""`` when it reads them right."""
     encoding = sys.getfilesystemencoding()
     if codecs.lookup(encoding).name == "utf-8":
         return ""
@@ -25,7 +25,7 @@ def mistaken() -> str:
 
 
 def ensure() -> None:
-    """Begin a command anew, as the same process, where it would mistake names."""
+    """If this process would misread names, start its command again, as the same process."""
     if mistaken():
-        os.environ["PYTHONUTF8"] = "1"  # for what it starts
+        os.environ["PYTHONUTF8"] = "1"  # for child processes
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Writes a file as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def write_atomic(
 ) -> None:
     """Put ``data`` at ``path`` in one step: readers see the old file or the whole new one.
 
-    The temporary name is unique to the process, so the same job run twice at once stays right.
-    ``sync`` asks the file system to have the bytes on disk before the rename; ``before`` is called
-    with their SHA-256 (hex) before the rename.
+    The temporary name is unique, so two copies of a job may write the same file at once. With
+    ``sync`` the bytes are on disk before the rename. ``before`` is called before the rename, with
+    the SHA-256 (hex) of the bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file, held = _begin(path)
@@ -49,13 +49,13 @@ def write_atomic(
 
 
 def _begin(path: Path) -> tuple[BinaryIO, int]:
-    """A temporary file beside ``path``, and a descriptor that holds it locked, so that nobody takes
-    it for a leftover. (The file is closed before it is renamed: some file systems tell only then
-    that they have no room for it.)"""
+    """A temporary file beside ``path``, and a descriptor that keeps it locked, so that no process
+    takes it for a leftover. (The file is closed before it is renamed: some file systems report only
+    then that they have no room for it.)"""
     while True:
         token = f"{os.getpid()}.{secrets.token_hex(4)}"
         file = path.with_name(f".{path.name}.{token}.tmp").open("xb")
-        if try_lock(file.fileno()) is Lock.BUSY:  # by one who is about to remove a leftover
+        if try_lock(file.fileno()) is Lock.BUSY:  # another process takes it for a leftover
             file.close()
             continue
         if os.fstat(file.fileno()).st_nlink:
@@ -64,9 +64,11 @@ def _begin(path: Path) -> tuple[BinaryIO, int]:
 
 
 def drop_leftover(path: Path, older_than: float) -> bool:
-    """Remove what a killed ``write_atomic`` left under its temporary name. Whoever still writes
-    a file holds it locked; on a file system without locks one that is older than the time
-    ``older_than`` (seconds since the epoch) was left. Tells whether it removed it."""
+    """Remove the temporary file of a killed ``write_atomic``. Returns whether it was removed.
+
+    A file that is still being written is locked, and stays. On a file system without locks a file
+    stays when it was modified after ``older_than`` (seconds since the epoch).
+    """
     try:
         with path.open("rb") as file:
             found = try_lock(file.fileno())
@@ -75,5 +77,5 @@ def drop_leftover(path: Path, older_than: float) -> bool:
                 return False
             path.unlink()
             return True
-    except OSError:  # gone meanwhile, or not to be removed: it harms nobody
+    except OSError:  # gone meanwhile, or cannot be removed: it does no harm
         return False

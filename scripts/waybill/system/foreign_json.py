@@ -1,4 +1,4 @@
-"""JSON that others wrote: what comes from a bucket, or from a file that anybody may have edited."""
+"""JSON that others wrote: from a bucket, or from a file that somebody may have edited."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def loads(data: bytes | str) -> Any:
     """The value that ``data`` (UTF-8, UTF-16 or UTF-32) holds.
 
     Raises ValueError, with what is wrong, for text that is no JSON, for JSON that is nested too
-    deeply, and for numbers that are none (NaN, Infinity) or that no number here can hold (1e999).
+    deeply, for NaN and Infinity, and for numbers that are too large for a float (1e999).
     """
     try:
         return json.loads(data, parse_constant=_no_number, parse_float=_number)
@@ -32,7 +32,7 @@ def whole(value: Any) -> int:
 
 
 def text(value: Any) -> str:
-    """``value``, a text. Raises ValueError for anything else, and for half a character."""
+    """``value``, a text. Raises ValueError for anything else, and for a lone surrogate."""
     if not isinstance(value, str):
         raise ValueError("is no text")
     value.encode()

@@ -1,4 +1,4 @@
-"""Work in threads that nobody waits in: its errors are handed to whoever waits for the result."""
+"""Work in background threads: its errors are handed to the thread that waits for the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def error_of(work: Callable[[], object]) -> BaseException | None:
-    """Do the work; its error, or None."""
+    """Do the work. Returns its error, or None."""
     try:
         work()
     except BaseException as error:  # noqa: BLE001 - the caller hands it on
@@ -19,6 +19,6 @@ def error_of(work: Callable[[], object]) -> BaseException | None:
 
 
 def settle(future: Future[Result], work: Callable[[], Result]) -> None:
-    """Give a future what the work returns or raises."""
+    """Do the work, and give its result or its error to the future."""
     if error := error_of(lambda: future.set_result(work())):
         future.set_exception(error)

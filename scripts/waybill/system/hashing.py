@@ -1,4 +1,4 @@
-"""Reading a file's bytes so that what was read is what the inventory saw."""
+"""Reads the bytes of a file, and makes sure that the file is still what the inventory saw."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _NO_SIZE = "; no size to rely on: copy it to a regular file, or exclude it"
 def opened(folder: Path | Root, entry: LocalEntry) -> Iterator[int]:
     """A file descriptor of the entry, for as long as the file stays what the inventory saw.
 
-    ``folder`` is the root of the dataset; links below a path are followed, below a Root as it
-    says. Size and mtime are compared when the file is opened and again when the block ends, and
-    that the file ends where its size says: a file that changed meanwhile raises EntryError, and so
-    does one that vanished or cannot be read. The inode is not compared: some file systems (sshfs,
-    CIFS with noserverino) have another one for the same file on each machine.
+    ``folder`` is the root of the dataset. If it is a path, links below it are followed; a Root
+    decides that itself. Size and mtime are compared when the file is opened, and again when the
+    block ends; then the file must also end where its size says. Raises EntryError when the file has
+    changed, has vanished or cannot be read. The inode is not compared: some file systems (sshfs,
+    CIFS with noserverino) have another inode for the same file on each machine.
     """
     with _held(folder, entry) as descriptor:
         yield descriptor
@@ -48,15 +48,15 @@ def _held(folder: Path | Root, entry: LocalEntry) -> Iterator[int]:
 
 
 def read_small(folder: Path | Root, entry: LocalEntry) -> bytes:
-    """All bytes of a small file, if it is, right after they were read, what the inventory saw.
-    Raises EntryError as ``opened`` does."""
+    """All bytes of a small file. Right after the read, the file must still be what the inventory
+    saw. Raises EntryError as ``opened`` does."""
     descriptor = _open(folder, entry)
     try:
         try:
-            # One byte more than there should be: what is longer than its size says is found out.
+            # One byte more than there should be, to find out if the file is longer than its size.
             data = _read(descriptor, entry.path, entry.size + 1, 0)
         finally:
-            _check(descriptor, entry)  # which is what failed when it is no file any more
+            _check(descriptor, entry)  # its error counts before that of the read
         if len(data) == entry.size:
             return data
         if len(data) < entry.size:
@@ -89,8 +89,8 @@ def read_range(descriptor: int, path: str, start: int, length: int) -> bytes:
 def sha256_of(
     folder: Path | Root, entry: LocalEntry, each: Callable[[int, bytes], None] | None = None
 ) -> str:
-    """The SHA-256 of the entry in hex, read once; ``each`` is told where a block starts, and the
-    block. Raises EntryError as ``opened`` does."""
+    """The SHA-256 (hex) of the entry, which is read once. ``each`` gets the start of each block,
+    and the block. Raises EntryError as ``opened`` does."""
     with _held(folder, entry) as descriptor:
         digest = hashlib.sha256()
         start = 0

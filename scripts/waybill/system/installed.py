@@ -1,4 +1,4 @@
-"""Which code of Waybill runs, so that the jobs of a run do not start with another one."""
+"""Identifies the code of Waybill that runs, so that no job of a run has other code than the run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _RUN = "WAYBILL_CODE"  # the variable that tells jobs what their run was started
 
 
 def tree() -> Path:
-    """The folder from which Python takes the package: what has to be on its search path."""
+    """The folder from which Python takes the package; it has to be on Python's search path."""
     return _PACKAGE.parent
 
 
 def tell_jobs(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Have the jobs that this process starts look whether they run the same code."""
+    """Have the jobs that this process starts check that they run the same code."""
     environment[_RUN] = f"{_content()} {_stamp()} {_PACKAGE}"
 
 
@@ -54,7 +54,7 @@ def _content() -> str:
 
 
 def _stamp() -> str:
-    """Digest of when the modules were written: a tenth of the time of ``_content``."""
+    """Digest of the times and sizes of all modules: a tenth of the time of ``_content``."""
     digest = hashlib.sha256()
     for path in _modules():
         found = path.stat()

@@ -20,11 +20,11 @@ from waybill.model.errors import EXIT_INTERRUPTED
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-JOBS_SECONDS = 2.0  # that jobs have to end by themselves; then they are killed
-KILLED_SECONDS = 1.0  # that killed jobs have, which may wait for a disk
-CLUSTER_SECONDS = 20.0  # that the executor of a cluster has to cancel its jobs
-STUCK_SECONDS = 0.5  # after which a main thread that does not listen is not waited for
-SPARE_SECONDS = 1.0  # for all else, which may wait for a file system
+JOBS_SECONDS = 2.0  # for jobs to end by themselves; then they are killed
+KILLED_SECONDS = 1.0  # for killed jobs to end; they may wait for a disk
+CLUSTER_SECONDS = 20.0  # for the executor of a cluster to cancel its jobs
+STUCK_SECONDS = 0.5  # for the main thread to react to a signal
+SPARE_SECONDS = 1.0  # for all other steps, which may wait for a file system
 POLL_SECONDS = 0.02
 
 
@@ -34,8 +34,8 @@ def exit_code(number: int) -> int:
 
 
 class Interrupts:
-    """The signals of Snakemake's main process. A signal that is ignored, as under ``nohup``, or
-    that somebody else has a handler for, is left alone."""
+    """Handles the signals of Snakemake's main process. A signal that is ignored, as under
+    ``nohup``, or that has another handler, is left alone."""
 
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
@@ -62,14 +62,14 @@ class Interrupts:
             signal.signal(number, self._handle)
 
     def settle(self, code: int, line: str = "") -> None:
-        """The run has come to its end: from now on a signal exits with ``code``, and ``line``."""
+        """Note that the run has ended: from now on a signal exits with ``code`` and ``line``."""
         self._verdict, self._line = code, line
 
     def _handle(self, number: int, _frame: object) -> None:
         if self._ender == threading.get_ident():  # a second signal
             return
         self._end(number)
-        self._give_up(number)  # another thread is at it, and Snakemake must not go on meanwhile
+        self._give_up(number)  # another thread ends the process; Snakemake must not go on meanwhile
 
     def _watch(self, reader: int) -> None:
         while True:
@@ -80,7 +80,7 @@ class Interrupts:
                     self._give_up(number)
 
     def _give_up(self, number: int) -> NoReturn:
-        """Exit when whoever ends the process has not managed to in time."""
+        """Exit when the thread that ends the process has not done so in time."""
         cancel = 0.0 if self._workflow.local_exec else CLUSTER_SECONDS
         time.sleep(cancel + JOBS_SECONDS + KILLED_SECONDS + SPARE_SECONDS)
         os._exit(exit_code(number))
@@ -105,7 +105,7 @@ class Interrupts:
         end_children(JOBS_SECONDS, KILLED_SECONDS)
 
     def _cancel(self) -> None:
-        """Have the executor of a cluster cancel its jobs, and wait no longer than need be."""
+        """Have the executor of a cluster cancel its jobs. Waits ``CLUSTER_SECONDS`` at most."""
         scheduler = self._workflow.scheduler
         if scheduler is None:
             return
@@ -113,7 +113,7 @@ class Interrupts:
         def cancel() -> None:
             executor = scheduler._executor
             submitted = [job for job in list(scheduler.running) if not job.is_local]
-            while submitted and not executor.active_jobs:  # it is asking after them just now
+            while submitted and not executor.active_jobs:  # it is querying them just now
                 time.sleep(POLL_SECONDS)
             executor.cancel_jobs(list(executor.active_jobs))
 
@@ -129,8 +129,8 @@ class Interrupts:
 
 
 def end_children(seconds: float, killed_seconds: float) -> None:
-    """End what this process has started, all the way down: with SIGTERM, and after ``seconds`` with
-    SIGKILL. Returns when nothing is left, or ``killed_seconds`` later."""
+    """End all processes that this one has started, and theirs: with SIGTERM, and after ``seconds``
+    with SIGKILL. Returns when none is left, or ``killed_seconds`` later."""
     import psutil  # Snakemake has it loaded
 
     def living() -> list[Any]:
@@ -160,13 +160,14 @@ def end_children(seconds: float, killed_seconds: float) -> None:
 
 
 def _silence() -> None:
-    """Have Snakemake say nothing of the jobs that are ended."""
+    """Keep Snakemake from printing anything about the jobs that are ended."""
     logging = sys.modules.get("snakemake.logging")
     if logging is not None:
         logging.logger.disabled = True
 
 
 def _say(line: str) -> None:
-    """Write a line to standard error, whatever the thread was writing when it was interrupted."""
+    """Write a line to standard error. It bypasses Python's buffer, because the thread may have been
+    interrupted while it was writing."""
     with suppress(OSError):
         os.write(2, f"{line}\n".encode() if line else b"")

@@ -1,8 +1,8 @@
-"""Locks that die with their holder, however the holder ends (``flock``).
+"""Locks that end with the process that holds them, in every case (``flock``).
 
-Everybody who locks goes by ``try_lock``. Where a file system has no locks, work goes on and says
-so: the writes to S3 are conditional, files get their names in one step, and copies of a job find
-in the journal what is done.
+All locks are taken by ``try_lock``. On a file system without locks, work goes on, and a log line
+says so. Without locks there is other protection: writes to S3 are conditional, files get their
+names in one step, and copies of a job find in the journal what is done.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def sign(descriptor: int, text: str) -> None:
 
 
 def holder(descriptor: int) -> str:
-    """Who signed a lock file last; ``""`` when nobody did or it cannot be read."""
+    """The last signature in a lock file; ``""`` when there is none or it cannot be read."""
     try:
         return os.pread(descriptor, 200, 0).decode(errors="replace").strip()
     except OSError:
@@ -76,9 +76,9 @@ def lock(path: Path) -> int:
 
 
 def lock_folder(folder: Path) -> int | None:
-    """Lock a destination folder for downloads until this process ends; it is made if it is not
-    there. None where folders cannot be locked: the lock on each single file has to do. Raises
-    WaybillError when another process has it or it cannot be used."""
+    """Lock a destination folder for downloads until this process ends; it is made if it does not
+    exist. Returns None where folders cannot be locked; then only single files are locked. Raises
+    WaybillError when another process holds the folder, or when it cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,5 +1,5 @@
-"""A folder and what is below it, reached through open folders: a symbolic link that is put in the
-way at any moment is refused, not followed."""
+"""Opens files below a folder through open folders: a symbolic link that somebody puts in the way at
+any moment is refused, not followed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threading import Lock
 
 KEEP = 64  # open folders; a process may have 1,024 files open
 
-# To pass through a folder, which takes no permission to list it where the system has O_PATH.
+# To open a folder and pass through it. With O_PATH this needs no permission to list the folder.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -22,8 +22,8 @@ class LinkError(OSError):
 
 
 class Folder:
-    """An open folder: ``fd`` its descriptor, closed as soon as nobody holds the folder any more;
-    ``identity`` its device and inode."""
+    """An open folder. ``fd`` is its descriptor, which is closed when no reference to this object is
+    left. ``identity`` is its device and inode."""
 
     __slots__ = ("fd", "identity")
 
@@ -41,14 +41,14 @@ class Folder:
         return cls(os.open(path, _FOLDER))
 
     def readable(self) -> int:
-        """A descriptor to list the folder with or to put its names on disk, for the caller to
-        close."""
+        """A descriptor with which to list the folder, or to put its names on disk. The caller
+        closes it."""
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
 
 
 class Root:
-    """The folder ``path``, which may be a link, and what is below it. Safe to use from several
-    threads.
+    """The folder ``path``, which may be a link, and all files and folders below it. Safe to use
+    from several threads.
 
     With ``symlinks = "follow"`` links below it are followed when something is read; with ``skip``
     or ``error`` they raise LinkError. ``folder`` and ``lstat``, which are for writing, never
@@ -75,7 +75,7 @@ class Root:
             raise self._told(error, folder, name, path) from None
 
     def stat(self, path: str) -> os.stat_result:
-        """What the file system says about the file or folder at ``path``."""
+        """The status of the file or folder at ``path``."""
         if self._follows:
             return os.stat(f"{self.path}/{path}")
         status = self.lstat(path)
@@ -84,7 +84,7 @@ class Root:
         return status
 
     def lstat(self, path: str) -> os.stat_result:
-        """The same of whatever has this very name, be it a link."""
+        """The status of the file, folder or link with this name. A link is not followed."""
         above, _, name = path.rstrip("/").rpartition("/")
         folder = self.folder(above)
         try:
@@ -94,7 +94,7 @@ class Root:
 
     @contextmanager
     def scan(self, path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """What the folder at ``path`` holds."""
+        """The entries of the folder at ``path``."""
         if self._follows:
             with os.scandir(f"{self.path}/{path}") as scan:
                 yield scan
@@ -107,7 +107,7 @@ class Root:
             os.close(descriptor)
 
     def folder(self, path: str, *, make: bool = False) -> Folder:
-        """The open folder at ``path``, ``""`` being the root; ``make`` makes what is missing."""
+        """The open folder at ``path``; ``""`` is the root. ``make`` makes missing folders."""
         if folder := self._open.get(path):
             return folder
         parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -154,7 +154,7 @@ class Root:
         return folder
 
     def _told(self, error: OSError, folder: Folder, name: str, path: str) -> OSError:
-        """The error with the whole path, and of a link that it is one."""
+        """The error with the whole path; a LinkError when the path is a symbolic link."""
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
             with suppress(OSError):
                 status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)

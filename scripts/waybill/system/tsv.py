@@ -1,9 +1,9 @@
 """Tables: tab-separated, UTF-8, one header line, names escaped, written whole or not at all.
 
-A value never holds a raw tab, newline or carriage return: they stand as ``\\t``, ``\\n``,
-``\\r``, a backslash as ``\\\\``, a byte that is not UTF-8 as ``\\xNN`` with NN from 80 on, another
-control character as ``\\xNN`` with NN below 80 or as ``\\uNNNN``, and so do the characters that
-order a terminal to break a line or to turn its direction. Read such a table with
+A value never holds a raw tab, newline or carriage return. They are written as ``\\t``, ``\\n`` and
+``\\r``, and a backslash as ``\\\\``. A byte that is not UTF-8 is ``\\xNN`` with NN from 80 on.
+Other control characters are ``\\xNN`` with NN below 80, or ``\\uNNNN``. Characters with which a
+terminal breaks a line or changes the direction of text are ``\\uNNNN``, too. Read such a table with
 ``pandas.read_csv(..., sep="\\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False)``.
 """
 
@@ -28,8 +28,8 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
 
 
 def read(path: Path, columns: Sequence[str], make: Callable[[list[str]], _T]) -> Iterator[_T]:
-    """What ``make`` makes of each row of a table, as ``rows`` has it. A row that ``make`` cannot
-    take (ValueError) is damaged, too."""
+    """What ``make`` returns for each row of a table. The rows are those of ``rows``, and so are the
+    errors. A row for which ``make`` raises ValueError is damaged, too."""
     width, number = len(columns), 1
     with path.open(encoding="utf-8", newline="\n") as file:
         try:

@@ -1,4 +1,4 @@
-"""Counts what a verification is about, and keeps what the walk and the listing decided."""
+"""Counts the entries of a verification, and keeps the findings of the walk and the listing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from waybill.verify.layout import Verified
 
 @dataclass(slots=True)
 class Count:
-    """Sorts the entries: what is decided, what is to be looked at, and how much there is."""
+    """The counts of a verification (``now``). ``decided`` are the findings that need no closer
+    look, each with its dataset. ``seen`` are the paths that were added, by dataset."""
 
     sample: tuple[int, int]
     today: date
@@ -31,8 +32,8 @@ class Count:
     def add(
         self, dataset: str, path: str, size: int, found: list[Finding], look: Look | None
     ) -> Look | None:
-        """Take what is known of an entry, and give back what is to be looked at. What the walk
-        and the listing show to be wrong is told outside of the sample, too."""
+        """Add an entry with what the walk and the listing ``found``. Returns ``look`` if the entry
+        is in the sample, else None. Failures are kept outside of the sample, too."""
         self.seen[dataset].add(path)
         self.now.files += 1
         self.now.bytes += size
@@ -45,5 +46,5 @@ class Count:
         return look
 
     def decide(self, dataset: str, found: Iterable[Finding]) -> None:
-        """Take what needs no look."""
+        """Keep findings that need no closer look."""
         self.decided += ((dataset, finding) for finding in found)

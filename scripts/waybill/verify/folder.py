@@ -1,4 +1,4 @@
-"""A folder held against a list of files, without S3."""
+"""Compares a folder with a list of files, without S3."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def hold_folder(
     symlinks: str = "follow",
     avoid: frozenset[tuple[int, int]] = frozenset(),
 ) -> list[Look]:
-    """Hold ``folder`` against the list in ``file``; returns what is left to look at.
+    """Compare ``folder`` with the list in ``file``. Returns the entries that need a closer look.
 
-    ``selection`` and ``avoid`` (device, inode) keep files that are not listed from being told;
-    ``symlinks`` is what a link means, ``follow``, ``skip`` or ``error``.
-    Raises WaybillError when the list cannot be read or the folder is not there.
+    Files that are not listed are noted, unless ``selection`` leaves them out or they are below a
+    folder in ``avoid`` (device, inode). ``symlinks`` is ``follow``, ``skip`` or ``error``. Raises
+    WaybillError when the list cannot be read or the folder does not exist.
     """
     entries = lists.read(file)
     count.now.origin, count.now.against = str(file), True
@@ -62,7 +62,7 @@ def hold_folder(
 
 
 def look_at(folder: Path, look: Look) -> list[Finding]:
-    """Hash one file of a list and say how it stands."""
+    """Hash one file of a list. Returns the findings about it."""
     try:
         local: str | Finding = sha256_of(folder, look.entry)
     except EntryError as error:
@@ -71,7 +71,7 @@ def look_at(folder: Path, look: Look) -> list[Finding]:
 
 
 def _relative(path: str, folder: Path) -> str:
-    """A path of a list, which may be absolute, as seen from the folder."""
+    """A path of a list, which may be absolute, relative to the folder."""
     root = os.fspath(folder.absolute()) + "/"
     return path.removeprefix(root) if path.startswith(root) else path
 

@@ -1,7 +1,6 @@
-"""Verify: what both sides hold now, held against what was proven when it was moved.
+"""Verify: compares what both sides hold now with what was proven when it was moved.
 
-An entry is held against its proof in two steps. ``hold`` takes what the walk and the listing tell
-(``-`` in a cell: nothing to say)::
+An entry is compared with its proof in two steps. ``hold`` uses the walk and the listing::
 
     what differs from the proof      depth listing   depth metadata     depth content
     nothing                          ``=``           look at metadata   look at the bytes
@@ -13,10 +12,10 @@ An entry is held against its proof in two steps. ``hold`` takes what the walk an
     etag of the object               ``*``           a SHA-256 of S3's  the bytes decide
                                                      own decides
 
-and ``judge_metadata`` and ``judge_content`` take what a look found. ``side`` is where something
-happened, so a ``+`` at the source is an entry that was added there and never moved, and a ``-`` at
-the destination one that only the destination has: the only sign that is a note and no failure.
-An entry that could not be looked at is ``!``.
+``judge_metadata`` and ``judge_content`` use the result of a closer look. ``side`` is where
+something happened. A ``+`` at the source is an entry that was added there and never moved. A ``-``
+at the destination is an entry that only the destination has; it is the only difference that is a
+note and no failure. An entry that could not be looked at is ``!``.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ NEVER_MOVED = "never moved: in no marker"
 
 class Expected(NamedTuple):
     """What an entry should be: size in bytes, ``mtime_ns`` of the file, SHA-256 in hex, etag
-    without quotes. A size or mtime that is not known is None, another unknown is ``""``."""
+    without quotes. An unknown size or mtime is None; other unknown values are ``""``."""
 
     path: str
     key: str
@@ -67,16 +66,16 @@ class Finding(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        """Whether both sides do not agree because of it."""
+        """Whether the finding is a failure. Agreement and notes are none."""
         return self.status != UNCHANGED and (self.status, self.side) != (ONLY_THERE, DESTINATION)
 
 
 class Look(NamedTuple):
     """One entry that is to be looked at more closely.
 
-    ``mtime_ns`` and ``inode`` are those of the file now, None when it is not to be looked at;
-    ``etag`` is that of the object now, ``""`` when it is not to be looked at. ``complete`` tells
-    that the entry agrees when nothing more is found.
+    ``mtime_ns`` and ``inode`` are those of the file now; ``mtime_ns`` is None when the file is not
+    to be read. ``etag`` is that of the object now, and ``""`` when the object is not to be looked
+    at. ``complete`` means that nothing was found so far: without a new finding the entry agrees.
     """
 
     path: str
@@ -94,21 +93,21 @@ class Look(NamedTuple):
         return LocalEntry(self.path, self.size, self.mtime_ns or 0, self.inode)
 
     def stands(self, etag: str) -> str:
-        """How this ETag stands to the proven one, as ``same_bytes`` has it."""
+        """The kind of this ETag for ``same_bytes``: PROVEN, or REPLACED when another was proven."""
         return PROVEN if self.proven_etag in ("", etag) else REPLACED
 
 
 def sides(direction: str) -> tuple[str, str]:
-    """Which side the folder is, and which the bucket."""
+    """The side of the folder, and the side of the bucket."""
     return (SOURCE, DESTINATION) if direction == "upload" else (DESTINATION, SOURCE)
 
 
 def in_sample(path: str, sample: tuple[int, int], today: date) -> bool:
-    """Whether an entry is in today's share, ``(n, m)``: n of m classes, other ones the next day.
+    """Whether an entry is in today's sample ``(n, m)``: n of m classes of paths.
 
-    A path's class follows from the path alone. The days go around the classes, n at a time, so
-    any ``ceil(m / n)`` days in a row take all of them, and as long as they do not come around no
-    entry twice.
+    The class of a path depends on the path alone. Each day takes the next n classes, in a circle.
+    So any ``ceil(m / n)`` days in a row take every entry, and no entry is taken twice before the
+    circle is complete.
     """
     n, m = sample
     if n >= m:
@@ -133,11 +132,12 @@ def hold(
     tick_ns: int = 1,
     bucket_only: bool = False,
 ) -> tuple[list[Finding], Look | None]:
-    """What the walk and the listing tell about a proven entry, and what is left to look at.
+    """The findings of the walk and the listing about a proven entry, by the table of this module.
+    The second value is the entry for a closer look; None when none is needed.
 
-    ``local`` is an error when the file is there and cannot be looked at. ``tick_ns`` is how fine
-    the time of the proof is. With ``bucket_only`` the file is not asked for: its whole dataset is
-    gone. See the table of this module.
+    ``local`` is an error when the file is there and cannot be looked at. ``tick_ns`` is the
+    resolution of the mtime in the proof. With ``bucket_only`` the folder of the whole dataset is
+    gone, and the missing file is not reported.
     """
     path, size = expected.path, expected.size
     folder, bucket = sides(direction)
@@ -165,7 +165,7 @@ def hold(
         found.append(Finding(CHANGED, bucket, path, size, OTHER_ETAG))
     look_there &= there is not None
     if depth == CONTENT and not expected.sha256 and not (look_local and look_there):
-        # The bytes of one side alone, and nothing to hold them against.
+        # Only one side can be read, and there is nothing to compare its bytes with.
         return found or [Finding(UNCHANGED, BOTH, path, size, NOTHING_PROVEN)], None
     if not (look_local or look_there) or path.endswith("/"):  # a folder has no bytes
         return found or [Finding(UNCHANGED, BOTH, path, size)], None
@@ -189,8 +189,8 @@ def _is_modified(expected: Expected, local: LocalEntry, tick_ns: int) -> bool:
 
 
 def hold_listed(expected: Expected, local: LocalEntry | EntryError | None, *, depth: str):
-    """The same for an entry of a list (a manifest, a checksum file) and the folder it is about,
-    which stands for the destination: (findings, look or None)."""
+    """The findings about an entry of a list (a manifest, a checksum file), and the entry for a
+    closer look or None. The folder counts as the destination."""
     path, size = expected.path, expected.size
     if local is None:
         return [Finding(NEW, DESTINATION, path, size, "is listed and not in the folder")], None
@@ -210,8 +210,9 @@ def hold_listed(expected: Expected, local: LocalEntry | EntryError | None, *, de
 
 
 def judge_metadata(look: Look, etag: str, verdict: Verdict, *, direction: str) -> list[Finding]:
-    """What the checksums that S3 stores tell about an object, with its ``etag`` now. An upload has
-    written ``source-sha256`` itself, so another one than proven counts, whatever else says."""
+    """The findings about an object by the checksums that S3 stores. ``etag`` is its ETag now. An
+    upload wrote ``source-sha256`` itself, so a ``source-sha256`` that is not the proven one is a
+    failure, even if another checksum agrees."""
     _, bucket = sides(direction)
     rewritten = look.stands(etag) == REPLACED
 
@@ -241,8 +242,9 @@ def judge_content(
     *,
     direction: str,
 ) -> list[Finding]:
-    """What the SHA-256 of both sides' bytes tell, ``local`` and ``there`` (hex): or what is to be
-    reported instead of one, or None when that side was not looked at."""
+    """The findings about an entry by the bytes of both sides. ``local`` and ``there`` are each the
+    SHA-256 (hex), a finding when the bytes could not be read, or None when they were not to be
+    read."""
     folder, bucket = sides(direction)
     found = [side for side in (local, there) if isinstance(side, Finding)]
     if look.sha256:
@@ -256,5 +258,5 @@ def judge_content(
 
 
 def agrees(look: Look, reason: str = "") -> list[Finding]:
-    """Nothing more was found: the entry agrees, unless something was found before."""
+    """The finding that an entry agrees; none when an earlier step found something."""
     return [Finding(UNCHANGED, BOTH, look.path, look.size, reason)] if look.complete else []

@@ -1,17 +1,17 @@
-"""What a verification writes, all of it under ``results/{transfer}/verify/``.
+"""The files that a verification writes, all under ``results/{transfer}/verify/``.
 
-``{run}/report.tsv``                          all of it: what was looked at, and how it stands
-``{run}/verdict``                             one line, written only where all of it agrees
-``{run}/batches/decided.tsv``                 entries that the walk and the listing decided
-``{run}/batches/{dataset}/{batch}.tsv``       entries of a batch that are to be looked at closely
-``{run}/checked/{dataset}/{batch}.tsv``       what that look found
-``{run}/state.json``                          what it was held against, and how much of it
-``failures/``, ``{run}/logs/``                its own; those of the transfer stay as they are
-``report.tsv``                                the report of the last run, to be found by
-``open.tsv``                                  what is to be mended (``verify.open_findings``)
+``{run}/report.tsv``                          all findings
+``{run}/verdict``                             one line, written only when all entries agree
+``{run}/batches/decided.tsv``                 the findings of the walk and the listing
+``{run}/batches/{dataset}/{batch}.tsv``       the entries of a batch that need a closer look
+``{run}/checked/{dataset}/{batch}.tsv``       the findings of that look
+``{run}/state.json``                          what was compared, and how much (``Verified``)
+``failures/``, ``{run}/logs/``                failures and logs of the verification alone
+``report.tsv``                                a copy of the last report, under a fixed name
+``open.tsv``                                  the open findings (``verify.open_findings``)
 
-``{run}`` is another in every run, so that nothing of an earlier one can be taken for it. A report
-has ``dataset``, ``status``, ``side``, ``path``, ``size`` in bytes, ``reason``.
+``{run}`` is new in every run, so that no file of an earlier run is taken for one of this run. A
+report has ``dataset``, ``status``, ``side``, ``path``, ``size`` in bytes, ``reason``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LOOK_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class VerifyLayout(Layout):
-    """The layout of a transfer, seen by the verification ``run``: its failures are its own."""
+    """The layout of a transfer for the verification ``run``, which has its own failure records."""
 
     run: str = ""
 
@@ -86,14 +86,14 @@ class VerifyLayout(Layout):
 
 @dataclass(slots=True)
 class Verified:
-    """What a verification was about.
+    """The state of a verification: what was compared, and how much of it.
 
-    ``origin`` tells what stood for the markers where there are none, or ``""``,
-    and with ``against`` the list that a folder was held against;
-    ``files`` and ``bytes`` are what is proven, ``looked`` and ``looked_bytes`` what is in the
-    sample of ``day`` (UTC); ``held`` counts files too young to be moved; ``batches`` are to be
-    looked at more closely; ``accelerate`` tells how. ``places`` maps a dataset to its folder and
-    its key prefix.
+    ``origin`` names the manifest that was used where markers are missing, or ``""``. With
+    ``against`` it names the list that the folder was compared with. ``files`` and ``bytes`` count
+    what is proven or listed, ``looked`` and ``looked_bytes`` the sample of ``day`` (UTC). ``held``
+    counts entries and datasets that are held back. ``batches`` counts the batches that need a
+    closer look; ``accelerate`` means by Transfer Acceleration. ``places`` maps a dataset to its
+    folder and its key prefix.
     """
 
     origin: str = ""
@@ -110,8 +110,8 @@ class Verified:
 
 
 def read_state(layout: VerifyLayout) -> Verified:
-    """What the verification is about. Raises FileNotFoundError before that is known, DamagedError
-    when the file is not as it was written."""
+    """The state of a verification. Raises FileNotFoundError before it is written, and DamagedError
+    when it is damaged."""
     try:
         return Verified(**json.loads(layout.verified.read_bytes()))
     except (ValueError, TypeError):
@@ -119,7 +119,7 @@ def read_state(layout: VerifyLayout) -> Verified:
 
 
 def write_state(layout: VerifyLayout, state: Verified) -> None:
-    """Write the state whole."""
+    """Write the state in one step."""
     write_atomic(layout.verified, json.dumps(asdict(state), indent=1).encode() + b"\n")
 
 

@@ -28,10 +28,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read(file: Path) -> list[Expected]:
-    """The entries of a list, each path once, relative and without ``./`` in front.
+    """The entries of a list, each path once, without ``./`` in front.
 
-    Only size and SHA-256 are told, where the list has them. Raises WaybillError for a file that
-    cannot be read, is no list, or says two different things about one path.
+    Only size and SHA-256 are given, where the list has them. Raises WaybillError for a file that
+    cannot be read, is no list, or has two different entries for one path.
     """
     try:
         data = file.read_bytes()
@@ -48,7 +48,7 @@ def read(file: Path) -> list[Expected]:
 def _each_once(found: Iterable[Expected], file: Path) -> list[Expected]:
     entries: dict[str, Expected] = {}
     for entry in found:
-        slash = "/" if entry.path.endswith("/") else ""  # a folder of its own
+        slash = "/" if entry.path.endswith("/") else ""  # an entry for a folder
         entry = entry._replace(path=posixpath.normpath(entry.path) + slash)
         if entries.setdefault(entry.path, entry) != entry:
             text = f"{file}: lists {entry.path} twice, each time with another checksum or size"
@@ -57,10 +57,11 @@ def _each_once(found: Iterable[Expected], file: Path) -> list[Expected]:
 
 
 def manifest(data: bytes, name: str) -> Iterator[Expected]:
-    """The entries of a manifest. Those of Waybill itself, which tells keys and etags, come with
-    the file's time in whole milliseconds; the seed's times are of no known zone.
+    """The entries of a manifest. A manifest of Waybill has keys and etags; its entries have the
+    mtime of the file, in whole milliseconds. A manifest of the seed has times in no known time
+    zone; its entries have no mtime.
 
-    Raises WaybillError, naming it ``name``, for JSON that is no manifest.
+    Raises WaybillError, which calls the manifest ``name``, for JSON that is no manifest.
     """
     try:
         document = foreign_json.loads(data.decode("utf-8-sig"))
@@ -70,7 +71,7 @@ def manifest(data: bytes, name: str) -> Iterator[Expected]:
 
 
 def entries(document: Any, name: str) -> Iterator[Expected]:
-    """``manifest`` of what its JSON holds."""
+    """The entries of a manifest whose JSON is parsed already, as in ``manifest``."""
     try:
         for number, file in enumerate(document["files"]):
             yield _of_manifest(file, f"{name}: files[{number}]")

@@ -42,7 +42,7 @@ class Looker:
     def __init__(self, transfer: Transfer, *, accelerate: bool) -> None:
         self._transfer, self._accelerate = transfer, accelerate
         self._root = Root(transfer.folder, transfer.symlinks)
-        # A list stands for the source, the folder it is held against for the destination.
+        # The list is the source, and the folder that it is compared with is the destination.
         self._direction = "download" if transfer.verify_against else transfer.direction
         self._folder, self._bucket = sides(self._direction)
         self._common = common_arguments(transfer)
@@ -52,8 +52,8 @@ class Looker:
         return make_engine(self._transfer, accelerate=self._accelerate)
 
     def run(self, looks: list[Look]) -> list[Finding]:
-        """What the looks found, in their order. Raises WaybillError for an error that every entry
-        would meet; an entry that cannot be looked at is a finding."""
+        """The findings of the looks, in their order. An entry that cannot be looked at is a
+        finding. Raises WaybillError for an error that every entry would meet."""
         pool = ThreadPoolExecutor(self._transfer.threads)
         if any(look.etag for look in looks):
             _ = self._engine  # made once, before the threads
@@ -96,7 +96,7 @@ class Looker:
         here, away = (side.result() if side else None for side in (local, there))
         found = judge_content(look, here, away, direction=self._direction)
         damaged = (f.status == CHANGED and f.side != self._folder for f in found)
-        if isinstance(away, str) and any(damaged):  # once more: it may have been the way here
+        if isinstance(away, str) and any(damaged):  # once more: the way here may have damaged them
             found = judge_content(look, here, self._hash_there(look), direction=self._direction)
         return found
 
@@ -121,7 +121,7 @@ class Looker:
         return digest.hexdigest()
 
     def _try(self, look: Look, ask: Callable[[Look], Any]) -> Any:
-        """The answer, or the finding that there is none."""
+        """The answer of ``ask``, or the finding that the object cannot be looked at."""
         try:
             return ask(look)
         except ReplacedError:

@@ -1,14 +1,15 @@
-"""Open findings: what verifications found to be wrong and nothing has mended since.
+"""Open findings: the failures that verifications found and that nothing has mended since.
 
-``verify/open.tsv`` has the columns of a report, ``depth`` at which it was found, ``against`` (1
-when it was held against a list, else 0) and ``proven``, the proof that did not hold (16 hex digits
-of the SHA-256 of its line in the marker, empty where no marker had it).
+``verify/open.tsv`` has the columns of a report, then ``depth`` (of the verification), ``against``
+(1 when the folder was compared with a list, else 0) and ``proven``. The last one identifies the
+proof that did not hold: 16 hex digits of the SHA-256 of a marker with this proof alone, or empty
+where no marker had a proof.
 
-A finding is open until its proof is another, which tells that the file was moved again, or until a
-verification looks at the file at the same depth or a closer one and it agrees. A verification of
-a sample, or one that only lists, says nothing about the other files and their bytes. No time
-decides, for the clocks of two machines differ. The file is sealed, so that its loss is noticed;
-what it held is then open as a whole until a verification looks at every byte.
+A finding is closed when the proof has changed, because then the file was moved again. It is also
+closed when a verification at the same or a closer depth sees that the file agrees. A verification
+of a sample closes no finding about other files. A verification with depth listing closes no finding
+about bytes. Times are not compared, because the clocks of two machines differ. The table is sealed,
+so that its loss is noticed. A lost table is one open finding, until a verification reads all bytes.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Open(NamedTuple):
 def update(
     layout: VerifyLayout, now: Verified, depth: str, found: Iterable[tuple[str, Finding]]
 ) -> None:
-    """Take what a verification at ``depth`` found: its failures are open, and what it saw to agree
-    is closed."""
+    """Update the table after a verification at ``depth``: its failures are open, and findings about
+    files that agree are closed."""
     agreed: set[tuple[str, str]] = set()
     failing: list[tuple[str, Finding]] = []
     for dataset, finding in found:
@@ -85,9 +86,8 @@ def _is_closed(one: Open, agreed: set[tuple[str, str]], depth: str, *, against: 
 
 
 def read(layout: VerifyLayout) -> list[Open]:
-    """All findings that were open after the last verification. Results of a version that kept none
-    have the failures of their last report. Where the file is lost or damaged, that is the finding.
-    """
+    """All findings that were open after the last verification. Results of a version without this
+    table have the failures of their last report. A lost or damaged table is a finding itself."""
     path = layout.open_findings
     sealed = layout.name_of(path) in seals.read(layout.seals_of(path))
     try:
@@ -105,7 +105,7 @@ def read(layout: VerifyLayout) -> list[Open]:
 
 
 def doubted(layout: VerifyLayout) -> Iterator[Open]:
-    """The findings whose files are proven as they were then."""
+    """The findings that are still open: the proof of the file has not changed since."""
     found = read(layout)
     proofs = _proofs(layout, {one.dataset for one in found})
     for one in found:
@@ -115,7 +115,7 @@ def doubted(layout: VerifyLayout) -> Iterator[Open]:
 
 
 def _proofs(layout: VerifyLayout, datasets: set[str]) -> dict[tuple[str, str], str]:
-    """What stands for each proof in the markers of these datasets, by dataset and path."""
+    """The value ``proven`` of each proof in the markers of these datasets, by dataset and path."""
     return {
         (dataset, proof.path): hashlib.sha256(marker.render([proof])).hexdigest()[:16]
         for dataset in datasets

@@ -21,7 +21,8 @@ MOST_LINES = 20  # of failures, and of notes; all are in the report
 
 
 class Tally:
-    """What a report holds: counts, and the first of what is to be said entry by entry."""
+    """Counts the findings of a report. Keeps the first ``most`` failures and the first ``most``
+    notes, to be printed one by one."""
 
     def __init__(
         self, findings: Iterable[Finding], most: int = MOST_LINES, *, against: bool = False
@@ -44,7 +45,7 @@ class Tally:
 
     @property
     def told(self) -> int:
-        """How many findings there are to be named, notes and all."""
+        """How many findings do not agree, with the notes."""
         return self._fails.total() + self._noted.total()
 
     @property
@@ -53,7 +54,7 @@ class Tally:
         return EXIT_FAILED if self.failing else EXIT_OK
 
     def summary(self, now: Verified, depth: str, sample: tuple[int, int]) -> str:
-        """All of it in one line."""
+        """The counts in one line."""
         share = ""
         if now.looked != now.files:
             share = f", {now.looked} of them looked at (sample {sample[0]}/{sample[1]}, {now.day})"
@@ -72,7 +73,7 @@ class Tally:
 
 
 def _what(finding: Finding) -> str:
-    """What a finding is counted as."""
+    """The words under which a finding is counted."""
     if finding.status == CHANGED:
         return "differ" if finding.side == BOTH else f"changed at the {finding.side}"
     if finding.status == FAILED:
@@ -83,7 +84,7 @@ def _what(finding: Finding) -> str:
 
 
 def _what_of_list(finding: Finding) -> str:
-    """What a finding about a list and a folder is counted as."""
+    """The words under which a finding about a list and a folder is counted."""
     return {
         CHANGED: "differ",
         FAILED: "not to be looked at",
@@ -114,7 +115,7 @@ def conclude(transfer: Transfer, layout: VerifyLayout) -> tuple[list[str], int]:
 
 
 def nothing(transfer: Transfer, now: Verified) -> str:
-    """That there is nothing to check, and where it was sought."""
+    """The line that says that nothing is proven or listed, and where it was looked for."""
     if now.against:
         return f"nothing to check: {now.origin} lists nothing"
     published = ""

@@ -1,8 +1,8 @@
-"""What was proven, for a verification: markers, or what is left where there are none.
+"""The proofs that a verification starts from: markers, or manifests where markers are missing.
 
-In this order, the first that knows a path counts: the markers; the last marker of a batch that is
-open again (``Layout.kept_marker``); where a batch has neither, the manifest in the results; and
-where all of that is lost, the manifest published last.
+The proof of a path is taken from the first of these that has one: the marker of a batch; the kept
+copy of its last marker, for a batch that is open again (``Layout.kept_marker``); the manifest in
+the results, when a batch has neither; the manifest that was published last, when all else is lost.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class Proven(NamedTuple):
-    """Entries of one batch, or of a dataset where ``batch`` is empty. ``tick_ns`` is how fine
-    their mtimes are; ``origin`` tells where they are from when that is no marker."""
+    """Entries of one batch, or of a dataset where ``batch`` is empty. ``tick_ns`` is the resolution
+    of their mtimes. ``origin`` names the manifest that they come from; ``""`` for a marker."""
 
     dataset: str
     batch: str
@@ -38,8 +38,9 @@ class Proven(NamedTuple):
 
 
 def in_results(layout: Layout) -> Iterator[Proven]:
-    """What the results prove; a path may come twice, the first time counts. A damaged file proves
-    nothing: it is named, and what stands for it is asked. Raises DamagedError when nothing does."""
+    """The proofs in the results. If a path comes twice, the first proof counts. A damaged file is
+    logged and passed over; the next kind of proof takes its place. Raises DamagedError when there
+    is none."""
     damaged: list[DamagedError] = []
     known: set[tuple[str, str]] = set()
     markers = sorted((layout.root / "markers").glob("*/[!.]*.tsv"))
@@ -79,8 +80,8 @@ def _entries(layout: Layout, path: Path) -> list[Expected]:
 
 
 def published(transfer: Transfer, bucket: Bucket, dataset: str) -> Proven | None:
-    """What the manifest published last proves. Of one that an uploader wrote, a download takes
-    what it selects."""
+    """The proofs in the manifest that was published last; None when there is none. A download takes
+    only the entries that it selects, because an upload may have published the manifest."""
     folder, prefix = transfer.publish_prefix, transfer.prefix
     if folder is None:
         return None
@@ -117,6 +118,6 @@ def _leaves(path: str) -> bool:
 
 
 def _kept_markers(layout: Layout) -> list[Path]:
-    """Those of the latest runs first: a path may have changed its batch since an earlier one."""
+    """The kept copies of markers, the latest first: a path may have changed its batch since."""
     paths = (layout.root / "journal").glob("*/[!.]*.tsv")
     return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, path))

@@ -1,7 +1,7 @@
-"""Stock: both sides as the walk and the listing show them, held against what was proven.
+"""Stock: compares what the walk and the listing show of both sides with what was proven.
 
-Nothing is read but tables, the folder and one listing. What that decides goes into one table, what
-is left to look at into one table for each batch.
+Only tables, the folder and one listing are read. The findings go into one table. The entries that
+need a closer look go into one table for each batch.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 def take(
     transfer: Transfer, layout: VerifyLayout, bucket: Callable[[], Bucket], today: date
 ) -> Verified:
-    """Write the tables of a verification and say what it is about; no files: nothing is proven.
+    """Write the tables of a verification, and return its state. No files in it mean that nothing is
+    proven.
 
-    ``bucket`` is asked for only where S3 is to be asked. Raises WaybillError when a side cannot
-    be looked at as a whole.
+    ``bucket`` is called only when S3 is needed. Raises WaybillError when a side cannot be looked at
+    as a whole.
     """
     if transfer.verify_against is not None:
         stock = _Against(transfer, layout, today)
@@ -59,7 +60,8 @@ class _Stock:
         self.count = Count(transfer.verify_sample, today)
 
     def write(self, dataset: str, batch: str, looks: list[Look]) -> None:
-        """Write what is to be looked at, as the ``batch`` it stands in or in batches of its own."""
+        """Write the entries that need a closer look, as one ``batch``; cut into batches when there
+        is no name for one."""
         cut = [(batch, looks)] if batch else _cut(looks, self.transfer)
         for name, part in cut if looks else ():
             write_looks(self.layout.look(dataset, name), part)
@@ -74,7 +76,7 @@ def _cut(looks: list[Look], transfer: Transfer) -> Iterator[tuple[str, list[Look
 
 
 class _Sides(_Stock):
-    """Folder and bucket against what was proven."""
+    """Compares folder and bucket with what was proven."""
 
     def run(self, bucket: Callable[[], Bucket]) -> None:
         transfer, now = self.transfer, self.count.now
@@ -95,7 +97,7 @@ class _Sides(_Stock):
         for proven in chain([first], proofs):
             name = proven.dataset
             if name not in both and found.several:
-                # It was moved, and is not found any more: in the bucket it is to stay.
+                # The dataset was moved and its folder is gone: its objects must stay in the bucket.
                 prefix = proven.entries[0].key.removesuffix(proven.entries[0].path)
                 view = transfer.for_dataset(str(transfer.folder / name), prefix)
                 both[name] = _Dataset(name, view, self, door, True)
@@ -112,7 +114,7 @@ class _Sides(_Stock):
     def _proofs(
         self, places: dict[str, tuple[str, str]], bucket: Callable[[], Bucket]
     ) -> Iterator[Proven]:
-        """What the results prove, or where they prove nothing the manifests in the bucket."""
+        """The proofs in the results; when there are none, those in the published manifests."""
         some = False
         for proven in verify_proofs.in_results(self.layout):
             some = True
@@ -169,7 +171,7 @@ class _Dataset:
             yield entry
 
     def hold(self, proven: Proven) -> None:
-        """Hold a batch against its proofs."""
+        """Compare the entries of a batch with their proofs."""
         count, view = self.stock.count, self.view
         looks = []
         for expected in proven.entries:
@@ -204,7 +206,8 @@ class _Dataset:
         return self.sides.local.get(path) or local_now(self.root, path)
 
     def add_unproven(self) -> None:
-        """What the source has and nobody has moved, and what only the destination has."""
+        """Add the findings about entries of the source that were never moved, and about entries
+        that only the destination has."""
         sides, count = self.sides, self.stock.count
         if sides is None:
             return
@@ -225,7 +228,7 @@ class _Dataset:
 
 
 class _Against(_Stock):
-    """The folder of a transfer against a list; S3 is not asked."""
+    """Compares the folder of a transfer with a list, without S3."""
 
     def run(self, file: Path) -> None:
         transfer = self.transfer

@@ -25,7 +25,7 @@ exit codes: 0 everything asked for is proven to be there; 1 something failed or 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the user asked for. ``named`` tells that the satellites were, one by one."""
+    """What the user asked for. ``named`` means that the satellites were named one by one."""
 
     satellites: tuple[str, ...] = SATELLITES
     named: bool = False
@@ -44,7 +44,7 @@ class Wish:
 
 
 def parse(arguments: list[str]) -> Wish:
-    """The wish in ``arguments``; ends the process with a usage message for what cannot be."""
+    """The wish in ``arguments``. Ends the process with a usage message when they are invalid."""
     parser = _parser()
     given = parser.parse_intermixed_args(arguments)
     for word in given.satellites:

@@ -26,7 +26,7 @@ from waybill.results import outcome
 from waybill.results.layout import Layout
 from waybill.results.outcome import Asked
 
-# The launcher of a clone tells here by which name it was called.
+# In this variable the launcher of a clone hands on the name by which it was called.
 INVOKED = "WAYBILL_INVOKED"
 
 
@@ -74,14 +74,14 @@ class Sync:
     session: Session
 
     def run(self) -> int:
-        """Do it; returns the exit code."""
+        """Run the command; returns its exit code."""
         first, plans = self.session.plan()
         self._tell(first)
         if first.signal:
             return first.code
         if self.wish.dry_run and first.code == EXIT_FAILED and not first.said:
             for line in self.session.launch.log.read_text(encoding="utf-8").splitlines():
-                self.screen.note(visible(line))  # it is gone in a moment
+                self.screen.note(visible(line))  # the log is removed soon
         for name, transfer in self._transfers.items():
             refused = self.session.refused(name, plans[name]) if name in plans else []
             glacier_screen.show(self.screen, self.wish, transfer, plans.get(name), refused)
@@ -114,8 +114,8 @@ class Sync:
         return code
 
     def _run(self, plans: dict[str, Plan]) -> Iterator[Ended]:
-        """Do what the plans say. A workflow that ends before it began, say because another user
-        is at work in the folder of one satellite, names that one: the others go without it."""
+        """Run the workflow for the plans. If it names a satellite, for example because another run
+        uses its folder, run it again for the others without this one."""
         while plans:
             ended = self.session.run(plans)
             self._tell(ended)
@@ -161,7 +161,7 @@ class Sync:
         self.screen.line(f"{transfer.name}: {text}")
 
     def _missing_regions(self, plans: dict[str, Plan]) -> list[str]:
-        """The regions asked for that no satellite has a file of; none while one is not known."""
+        """The requested regions of which no satellite has a file; none when a plan is missing."""
         if plans.keys() != self._transfers.keys():
             return []
         paths = [path for plan in plans.values() for path in plan.paths()]
@@ -172,8 +172,8 @@ class Sync:
         ]
 
     def _code(self, runs: list[Ended]) -> int:
-        """The exit code: that of each satellite, the worst of them. One without files is a reason
-        to complain if it was asked for by name, or if none has any."""
+        """The worst exit code of all satellites. A satellite without files counts if the satellites
+        were named, or if no satellite has files."""
         asked = Asked.PART if self.wish.dry_run else Asked.ALL
         found = {
             name: outcome.read(transfer, self.session.layouts[name])

@@ -1,8 +1,8 @@
-"""Reads the ``config.ini`` of the Greenland glacier flow project: three keys of it.
+"""Reads three keys of the ``config.ini`` of the Greenland glacier flow project.
 
-The file belongs to another program, so all else in it is left alone. What counts is what a person
-means: blanks and ``=`` in a path, CRLF, a byte order mark, indentation and the case of a key change
-nothing, a comment ends a line, and ``base_dir_old`` is not ``base_dir``.
+The file belongs to another program, so all other keys are ignored. A path may hold blanks and
+``=``. CRLF, a byte order mark, indentation and the case of a key make no difference. A comment ends
+a line. ``base_dir_old`` is not ``base_dir``.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class _Found(NamedTuple):
 def read(file: Path) -> dict[str, str]:
     """The keys that are set, by their names in lower case.
 
-    ``[PATHS]`` counts before the top of the file, and that before any other section. Raises
-    ConfigError for a file that cannot be read or says two things at once.
+    A key in its own section (``[PATHS]``, or ``[SETTINGS]`` for the mode) counts before one at the
+    top of the file, and that one before one in any other section. Raises ConfigError for a file
+    that cannot be read or sets a key to two different values.
     """
     found: dict[str, list[_Found]] = {}
     section = None

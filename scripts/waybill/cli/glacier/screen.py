@@ -1,4 +1,4 @@
-"""What ``sync-from-s3`` shows: its modes, the plan of each satellite, and what became of it."""
+"""What ``sync-from-s3`` shows: its modes, the plan of each satellite, and the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_ROWS = 50
 
 
 def modes(wish: Wish) -> Iterator[str]:
-    """One line for each choice that is at work, and an empty one before."""
+    """An empty line, then one line for each mode."""
     yield ""
     if wish.dry_run:
         yield f"DRY RUN MODE - No files will be {'uploaded' if wish.upload else 'downloaded'}"
@@ -40,7 +40,7 @@ def show(
     plan: Plan | None,
     refused: list[tuple[str, str]],
 ) -> None:
-    """Where from, where to, and the plan; ``plan`` is None where the two could not be compared."""
+    """Show source, destination and plan. ``plan`` is None when the two could not be compared."""
     screen.line()
     screen.line(f"Syncing {transfer.name} data...")
     screen.line(f"From: {_place(transfer.source)}")
@@ -69,8 +69,8 @@ def show(
 
 
 def summary(plan: Plan, files: int, size: int, moved: str, *, complete: bool) -> str:
-    """What became of a plan: ``files`` of ``size`` bytes have arrived; ``complete`` tells that
-    every file of the selection is accounted for."""
+    """The result of a plan: ``files`` have arrived, ``size`` bytes in all. ``complete`` means that
+    no batch is open and no file was refused."""
     wanted = len(plan.moves)
     count = str(files) if files == wanted else f"{files} of {wanted}"
     text = f"{count} file(s), {format_size(size, decimal=True)}, {moved}"

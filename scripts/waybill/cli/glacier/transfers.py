@@ -21,17 +21,17 @@ from waybill.system.files import write_atomic
 
 DOOR = "glacier"
 
-# Safe mode is that of the seed, `aws s3 sync --size-only`, but for files of another size: those
-# are left alone too. Force mode must find an object of the same size that is newer, and a file
-# that was damaged or edited, whatever the times say (a copy or a clock may have changed them). Only
-# the content tells. It costs one read of each file and one HEAD of each object that no earlier run
-# has proven; what this door has downloaded is known by size, mtime and ETag and costs nothing.
+# Safe mode compares sizes like the seed (`aws s3 sync --size-only`), but leaves files of another
+# size alone, too. Force mode must also find a newer object of the same size, and a file that was
+# damaged or edited. Times do not show that, because a copy or a clock may have changed them, so
+# the content is compared. That costs one read of each file and one HEAD of each object that no
+# earlier run has proven. Files that this door has downloaded are known by size, mtime and ETag.
 SAFE = {"overwrite": "never", "compare": "size"}
 FORCE = {"overwrite": "if-changed", "compare": "sha256"}
 
 
 def home_of(wish: Wish, settings: Settings, folder: Path) -> Path:
-    """Where the runs over a data folder and a bucket keep their tables, journals and markers."""
+    """The folder in which runs with this data folder and bucket keep their state."""
     s3 = settings.s3
     place = (folder.resolve(), s3.get("bucket", BUCKET), s3.get("base_path", BASE_PATH))
     name = f"{'upload' if wish.upload else 'download'}-{state_folder.digest(*place)}"
@@ -40,8 +40,8 @@ def home_of(wish: Wish, settings: Settings, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def borrowed(home: Path) -> Iterator[Path]:
-    """A folder to work in that is gone afterwards, with what ``home`` knows of the content of
-    files: a dry run leaves no trace, and reads no file for the second time either."""
+    """A temporary folder for a dry run, with copies of the caches and journals in ``home``. The dry
+    run leaves no trace, and does not hash files again whose hashes are known."""
     with tempfile.TemporaryDirectory(prefix="sync-from-s3-") as folder:
         for kind in ("cache", "journal"):
             for table in home.glob(f"results/*/{kind}/*/*"):
@@ -57,7 +57,7 @@ def configure(
 ) -> tuple[Path, dict[str, Transfer]]:
     """Write the configuration of the workflow into ``home``; returns its path, and the transfers.
 
-    Raises ConfigError for settings that cannot be, under the name of the user's own file.
+    Raises ConfigError for invalid settings; it names the user's own file.
     """
     # It may hold the addresses of notifications, which are secrets.
     home.mkdir(parents=True, exist_ok=True)
@@ -70,8 +70,8 @@ def configure(
 
 
 def follow_mode(home: Path, wish: Wish, layouts: Mapping[str, Layout]) -> None:
-    """Have all files of a satellite looked at again when the last run was in the other mode: what
-    that one has proven it has proven in its own way."""
+    """Have all files of a satellite looked at again when the last run was in the other mode. A
+    proof of one mode does not count in the other."""
     mode = "force" if wish.force else "safe"
     for satellite, layout in layouts.items():
         record = home / f"{satellite}.mode"

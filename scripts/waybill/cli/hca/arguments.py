@@ -1,4 +1,4 @@
-"""The arguments of ``hca-smart-sync``, in all the forms its seed has had."""
+"""The arguments of ``hca-smart-sync``, in all forms that its seed has had."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _YES, _NO = {"1", "true", "yes", "on", "y", "t"}, {"", "0", "false", "no", "off"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the user asked for, every choice made; ``bucket``, ``region`` and ``profile`` are None
+    """What the user asked for, with all defaults. ``bucket``, ``region`` and ``profile`` are None
     where the preset or the AWS chain decides."""
 
     action: str
@@ -56,8 +56,8 @@ class Wish:
 def parse(arguments: list[str], warn: Callable[[str], None]) -> Wish:
     """The wish in ``arguments``, the environment and the user's configuration, in this order.
 
-    ``warn`` gets a user configuration that cannot be used. Ends the process with a usage message
-    for arguments that cannot be.
+    ``warn`` gets a line about a user configuration that cannot be used. Ends the process with a
+    usage message when the arguments are invalid.
     """
     parser = _parser()
     if not arguments:
@@ -130,7 +130,7 @@ def _atlas_and_folder(
 
 
 class _Access(TypedDict):
-    """How the bucket is reached: which, where, as whom."""
+    """The settings with which the bucket is reached; ``debug`` shows the logs."""
 
     profile: str | None
     profile_from: str

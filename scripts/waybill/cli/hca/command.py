@@ -66,7 +66,7 @@ def sync(screen: Screen, wish: Wish) -> int:
 
 
 def _plan_and_run(screen: Screen, wish: Wish, session: Session, transfer: Transfer) -> int:
-    """The two halves, and the question between them."""
+    """Show the plan, ask, and run it."""
     forced_dry = wish.dry_run and wish.force
     ended, plans = session.plan(forced=forced_dry)
     for _, line in session.failed(ended):
@@ -93,7 +93,7 @@ def _plan_and_run(screen: Screen, wish: Wish, session: Session, transfer: Transf
         if not screen.ask(f"Upload {len(plan.moves)} file(s) to {transfer.url}?"):
             screen.line("nothing uploaded")
             return EXIT_OK
-    # A second half with nothing left to do says nothing of what the first could not do.
+    # A run that has nothing to do does not tell what went wrong in the plan.
     return _run(screen, session, transfer, plans) or ended.code
 
 
@@ -122,7 +122,7 @@ def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, 
 
 
 def _show(screen: Screen, wish: Wish, session: Session, transfer: Transfer, plan: Plan) -> None:
-    """The plan on the screen."""
+    """Show the plan on the screen."""
     refused = session.refused(NAME, plan)
     count = f"Found {plan.found} .h5ad file(s)"
     if not plan.moves and not plan.refused:
@@ -148,7 +148,7 @@ def _show(screen: Screen, wish: Wish, session: Session, transfer: Transfer, plan
 
 
 def _home(wish: Wish, folder: Path, bucket: str) -> Path:
-    """Where this upload keeps its tables, journals and markers between runs."""
+    """The folder in which this upload keeps its state between runs."""
     name = f"{wish.atlas}-{wish.folder}-{wish.environment}-{state_folder.digest(folder, bucket)}"
     return state_folder.state_home(NAME) / name
 
@@ -172,7 +172,7 @@ def _folder(local_path: str) -> Path:
 
 
 def _check(wish: Wish) -> str:
-    """The bucket; raises WaybillError for an atlas or a bucket that cannot be."""
+    """The bucket. Raises WaybillError for an invalid atlas or bucket."""
     bucket = wish.bucket or BUCKETS[wish.environment]
     try:
         network(wish.atlas)
@@ -202,7 +202,7 @@ def _toml(wish: Wish, folder: Path, overwrite: str) -> str:
 
 
 def _last_overwrite(file: Path) -> str:
-    """What the last run did with objects that are there already; unknown counts as all."""
+    """The setting ``overwrite`` of the last run; ``always`` when it is not known."""
     last = state_folder.configured(file).get(NAME)
     return last.overwrite if last is not None else "always"
 
@@ -227,7 +227,7 @@ def config_init(screen: Screen) -> int:
 
 
 def config_show(screen: Screen, wish: Wish) -> int:
-    """What would be used, and where it comes from."""
+    """Show the settings that would be used, and where each comes from."""
     settings = user_config.read()
     file = user_config.path()
     note = "" if file.exists() else f" (not there; `{PROGRAM} config init` writes it)"

@@ -41,7 +41,7 @@ class Wish:
 
 
 def parse(arguments: list[str]) -> Wish:
-    """The wish in ``arguments``; ends the process with a usage message for what cannot be."""
+    """The wish in ``arguments``. Ends the process with a usage message when they are invalid."""
     return Wish(**vars(_parser().parse_args(arguments)))
 
 

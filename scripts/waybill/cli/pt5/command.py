@@ -54,7 +54,8 @@ def _command(screen: Screen, arguments: list[str]) -> int:
 
 
 def validate(colours: Colours, wish: Wish) -> int:
-    """Whether S3 takes the credentials, and the bucket can be listed if one is named."""
+    """Check that S3 accepts the credentials and, if a bucket is named, that it can be listed.
+    Returns the exit code. Raises WaybillError."""
     from waybill.s3.bucket import Bucket
     from waybill.s3.client import make_client
     from waybill.s3.errors import DENIED, error_code, explain
@@ -90,7 +91,7 @@ class Upload:
         self._files: Arrivals | None = None
 
     def run(self) -> int:
-        """Do it; returns the exit code."""
+        """Run the command; returns its exit code."""
         home = pt5_place.home_of(self.wish, self.place)
         if self.wish.dry_run:
             with borrowed(home) as copy:
@@ -102,7 +103,7 @@ class Upload:
         layout = Layout(home / "results" / NAME)
         hold_results(layout)
         file, log = home / "config.toml", home / "snakemake.log"
-        # What the last run was to send goes first.
+        # If the last run is not finished, it is finished before all files are sent again.
         last = state_folder.configured(file).get(NAME)
         if self.wish.all_files and last and outcome.without_failures(last, layout).is_whole:
             state_folder.forget_proofs(layout)
@@ -169,7 +170,7 @@ class Upload:
         return ended.code
 
     def _progress(self, layout: Layout, before: str) -> str:
-        """A bar, and how far it is."""
+        """A bar and the progress in one line."""
         if self._files is None:
             found = of_transfer(layout, before)
             if not found:
@@ -188,7 +189,7 @@ class Upload:
         return f"{pt5_screen.bar(*size)} {text}"
 
     def _sum_up(self, sent: list[Proof], seconds: float) -> None:
-        """The seed's report of what has arrived, and beside it what was there or failed."""
+        """Print the report of the seed about the files that were sent, then the other counts."""
         size = sum(proof.size for proof in sent)
         for line in pt5_screen.summary(len(sent), size, seconds):
             self.colours.line(line)
@@ -211,7 +212,8 @@ class Upload:
             self.colours.problem(line)
 
     def _tell_aside(self, layout: Layout) -> None:
-        """What waits, each bin by name, and how much is left out."""
+        """Print each reason why files are held back, and how many files are skipped for which
+        reason."""
         table = layout.aside(NAME)
         aside = [(row[1], row[3]) for row in rows(table, ASIDE_COLUMNS)] if table.exists() else []
         for reason in dict.fromkeys(reason for _, reason in aside if reason.startswith("held")):
@@ -237,7 +239,8 @@ class Upload:
 
 
 def _sent(layout: Layout) -> Iterator[Proof]:
-    """The proofs of what was uploaded since the last inventory, in the order of the batches."""
+    """The proofs of the files that were uploaded since the last inventory, in the order of the
+    batches."""
     run = state.read(layout).run
     for path in sorted(layout.journals()):
         for written, proof in journal.read([path], run).done.values():
@@ -251,10 +254,10 @@ def _published(layout: Layout) -> str:
 
 @contextlib.contextmanager
 def borrowed(home: Path) -> Iterator[Path]:
-    """A folder to work in that is gone afterwards, with a copy of what is known from earlier runs:
-    a dry run leaves no trace, and reads no file and asks for no object a second time."""
+    """A temporary folder for a dry run, with a copy of the results of earlier runs. The dry run
+    leaves no trace, and reads no file and requests no object a second time."""
     with tempfile.TemporaryDirectory(prefix="pt5-uploader-") as folder:
-        # Without what Snakemake knows of the tables it would not take the inventory again.
+        # Without its records of the tables, Snakemake would not take the inventory again.
         for part in ("results", ".snakemake/metadata", ".snakemake/incomplete"):
             for path in (home / part).rglob("*"):
                 if path.is_file() and "logs" not in path.parts and path.name != ".door.lock":

@@ -1,4 +1,4 @@
-"""From where to where ``pt5-uploader`` moves: its arguments, the environment and ``.env``."""
+"""Source and destination of ``pt5-uploader``: from its arguments, the environment and ``.env``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "ifcb"  # of the only transfer
 
 URL, FOLDER = "AWS_UPLOAD_URL", "IFCB_DATA_DIR"
 
-# Who the user is: taken from one place as a whole, or a token would meet the key of another.
+# The credentials. All are taken from one place, so that no token goes with the key of another.
 _IDENTITY = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
     "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
@@ -26,8 +26,8 @@ _IDENTITY = {
 
 
 class Place(NamedTuple):
-    """Where the data is and where it goes. ``folder`` is absolute, ``file`` the name of the only
-    file in it to take or empty, ``prefix`` empty or ending in a slash."""
+    """Where the data is and where it goes. ``folder`` is absolute. ``file`` is the name of the only
+    file to take, or empty. ``prefix`` is empty or ends in a slash."""
 
     folder: Path
     file: str
@@ -40,8 +40,10 @@ class Place(NamedTuple):
 
 
 def read_env(environ: Mapping[str, str]) -> dict[str, str]:
-    """What ``.env``, in the working folder or the nearest above it, adds to ``environ``: its
-    ``AWS_...`` and ``IFCB_DATA_DIR``. What is set already stays as it is.
+    """The variables that ``.env`` adds to ``environ``: ``AWS_...`` and ``IFCB_DATA_DIR``.
+
+    The file is that of the working folder, or the nearest above it. Variables that are set stay as
+    they are. If one of the credentials is set, no credentials are taken from the file.
 
     Raises WaybillError for a file that cannot be read.
     """
@@ -71,8 +73,8 @@ def read_env(environ: Mapping[str, str]) -> dict[str, str]:
 def target(wish: Wish, environ: Mapping[str, str]) -> tuple[str, str] | None:
     """Bucket and prefix, the prefix empty or ending in a slash; None when no bucket is named.
 
-    The prefix of ``AWS_UPLOAD_URL`` is for its own bucket only. Raises WaybillError for what
-    cannot be a bucket or a prefix.
+    The prefix of ``AWS_UPLOAD_URL`` is for its own bucket only. Raises WaybillError for an invalid
+    bucket or prefix.
     """
     bucket, prefix = wish.bucket, wish.prefix
     if bucket is not None:
@@ -94,7 +96,7 @@ def target(wish: Wish, environ: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def place(wish: Wish, environ: Mapping[str, str]) -> Place:
-    """From where to where. Raises WaybillError, with what to do, when that cannot be told."""
+    """Source and destination. Raises WaybillError when one is missing or wrong."""
     where, text = ("--source", wish.source) if wish.source else (FOLDER, environ.get(FOLDER))
     if not text:
         raise _mistake("no source", f"give --source, or set {FOLDER} in the environment or in .env")
@@ -118,7 +120,7 @@ def place(wish: Wish, environ: Mapping[str, str]) -> Place:
 
 
 def home_of(wish: Wish, place: Place) -> Path:
-    """Where the runs over one selection of a folder and one destination keep their state."""
+    """The folder in which runs with this selection, source and destination keep their state."""
     selection = f"{wish.recursive} {wish.all_files} {place.file}"
     digest = state_folder.digest(place.folder, place.url, selection)
     return state_folder.state_home(DOOR) / f"{place.bucket}-{digest}"

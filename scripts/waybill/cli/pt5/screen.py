@@ -14,7 +14,7 @@ _BAR = 20
 
 
 class Colours:
-    """Lines on a screen, in colour where that is a terminal and nobody minds (no-color.org)."""
+    """Lines on a screen, in colour on a terminal unless ``NO_COLOR`` is set (no-color.org)."""
 
     def __init__(self, screen: Screen, program: str) -> None:
         self._screen, self._program = screen, program
@@ -23,18 +23,18 @@ class Colours:
         self._err = wanted and sys.stderr.isatty()
 
     def good(self, text: str) -> None:
-        """A result to be glad of."""
+        """Print a good result."""
         self._screen.line(_paint(visible(text), "green" if self._out else ""))
 
     def line(self, text: str = "") -> None:
         self._screen.line(visible(text))
 
     def wait(self, text: str) -> None:
-        """Something that is not done and is no failure."""
+        """Print what is not done and is no failure."""
         self._note(text, "yellow")
 
     def problem(self, text: str) -> None:
-        """Something that failed."""
+        """Print a failure."""
         self._note(text, "red")
 
     def _note(self, text: str, colour: str) -> None:

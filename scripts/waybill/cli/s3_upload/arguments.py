@@ -42,7 +42,7 @@ class Monitor:
 
 
 def parse(arguments: list[str]) -> Upload | Monitor:
-    """What is asked for; ends the process with a usage message for what cannot be."""
+    """What the user asked for. Ends the process with a usage message for invalid arguments."""
     parser = _parser()
     if not arguments:
         parser.print_help()

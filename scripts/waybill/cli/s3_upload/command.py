@@ -88,7 +88,7 @@ def upload(screen: Screen, wish: Upload) -> int:
 
 
 def _sum_up(screen: Screen, watch: Watch, folder: Path, url: str, bucket: str) -> None:
-    """What was uploaded, and where the manifest is."""
+    """Print what was uploaded, and where the manifest is."""
     for run in watch.all():
         files, size = run.moved
         proven = f"{run.count} of {run.total} file(s) proven"
@@ -114,7 +114,7 @@ def _code(screen: Screen, ended: Ended, code: int, log: Path) -> int:
 
 
 def _folder(local_path: str) -> Path:
-    """The folder of the run, its path absolute. A link goes by its own name."""
+    """The folder of the run, as an absolute path. A symbolic link keeps its own name."""
     folder = Path(os.path.abspath(local_path))  # noqa: PTH100  Path keeps "..", which has no name
     if folder.is_dir() and folder.name:
         return folder

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 
 def dry_run(config: MonitorConfig, home: Path) -> int:
-    """Tell which runs would be uploaded; returns the exit code. Raises WaybillError for
-    credentials that cannot be."""
+    """Log which runs would be uploaded; returns the exit code. Raises WaybillError for invalid
+    credentials."""
     pair = transfers_of.credentials(os.environ)
     with tempfile.TemporaryDirectory(prefix="s3-upload-") as folder:
         file = Path(folder) / "config.toml"
@@ -62,7 +62,7 @@ def dry_run(config: MonitorConfig, home: Path) -> int:
         code = EXIT_FAILED if found.failed else code
     for line in report.once(lines):
         log.log(line.level, "%s", visible(line.text))
-    for _, text in sorted(wanted, key=lambda item: item[0]):  # what was begun goes first
+    for _, text in sorted(wanted, key=lambda item: item[0]):  # runs that were begun first
         log.info("%s", visible(text))
     for line in report.of_routes(routing.sort_out(decisions), lambda name: name):
         log.log(line.level, "%s", visible(line.text))
@@ -71,7 +71,7 @@ def dry_run(config: MonitorConfig, home: Path) -> int:
 
 
 def _lines(name: str, found: Found, decisions: list[tuple[str, Path, Decision]]) -> list[Line]:
-    """What is not taken, as lines; and what that says about each run as decisions."""
+    """Lines about the runs that are not taken. Adds the decision about each to ``decisions``."""
     lines = []
     for failure in found.failed:
         lines.append(Line(logging.ERROR, f"FAILED {failure}"))
@@ -86,7 +86,7 @@ def _lines(name: str, found: Found, decisions: list[tuple[str, Path, Decision]])
 
 
 def _check_bucket(transfer: Transfer, pair: dict[str, str]) -> None:
-    """Whether the bucket can be listed, as an upload begins. Raises WaybillError."""
+    """Check that the bucket can be listed: an upload begins with that. Raises WaybillError."""
     import boto3
 
     try:

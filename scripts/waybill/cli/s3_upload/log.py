@@ -1,7 +1,7 @@
 """The log folder of ``s3-upload monitor``: whether it can be used, its lock, and a log of each day.
 
-Cron starts a process for each pass, so a log that is renamed at midnight would never be: the day
-of its start is in the name of a log, and old ones are removed by every pass.
+Cron starts a process for each pass, so no process lives until midnight to rename its log. Instead,
+the name of a log has the day of the pass, and every pass removes old logs.
 """
 
 from __future__ import annotations
@@ -55,11 +55,12 @@ def prepare(folder: Path) -> None:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[str | None]:
-    """Hold the lock of the monitor, which ends with this process however it ends; gives who holds
-    it when it is another one, else None. Raises WaybillError when there can be no lock."""
+    """Hold the lock of the monitor; it ends with this process in any case. Gives the name of the
+    holder when another process has the lock, else None. Raises WaybillError when the file cannot be
+    locked."""
     path = folder / LOCK
     try:
-        # No child has it open: that of a killed monitor would keep all later ones away.
+        # Children must not inherit it: a child of a killed monitor would keep the lock.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise WaybillError(f"{path}: {error.strerror}", exit_code=EXIT_CONFIG) from None
@@ -111,7 +112,7 @@ def logging_to(folder: Path, level: int, screen: Screen) -> Iterator[None]:
 
 
 class _OnScreen(logging.Handler):
-    """What is wrong goes to standard error, all else to standard output."""
+    """Sends warnings and errors to standard error, all else to standard output."""
 
     def __init__(self, screen: Screen) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ def monitor(screen: Screen, wish: Monitor) -> int:
 
 
 def _home(log_dir: Path, file: Path) -> Path:
-    """Where the passes over a configuration keep their tables, journals and markers."""
+    """The folder in which the passes with a configuration keep their state."""
     return log_dir / "waybill" / f"{file.stem}-{state_folder.digest(file)}"
 
 
@@ -92,7 +92,8 @@ def _locked(screen: Screen, wish: Monitor, config: MonitorConfig) -> int:
 
 
 class Pass:
-    """One pass at work: the runs that were begun, then all; the states, the log, the exit code."""
+    """One pass: it uploads the runs that were begun before, then all others, and writes the state
+    files and the log."""
 
     def __init__(self, screen: Screen, config: MonitorConfig, home: Path) -> None:
         self._screen = screen
@@ -102,7 +103,7 @@ class Pass:
         file = home / "config.toml"
         configured = state_folder.configure(file, transfers_of.of_monitor(config))
         self.layouts = {name: Layout(home / t.results) for name, t in configured.items()}
-        # As the workflow has them, but for a reader in another folder.
+        # The same transfers with the absolute paths of their results.
         self.transfers = {
             name: replace(transfer, results=self.layouts[name].root)
             for name, transfer in configured.items()
@@ -119,7 +120,7 @@ class Pass:
         self.launch.log.unlink(missing_ok=True)
         self._states = StateFiles(self._uploads)
         self._watch = Watch(self.layouts)
-        self._known: dict[str, bool] = {}  # runs an earlier pass took, and whether all is proven
+        self._known: dict[str, bool] = {}  # runs of earlier passes: whether all is proven
         for transfer, layout in self.layouts.items():
             for name, place in state.read(layout).places.items():
                 proven = outcome.is_proven(self.transfers[transfer], name, place)
@@ -131,7 +132,7 @@ class Pass:
         self.interrupted = False
 
     def run(self) -> int:
-        """Do it all; returns the exit code."""
+        """Run the pass; returns the exit code."""
         for layout in self.layouts.values():
             for record in layout.failures.glob(f"{_DOOR}.*"):
                 record.unlink(missing_ok=True)
@@ -147,8 +148,8 @@ class Pass:
         return ended[-1].code if self.interrupted else code
 
     def _ship(self) -> list[Ended]:
-        """Run the workflow: once, or for the runs that were begun before and then for the rest.
-        Those runs of the workflow are returned whose end counts."""
+        """Run the workflow once, or first for the runs that were begun before and then for the
+        others. Returns the ended workflows whose exit codes count."""
         begun = {folder for folder, proven in self._known.items() if not proven}
         begun |= {folder or "" for folder in partial(self._uploads)}
         if not any(folder == "" or Path(folder).is_dir() for folder in begun):
@@ -167,7 +168,7 @@ class Pass:
             return [first]
         if first.code in (EXIT_OK, EXIT_EMPTY):
             return [self._launch()]
-        # A workflow for all would try again at once what has just failed.
+        # A workflow for all runs would at once try again what has just failed.
         return [first, self._launch(self._last(name, run) for name, run in rest)]
 
     def _launch(self, files: Iterable[Path] = ()) -> Ended:
@@ -194,7 +195,7 @@ class Pass:
         self._states.follow(self._watch.by_folder())
 
     def _conclude(self, folder: Path, ways: list[Arrivals]) -> bool:
-        """Write what became of a run, and count its failures; tells whether all of it is proven."""
+        """Write the final state of a run, and count its failures. Returns whether all is proven."""
         proven = all(
             outcome.is_proven(self.transfers[self._name(w)], w.dataset, w.place) for w in ways
         )
@@ -221,7 +222,8 @@ class Pass:
         return visible(f"s3://{self.transfers[self._name(run)].bucket}/{run.place.prefix}")
 
     def _conclude_resting(self) -> None:
-        """Mend the state of a run that was proven while nobody was there to write that down."""
+        """Correct the state file of a resting run that was proven, if it does not say so: the pass
+        that proved it may have been killed."""
         busy = self._watch.by_folder()
         mended: dict[Path, list[Arrivals]] = {}
         for name, layout in self.layouts.items():

@@ -1,8 +1,8 @@
-"""Who is told what a pass of the monitor did: Slack, as the configuration says.
+"""Notifications about a pass of the monitor, to Slack as the configuration says.
 
-The command itself tells, once at the end of a pass, and so the addresses are in no file and in no
-other process. What goes wrong before anything moves is told as well, each time under the same name,
-so that it is not repeated every hour and is told to be over.
+The command itself sends them, once at the end of a pass, so the addresses are in no file and in no
+other process. An error before anything moves is notified, too. It always has the same name: so it
+is not repeated every hour, and a notification says when it is over.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ BEFOREHAND = "monitor"
 
 
 def settings(table: Mapping[str, Any]) -> Notify | None:
-    """Whom to tell, out of the web hooks of a configuration."""
+    """The channels for the web hooks of a configuration. If only one hook is set, it gets both
+    kinds of messages."""
     hooks = {}
     for one, other in (("log", "alert"), ("alert", "log")):
         url = table.get(f"slack_{one}_webhook") or table.get(f"slack_{other}_webhook")
@@ -52,7 +53,7 @@ def after_pass(
     code: int,
     success: bool,
 ) -> None:
-    """Tell what became of the transfers, whose ``results`` are absolute."""
+    """Send the notifications about the transfers, whose ``results`` are absolute."""
     told = {name: replace(transfer, notify=whom) for name, transfer in transfers.items()}
     _tell(told, codes, code=code, success=success)
 
@@ -60,7 +61,7 @@ def after_pass(
 def _tell(
     transfers: Mapping[str, Transfer], codes: Mapping[str, int], *, code: int, success: bool
 ) -> None:
-    """Tell it, and log what goes wrong with that."""
+    """Send notifications, and log what goes wrong with them."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         notify.after_run(transfers, codes, code=code, success=success)
     for line in said.getvalue().splitlines():
@@ -68,7 +69,7 @@ def _tell(
 
 
 class Beforehand:
-    """What comes before the first transfer: the configuration, the credentials."""
+    """Notifications about errors before the first transfer: in configuration or credentials."""
 
     def __init__(self, whom: Notify | None, config: Path, home: Path) -> None:
         self._layout = Layout(home / "beforehand")
@@ -86,16 +87,16 @@ class Beforehand:
         )
 
     def failed(self, problems: list[str], code: int = EXIT_CONFIG) -> None:
-        """Tell that there was no pass, and why."""
+        """Notify that there was no pass, and why."""
         record = failures.record_path(self._layout, "inventory")
         try:
             failures.write(record, [Failure("", code, problem) for problem in problems])
-        except OSError:  # what was told could not be remembered, and would be told every hour
+        except OSError:  # without a record, the same would be notified every hour
             return
         self._tell(code)
 
     def passed(self) -> None:
-        """Tell that it is over, if it was told before."""
+        """Notify that an error is over, if one was notified before."""
         if self._layout.root.exists():
             failures.write(failures.record_path(self._layout, "inventory"), [])
             self._tell(EXIT_OK)
@@ -106,8 +107,7 @@ class Beforehand:
 
 
 def of_broken(file: Path) -> tuple[Notify | None, Path]:
-    """Whom to tell about a configuration that has mistakes, as far as it can be made out, and its
-    log folder."""
+    """The channels and the log folder of a configuration with mistakes, if they can be read."""
     table: Any = None
     with contextlib.suppress(OSError, ValueError, RecursionError):
         text = file.read_text(encoding="utf-8-sig")

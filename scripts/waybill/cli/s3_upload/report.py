@@ -1,4 +1,4 @@
-"""What ``s3-upload`` says about a run of the workflow, out of what that left."""
+"""The lines of ``s3-upload`` about a run of the workflow, from the results of that run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Line(NamedTuple):
 
 
 def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
-    """What failed and what waits, and the exit code of one transfer."""
+    """The lines about failures and waiting runs of one transfer, and its exit code."""
     lines, code = closing_lines.conclude(transfer, layout)
     found = []
     for line in lines:
@@ -45,14 +45,14 @@ def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
 
 
 def held(text: str) -> Line:
-    """A line about a run that waits: one that nobody will take by itself is a warning."""
+    """A line about a run that waits. It is a warning if the run will not be taken by itself."""
     level = logging.WARNING if "max_age" in text else logging.INFO
     return Line(level, f"{_HELD}{text}")
 
 
 def once(lines: Mapping[str, Iterable[Line]]) -> list[Line]:
-    """The lines of several transfers: with the name of theirs in front, but not what is about a
-    run as such, which each section says that monitors its folder."""
+    """The lines of several transfers, each line once. A line begins with the name of its transfer.
+    A line about a run itself does not: all sections that monitor its folder have the same line."""
     found = [
         line
         if line.text.startswith((_HELD, "FAILED /"))
@@ -64,7 +64,7 @@ def once(lines: Mapping[str, Iterable[Line]]) -> list[Line]:
 
 
 def notes(ended: Iterable[Ended], layouts: Mapping[str, Layout]) -> Iterator[Line]:
-    """What jobs said besides their failures, which are told by name elsewhere."""
+    """What jobs said apart from their failures, which other lines name."""
     known = {str(f) for layout in layouts.values() for f in failures.read(layout)}
     said = [said for one in ended for said in one.said if said.stage]
     for transfer, _, text in dict.fromkeys(said):
@@ -83,7 +83,7 @@ def routes(layouts: Mapping[str, Layout]) -> Iterator[Line]:
 
 
 def of_routes(routed: Routed, shown: Callable[[str], str]) -> Iterator[Line]:
-    """Lines about routing; ``shown`` makes the text for a route of its name."""
+    """Lines about routing. ``shown`` makes the text for a route from its name."""
     several = (
         Line(logging.WARNING, f"{run}: goes {len(ways)} ways: {', '.join(map(shown, ways))}")
         for run, ways in routed.several.items()
@@ -99,8 +99,8 @@ def of_routes(routed: Routed, shown: Callable[[str], str]) -> Iterator[Line]:
 
 
 def _decisions(layout: Layout) -> Iterator[tuple[Path, Decision]]:
-    """What one transfer decided about each run, as its last inventory has it; for one that waits
-    it may be open."""
+    """The decision of one transfer about each run, from its last inventory. A run that waits counts
+    as a problem."""
     for place in state.read(layout).places.values():
         yield Path(place.folder), Decision(Outcome.TAKE, "")
     table = layout.aside(FOUND)

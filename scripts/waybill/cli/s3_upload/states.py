@@ -1,4 +1,4 @@
-"""Keeps up with a run of the workflow: the line about how far it is, and the state files."""
+"""Follows a run of the workflow: the progress line, and the state files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from waybill.results.layout import Layout
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 2.0
-_SHARE = 20  # writing takes at most one part of so many of the time
+_SHARE = 20  # writing takes at most this fraction, 1/20, of the time
 
 
 class Watch:
@@ -33,7 +33,7 @@ class Watch:
         self._begun: tuple[float, int] | None = None
 
     def look(self) -> None:
-        """Learn what has been written since."""
+        """Read what jobs have written since the last call."""
         for name, layout in self._layouts.items():
             if name not in self.runs:
                 found = of_transfer(layout, self._before[name])
@@ -47,14 +47,14 @@ class Watch:
         return [run for runs in self.runs.values() for run in runs]
 
     def by_folder(self) -> dict[Path, list[Arrivals]]:
-        """The runs, each with all ways it goes."""
+        """The runs by folder, each with all its uploads: several transfers may take one run."""
         found: dict[Path, list[Arrivals]] = {}
         for run in self.all():
             found.setdefault(run.folder, []).append(run)
         return found
 
     def text(self) -> str:
-        """One line about how far it is."""
+        """The progress in one line."""
         if len(self.runs) < len(self._layouts):
             return "Looking at the runs ..."
         runs = self.all()
@@ -79,7 +79,7 @@ class StateFiles:
     _due: float = 0.0
 
     def follow(self, groups: Mapping[Path, list[Arrivals]]) -> None:
-        """Write what has changed, unless that was done a moment ago. No run is completed yet."""
+        """Write the states that have changed, but not too often. No run is completed yet."""
         begun = time.monotonic()
         if begun < self._due:
             return
@@ -94,7 +94,8 @@ class StateFiles:
         self._due = begun + max(_PAUSE_SECONDS, took * _SHARE)
 
     def conclude(self, folder: Path, ways: list[Arrivals], *, proven: bool, lost: bool) -> None:
-        """Write what became of a run; ``lost`` when what is missing failed without a word."""
+        """Write the final state of a run. ``lost`` means that a job failed without a record, so all
+        files that are missing have failed."""
         failed = {path for way in ways for path in way.failed()}
         if lost:
             for way in ways:
@@ -133,7 +134,7 @@ class StateFiles:
 def _state(folder: Path, ways: list[Arrivals], failed: set[str]) -> RunState:
     paths = [way.paths() for way in ways]
     uploaded = [way.uploaded() for way in ways]
-    # What has arrived wherever it goes, with the ETag at the first place.
+    # The files that have arrived at all destinations, with the ETag at the first one.
     there = {path: etag for etags in reversed(uploaded) for path, etag in etags.items()}
     for own, etags in zip(paths, uploaded, strict=True):
         for path in own - etags.keys():

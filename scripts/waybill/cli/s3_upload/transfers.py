@@ -1,4 +1,4 @@
-"""What ``s3-upload`` is asked for, as transfers of preset ``illumina``; and whose keys it uses."""
+"""The transfers of ``s3-upload``, which have preset ``illumina``, and the credentials it uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waybill.model.errors import EXIT_CONFIG, ConfigError, WaybillError
 
 RUN = "run"  # the transfer of a single run
 
-# The variables of the seed, which are nobody else's, and those that the AWS chain knows.
+# The variables of the seed, which no other program uses, and those of the AWS chain.
 _KEYS = {"AWS_ACCESS_KEY": "AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY": "AWS_SECRET_ACCESS_KEY"}
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
@@ -23,7 +23,7 @@ _TOKENS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 def credentials(environ: Mapping[str, str]) -> dict[str, str]:
     """The seed's own key pair under the names that the AWS chain knows; nothing without one.
 
-    Raises WaybillError when half of the pair is missing, or when a profile is named besides.
+    Raises WaybillError when half of the pair is missing, or when a profile is named, too.
     """
     given = {name: environ[name] for name in _KEYS if environ.get(name)}
     if not given:
@@ -57,7 +57,7 @@ def place(wish: Upload) -> tuple[str, str]:
 
 
 def of_upload(wish: Upload, folder: Path, bucket: str, prefix: str) -> str:
-    """The configuration of the workflow for one run, which is looked at whatever was before."""
+    """The configuration of the workflow for one run, which is looked at in every case."""
     settings = {
         "preset": "illumina",
         "source": _literal(folder),
@@ -88,8 +88,8 @@ def uploads(config: MonitorConfig) -> Path:
 
 
 def section_names(sections: Iterable[Section]) -> list[str]:
-    """A name for each section by where it uploads to, which is where its results are found again
-    when the file is written anew."""
+    """A name for each section, made from its destination. By this name its results are found again
+    after the configuration has changed."""
     names: list[str] = []
     for section in sections:
         base = plain(f"{section.bucket}/{section.prefix}")

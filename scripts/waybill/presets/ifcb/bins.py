@@ -1,15 +1,15 @@
-"""Bins: what an IFCB writes of one sample, as three files of one name.
+"""Bins: the three files of one name that an IFCB writes for one sample.
 
 ``.hdr``  text, written last: it tells how long the sample ran
 ``.adc``  a row of comma-separated numbers for each trigger, no header
 ``.roi``  the images one after the other, 8 bits a pixel, at the bytes that the rows tell
 
 The format is that of pyifcb (``ifcb.data.adc``, ``ifcb.data.identifiers``) and of its test data.
-A row tells the byte at which its image begins. That of a trigger without an image (0 x 0) tells
-nothing: older software has the byte of the next image there, software 2 a 0. So the ``.roi`` ends
-where the image of the last row that has one ends. Old instruments begin at byte 1 and leave one
-byte more at the end, so that their ``.roi`` without images has 2 bytes. A bin may lack its
-``.roi``.
+A row has the byte at which its image begins. In the row of a trigger without an image (0 x 0) this
+number has no meaning: older software writes the byte of the next image, software 2 writes 0. So the
+``.roi`` ends where the image of the last row with an image ends. Old instruments begin at byte 1
+and write one more byte at the end, so that their ``.roi`` without images has 2 bytes. A bin may
+lack its ``.roi``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-TAIL_BYTES = 4096  # of an .adc, at first; a row has less than 300
-SPARE_BYTES = 2  # that a .roi may have more than its rows tell
+TAIL_BYTES = 4096  # read first from the end of an .adc; a row has less than 300
+SPARE_BYTES = 2  # a .roi may have so many bytes more than its rows say
 
 _KINDS = frozenset([".adc", ".hdr", ".roi"])
 _NAME = re.compile(r"D[0-9]{8}T[0-9]{6}_IFCB[0-9]+|IFCB[0-9]+_[0-9]{4}_[0-9]{3}_[0-9]{6}")
 
 
 class Columns(NamedTuple):
-    """Where a row of an .adc has what, from 0."""
+    """Columns of a row in an .adc, from 0: the two sides of the image, and its first byte."""
 
     first_side: int
     second_side: int
@@ -52,8 +52,9 @@ def split(path: str) -> tuple[str, str] | None:
 def unfinished(name: str, sizes: Mapping[str, int], tail: Callable[[int], bytes]) -> str:
     """Why the bin ``name`` is half-written; ``""`` for one that is whole.
 
-    ``sizes`` are those of its files in bytes by kind; ``tail`` reads so many bytes from the end of
-    the .adc and is asked only when they decide. An .adc that is not understood decides nothing.
+    ``sizes`` are the sizes of its files in bytes, by kind. ``tail`` reads a number of bytes from
+    the end of the .adc; it is called only when they decide. A bin whose .adc has an unknown format
+    counts as whole.
     """
     for kind in ("hdr", "adc"):
         if kind not in sizes:
@@ -83,8 +84,9 @@ def unfinished(name: str, sizes: Mapping[str, int], tail: Callable[[int], bytes]
 
 
 def _last_end(rows: list[bytes], at: Columns, *, cut: bool) -> int | None:
-    """The byte after the last image of these rows; 0 when none has one, None where what stands
-    behind it is no row. With ``cut`` the first of them may lack its begin."""
+    """The byte after the last image of these rows; 0 when no row has an image. None when there is
+    no row, or a malformed one after the image. With ``cut`` the first row may lack its beginning.
+    """
     for row in reversed(rows[1:] if cut and len(rows) > 1 else rows):
         end = _end(row, at)
         if end != 0:

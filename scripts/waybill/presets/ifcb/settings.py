@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 CONCURRENCY = 32
 
 NO_BIN = "not part of a bin"
-OVERDUE_SECONDS = 24 * 3600  # a sample takes 20 minutes; what waits longer was broken off
+OVERDUE_SECONDS = 24 * 3600  # a sample takes 20 minutes; a bin that waits longer was broken off
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Many requests at a time, as the files are small."""
+    """The settings of the preset: many requests at a time, because the files are small."""
     return {"max_concurrency": CONCURRENCY}
 
 
 def hold(transfer: Transfer, sides: Sides) -> None:
-    """Hold back bins of which a file is, or seems to be, still being written; skip files that are
-    part of no bin or in a folder not to be taken.
+    """Hold back bins whose files may still be written. Skip files that are part of no bin, or in a
+    folder of ``skip_folders``.
 
-    A bin whose files are all at the destination at their sizes is not looked into again. One that
-    is half-written although nothing of it has changed for a day is a failure.
+    A bin whose files are all at the destination with the same sizes is not checked again. A
+    half-written bin that has not changed for a day is a failure.
     """
     table = transfer.preset_settings
     if table.get("all_files"):
@@ -39,7 +39,7 @@ def hold(transfer: Transfer, sides: Sides) -> None:
     folders = frozenset(table.get("skip_folders", ()))
     grouped, skipped = _sort_out(sides.paths, folders)
     late: dict[str, list[str]] = {}
-    # What is none of a bin does not wait nor fail either, be it new or a broken link.
+    # A file that is part of no bin neither waits nor fails, even if it is new or a broken link.
     for paths in (sides.held, sides.refused):
         names, others = _sort_out(paths, folders)
         for path, reason in others.items():
@@ -98,8 +98,8 @@ def _unfinished(root: Root, name: str, kinds: list[str], sides: Sides) -> str:
 
 
 def _tail(root: Root, path: str, size: int, count: int) -> bytes:
-    """The last ``count`` bytes of a file; nothing of one that cannot be read, which fails by name
-    later."""
+    """The last ``count`` bytes of a file; ``b""`` when it cannot be read. The upload fails for such
+    a file later."""
     try:
         descriptor = root.open(path)
     except OSError:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COMPLETED = "completed before"  # how the reason begins for which such a run is skipped
+COMPLETED = "completed before"  # how the reason for skipping a completed run begins
 
-# The failures of a run that rests because of them, while an inventory forgets those of other runs.
+# The stage of the records that keep the failures of a resting run; an inventory removes others.
 RESTING = "resting"
 _FORGOTTEN = ("first", "upload", "manifest", "publish", RESTING)
 
@@ -38,10 +38,10 @@ _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 def find(transfer: Transfer, before: State, *, mend: bool = True) -> Found:
     """The runs below the folders of the transfer.
 
-    A run that is proven rests for ``recheck`` hours. One that is not ready, or too old to be begun,
-    or that failed again and again, is held back; one whose samples are not for this transfer, or
-    whose state file says that it was completed, is skipped. Two runs that would go to one prefix,
-    and what cannot be looked at, are failures. With ``mend`` False nothing is written: damaged
+    A proven run rests for ``recheck`` hours. A run is held back when it is not ready, is too old to
+    be begun, or keeps failing. A run is skipped when its samples are not for this transfer, or when
+    its state file says that it was completed. Two runs that would go to one prefix are failures,
+    and so is a folder that cannot be looked at. With ``mend`` False nothing is written: damaged
     state files stay where they are.
     """
     return _Search(transfer, before, mend).run()
@@ -70,8 +70,8 @@ class _Search:
         for path, reason in sought.problems:
             self._fail(path, reason)
         known = {place.folder: (name, place) for name, place in self.before.places.items()}
-        owner: dict[str, Path] = {}  # of each place
-        # The runs that were begun first: where two would go to one place, it stays theirs.
+        owner: dict[str, Path] = {}  # of each prefix
+        # Runs that were begun come first, so that they keep a place that another run would take.
         for run in sorted(sought.runs, key=lambda run: str(run) not in known):
             name, place = known.get(str(run), (_name(run, self.before, owner), None))
             look = self._guarded_look(run, name, place)
@@ -91,7 +91,7 @@ class _Search:
         return self.found
 
     def _owner(self, run: Path, prefix: str) -> Path | None:
-        """The run of another transfer that goes to this place, if any."""
+        """The run of another transfer that owns this place, if any."""
         if not self.settings.get("uploads"):
             return None
         url = f"s3://{self.transfer.bucket}/{prefix}"
@@ -101,7 +101,8 @@ class _Search:
         self.found.failed.append(Failure(str(path), 1, reason))
 
     def _carry_over(self, problems: set[Path]) -> None:
-        """Runs in a folder that cannot be looked at now, say as it is not mounted, are not gone."""
+        """Keep the runs in folders that cannot be looked at now, such as a disk that is not
+        mounted."""
         there = {dataset.name for dataset in self.found.datasets}
         for name, place in self.before.places.items():
             folder = Path(place.folder)
@@ -116,11 +117,11 @@ class _Search:
             return None
 
     def _look(self, run: Path, name: str, place: Place | None) -> bool | None:
-        """Whether to look at a run now (False: it rests), or None when it is not taken now, for
-        the reason that ``found`` gets."""
+        """Whether to look at a run now; False when it rests. None when it is not taken now; the
+        reason is added to ``found``."""
         settings = self.settings
         if place is not None and outcome.is_proven(self.transfer, name, place):
-            # One that was looked at in the future was so before the clock was set back.
+            # If the last look lies in the future, the clock was set back: look again.
             return not 0 <= self.now - place.looked < settings.get("recheck", 24) * 3600
         told = self._told(run)
         unknown = place is None and not self._has_results(name)
@@ -156,13 +157,13 @@ class _Search:
         return True
 
     def _has_results(self, name: str) -> bool:
-        """Whether the run was moved from here, also where the state that told so is lost."""
+        """Whether the results have files of the run, even if the state is lost."""
         layout = Layout(self.transfer.results)
         kept = (layout.tables(name), layout.manifest(name))
         return any(path.exists() for path in kept)
 
     def _told(self, run: Path) -> run_state.Known | None:
-        """What the state file of a run says, or None without a folder of such files."""
+        """The state file of a run; None when no folder of state files is configured."""
         if not self.settings.get("uploads"):
             return None
         uploads = Path(self.settings["uploads"])
@@ -177,8 +178,8 @@ class _Search:
         return told
 
     def _rest(self, run: Path, name: str, place: Place | None, reason: str) -> None:
-        """Hold back a run that keeps failing. It goes on being failed: nobody is to be told that it
-        is mended, nor again that it failed."""
+        """Hold back a run that keeps failing. Its failures are kept, so that no notification says
+        that it is mended, or that it failed again."""
         self.found.held[str(run)] = reason
         kept = list(dict.fromkeys(self._failures_of(name)))
         if place is None or not kept:
@@ -204,7 +205,8 @@ class _Search:
 
 
 def _name(run: Path, before: State, taken: dict[str, Path]) -> str:
-    """The name of a run's dataset; with a digest where its own name is taken or is no such name."""
+    """The name of a run's dataset: the name of the run, or one with a digest where that name is
+    taken or not allowed."""
     others = before.places.keys() | {other.name for other in taken.values()}
     if _DATASET.fullmatch(run.name) and run.name not in others:
         return run.name

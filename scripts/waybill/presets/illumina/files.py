@@ -1,6 +1,6 @@
 """The order of the files of a run, as patterns of ``waybill.model.selection``.
 
-Who watches the bucket learns first what run is coming, and sees that it is complete when it is.
+A program that watches the bucket sees first which run is coming, and last that it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def _any_case(text: str) -> str:
     return "".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else c for c in text)
 
 
-# What tells about the run, at its top.
+# The files at the top of a run that describe it.
 FIRST = (
     f"/{RUN_INFO}",
     *(f"/{name}" for name in RUN_PARAMETERS),
@@ -24,8 +24,8 @@ FIRST = (
     f"/*{_any_case('sample')}[-_ ]{_any_case('sheet')}*{_any_case('.csv')}",
 )
 
-# What tells that something is complete, the whole run at the very end. Analyses on the instrument
-# (NovaSeq X, NextSeq 1000/2000) come before it.
+# The files that say that something is complete; those of the whole run come last. Analyses on the
+# instrument (NovaSeq X, NextSeq 1000/2000) come before them.
 LAST = (
     "Analysis/**/Secondary_Analysis_Complete.txt",
     "Analysis/*/Manifest.tsv",
@@ -44,8 +44,8 @@ LAST = (
 
 
 def last(complete: Iterable[str] = ()) -> tuple[str, ...]:
-    """The patterns of the files that go last; ``complete`` are files of the configuration, relative
-    to the run, which go after all others."""
+    """The patterns of the files that go last. ``complete`` are files of the configuration, relative
+    to the run; they go after all others."""
     own = (f"/{_literal(name)}" for name in complete)
     return tuple(dict.fromkeys((*LAST, *own)))
 

@@ -1,7 +1,7 @@
-"""What the beginning of a state file tells: a run's folder, and whether all of it was uploaded.
+"""Reads the beginning of a state file: the folder of a run, and whether all of it was uploaded.
 
-A state lists every file of its run, thousands of them, and a pass over hundreds of runs that were
-completed long ago has no use for that.
+A state lists every file of its run, which may be thousands. A pass over hundreds of completed runs
+does not need these lists.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Glance(NamedTuple):
 
 
 def glance(file: Path) -> Glance | None:
-    """What a state file tells at once; None when it has to be read, or is not there, or was torn.
+    """The beginning of a state file; None when it must be read as a whole, is torn, or is missing.
 
     Raises OSError when it cannot be read.
     """
@@ -52,8 +52,8 @@ def glance(file: Path) -> Glance | None:
 
 
 def partial(uploads: Path) -> Iterator[str | None]:
-    """The folders of the runs that were begun and not completed; None for a state file that does
-    not tell."""
+    """The folders of the runs that were begun and not completed; None for a state file whose
+    beginning does not say."""
     for file in sorted(uploads.glob(f"*{SUFFIX}")):
         try:
             seen = glance(file)

@@ -40,8 +40,8 @@ RTA_COMPLETE = ("RTAComplete.txt", "RTAComplete.xml")
 # Base calling is over with any of these, whether the files have arrived or not.
 _CALLED = (*RTA_COMPLETE, "SequenceComplete.txt")
 
-# How long a run has to be quiet whose instrument may or may not tell that all files have arrived:
-# what a core that runs such instruments waits; a copy that pauses for longer has ended.
+# How long nothing may have changed in a run, if its instrument may or may not write
+# CopyComplete.txt. A core with such instruments waits so long; a longer pause of a copy is its end.
 QUIET_SECONDS = 6 * 3600.0
 
 _ALWAYS, _NEVER, _PERHAPS = 0, 1 << 30, 1 << 31
@@ -55,7 +55,7 @@ class _Model(NamedTuple):
     copies_since: int  # the major version of the control software
 
 
-# In this order, as the name of one control software may hold that of another.
+# In this order, because the name of one control software may contain that of another.
 _MODELS = (
     _Model("NovaSeq X", r"LH\d", r"NovaSeq ?X", _ALWAYS),
     _Model("NovaSeq 6000", r"A(?:DX)?\d{5}", r"NovaSeq", _ALWAYS),
@@ -70,11 +70,10 @@ _MODELS = (
 
 
 class Instrument(NamedTuple):
-    """``model`` is ``""`` when it is not known, ``copies`` whether it writes CopyComplete.txt, None
-    when it may.
+    """An instrument. ``model`` is ``""`` when it is not known. ``copies`` is whether it writes
+    CopyComplete.txt; None when that is not certain.
 
-    ``notes`` are oddities in words, each naming its file; none of them keeps a run from being
-    uploaded.
+    ``notes`` are oddities, each with the name of its file. They do not prevent an upload.
     """
 
     model: str
@@ -84,9 +83,9 @@ class Instrument(NamedTuple):
 
     @property
     def complete(self) -> tuple[str, ...]:
-        """The files any of which tells that a run is finished.
+        """The files of which any one shows that a run is finished.
 
-        A CopyComplete.txt says that even where it is not expected.
+        CopyComplete.txt counts even where it is not expected.
         """
         return (COPY_COMPLETE,) if self.copies else (COPY_COMPLETE, *RTA_COMPLETE)
 
@@ -113,8 +112,8 @@ class State(NamedTuple):
 def identify(run: Path) -> Instrument:
     """The instrument that made ``run``.
 
-    A file that is damaged is told in ``notes``; the name of the folder, which has the serial number
-    as its second part, then has to do.
+    A damaged file is named in ``notes``. The serial number is then taken from the name of the
+    folder, where it is the second part.
     """
     notes: list[str] = []
     info, parameters = RunInfo(), RunParameters()
@@ -163,11 +162,12 @@ def state(
 ) -> State:
     """How far ``run`` is.
 
-    ``complete`` are files, relative to the run, any of which tells that it is finished; without it
-    the instrument decides; where that may or may not tell, the run has to be quiet instead
-    (``QUIET_SECONDS``). A finished run has settled when neither its completion files nor
-    anything at its top or in InterOp changed in the last ``settle`` seconds before ``now`` (seconds
-    since the epoch; None: the clock). Raises OSError when the folder cannot be listed.
+    ``complete`` are files, relative to the run; any one of them shows that it is finished. Without
+    them the instrument decides. If it is not certain that the instrument writes CopyComplete.txt,
+    and there is none, ``settle`` is at least ``QUIET_SECONDS``. A finished run has settled when
+    neither its completion files nor anything at its top or in InterOp changed in the last
+    ``settle`` seconds before ``now`` (seconds since the epoch; None: the clock). Raises OSError
+    when the folder cannot be listed.
     """
     now = time.time() if now is None else now
     with os.scandir(run) as scan:
@@ -221,7 +221,8 @@ def _file(path: Path) -> os.stat_result | None:
 def _top_changes(
     run: Path, completion: dict[str, os.stat_result], names: set[str], now: float
 ) -> Iterator[tuple[float, str]]:
-    """When each entry that tells of late changes changed last, and its path."""
+    """The time of the last change and the path of each completion file, and of each entry at the
+    top of the run and in InterOp."""
     for name, status in completion.items():
         yield _changed(status, now), name
     paths = list(names)
@@ -239,8 +240,8 @@ def _top_changes(
 
 
 def _changed(status: os.stat_result, now: float) -> float:
-    """The time of a file. An instrument's clock may be ahead of ours, which would keep its runs
-    from settling for as long; the file system's own time then counts."""
+    """The time of a file. The clock of an instrument may be ahead, so that its runs would not
+    settle for as long; then the time of the file system counts."""
     return status.st_mtime if status.st_mtime <= now else min(status.st_ctime, status.st_mtime)
 
 

@@ -1,8 +1,8 @@
-"""Which run a place in a bucket belongs to, for transfers that know nothing of each other.
+"""Which run owns a place in a bucket, for transfers that do not know each other.
 
-Two sequencers may name a run alike, and two transfers may have one destination: the files of one
-run would replace those of the other. So the first run that goes to a place owns it, as
-``{uploads}/places/{digest}.json`` says: ``place``, the address, and ``run``, the folder.
+Two sequencers may give two runs the same name, and two transfers may have the same destination.
+Then the files of one run would replace those of the other. So the first run that goes to a place
+owns it. ``{uploads}/places/{digest}.json`` has ``place``, the address, and ``run``, the folder.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FOLDER = "places"
 
 
 def claim(uploads: Path, url: str, run: Path, *, take: bool = True) -> Path | None:
-    """Have ``run`` own the place ``url``; returns the run that does when it is another one.
+    """Claim the place ``url`` for ``run``. Returns the owner when it is another run, else None.
 
-    A run that is gone from its folder, say as it was moved, leaves its place. With ``take`` False
-    nothing is written. Raises OSError.
+    An owner that is gone from its folder, for example because it was moved, loses its place. With
+    ``take`` False nothing is written. Raises OSError.
     """
     file = uploads / FOLDER / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
     owner = _owner(file)
@@ -49,8 +49,8 @@ def _owner(file: Path) -> Path | None:
 
 
 def _create(file: Path, url: str, run: Path) -> None:
-    """Write the file unless another process was faster, in one step with its content; a damaged
-    one is written anew."""
+    """Create the file with its content in one step, unless another process was faster. A damaged
+    file is replaced."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists():
         write_atomic(file, _document(url, run))
@@ -69,7 +69,8 @@ def _document(url: str, run: Path) -> bytes:
 
 
 def _is_gone(run: Path) -> bool:
-    """Whether a run is no more, and not just its disk not mounted, which leaves an empty folder."""
+    """Whether a run no longer exists. A disk that is not mounted leaves an empty folder: its runs
+    are not gone."""
     if run.exists():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Which way a run goes: a route takes it by its samples, or leaves it to another one."""
+"""Routing: whether a route takes a run because of its samples, or leaves it to another route."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Decision(NamedTuple):
 
 
 def decide(run: Path, sample_regex: str | None) -> Decision:
-    """Whether a route takes a run: ``sample_regex`` is found in every sample (``re.search``).
+    """Whether a route takes a run: ``sample_regex`` must be found in every sample (``re.search``).
 
-    Without a regular expression it does, and no sample sheet is looked at. A sheet that is missing
-    or cannot be used is a problem then, never a "no".
+    Without a regular expression it takes every run, and no sample sheet is read. With one, a sheet
+    that is missing or cannot be used is a problem, never a "no".
     """
     if not sample_regex:
         return Decision(Outcome.TAKE, "takes every run")
@@ -55,10 +55,11 @@ def decide(run: Path, sample_regex: str | None) -> Decision:
 
 @dataclass(slots=True)
 class Routed:
-    """Where runs go, each run by the path it was first met at.
+    """The routes of runs. A run is named by the path at which it was first met.
 
-    ``taken`` maps a run to its routes, ``several`` those of them with more than one; ``nowhere``
-    maps a run that no route takes to the reasons. ``problems`` are runs of which it cannot be told.
+    ``taken`` maps a run to its routes; ``several`` has the runs with more than one route.
+    ``nowhere`` maps a run that no route takes to the reasons. ``problems`` maps a run that cannot
+    be decided to the reason.
     """
 
     taken: dict[Path, list[str]] = field(default_factory=dict)
@@ -68,9 +69,9 @@ class Routed:
 
 
 def sort_out(decisions: Iterable[tuple[str, Path, Decision]]) -> Routed:
-    """Put together what each route, by its name, decided about each run it has seen.
+    """Combine the decisions of all routes: (name of the route, run, decision).
 
-    Routes may have met a run on different ways, over a symbolic link for example.
+    Routes may have met a run at different paths, for example through a symbolic link.
     """
     routed = Routed()
     first_met: dict[str, Path] = {}

@@ -1,12 +1,13 @@
 """The state of one run: ``{log_dir}/uploads/{run}.upload.log.json``, as s3_upload writes it.
 
-It has exactly the eight fields of ``RunState``, indented by four. Who reads these files finds
-under the plain name what was there before; only when that belongs to another run of the same name,
-on another sequencer, a digest of the run's path stands in it: ``{run}.1a2b3c4d.upload.log.json``.
+The file has exactly the eight fields of ``RunState``, indented by four. It has the plain name, as
+programs that read it expect. Only if the plain name belongs to another run of the same name, from
+another sequencer, the name has a digest of the run's path: ``{run}.1a2b3c4d.upload.log.json``.
 
-A state is that of a run when it names the folder the run is in now. A relative path, which depends
-on where somebody once was, and a path that is gone do not count: another run of that name would
-pass for uploaded. Such a run is compared with the bucket, and nothing is sent twice.
+A state belongs to a run when it names the present folder of the run. A relative path does not
+count, because its base is unknown. A path that no longer exists does not count either, because
+another run of that name would pass for uploaded. A run without a state is compared with the bucket,
+and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class RunState:
 
 
 class Known(NamedTuple):
-    """What is known of a run: the ``file`` of its state, which need not be there yet, the state
-    or None, and in ``notes`` what was wrong with a file of that name."""
+    """What is known of a run: the ``file`` of its state, which may not exist yet, and the state or
+    None. ``notes`` say what was wrong with a file of that name."""
 
     file: Path
     state: RunState | None
@@ -58,7 +59,7 @@ class Known(NamedTuple):
 
     @property
     def standing(self) -> Standing:
-        """Partial runs are to go first."""
+        """The standing of the run. Partial runs are uploaded first."""
         if self.state is None:
             return Standing.NEW
         return Standing.COMPLETED if self.state.completed else Standing.PARTIAL
@@ -69,10 +70,10 @@ class DamagedError(ValueError):
 
 
 def find(uploads: Path, run: Path, *, mend: bool = True) -> Known:
-    """What the folder ``uploads`` knows of ``run``.
+    """The state of ``run`` in the folder ``uploads``.
 
     A damaged file gets another name, ``….corrupt-1``, so that nothing is lost and the state can be
-    made anew; with ``mend`` False it is only told. Raises OSError when a file cannot be read.
+    made anew. With ``mend`` False it is only noted. Raises OSError when a file cannot be read.
     """
     plain = uploads / f"{run.name}{SUFFIX}"
     own = uploads / f"{run.name}.{_digest(run)}{SUFFIX}"
@@ -97,9 +98,9 @@ def find(uploads: Path, run: Path, *, mend: bool = True) -> Known:
 
 
 def is_of(state: RunState, run: Path) -> bool:
-    """Whether a state is that of the run in this folder."""
+    """Whether a state belongs to the run in this folder."""
     known = state.run_path
-    if not os.path.isabs(known):  # noqa: PTH117  what was written need not be a sound path
+    if not os.path.isabs(known):  # noqa: PTH117  the text in the file may be no path
         return False
     same = known.rstrip("/") == str(run.absolute())
     return same or os.path.realpath(known) == os.path.realpath(run)
@@ -148,12 +149,12 @@ def set_aside(file: Path) -> Path:
 def recorded(
     run: Path, local: Collection[str], uploaded: Mapping[str, str], failed: Collection[str] = ()
 ) -> RunState:
-    """The state of a run of which ``local`` are the files to upload, ``uploaded`` (with ETags)
-    those that are proven to be in the bucket, and ``failed`` those that failed this time; one
-    that is in both has failed.
+    """The state of a run. ``local`` are the files to upload, ``uploaded`` (with ETags) those that
+    are proven to be in the bucket, and ``failed`` those that failed this time. A file that is in
+    both has failed.
 
-    Paths are relative to the run. All is counted anew: a file that is gone, or is excluded now, is
-    in none of the numbers. A run without any file is not completed.
+    Paths are relative to the run. All is counted anew: a file that no longer exists, or is excluded
+    now, is in none of the numbers. A run without any file is not completed.
     """
     root = run.absolute()
     files, missed = set(local), sorted(set(failed))
@@ -171,5 +172,5 @@ def recorded(
 
 
 def write(file: Path, state: RunState) -> None:
-    """Write the state in one step: nobody ever reads half of one. Raises OSError."""
+    """Write the state in one step, so that no reader sees half of it. Raises OSError."""
     write_atomic(file, json.dumps(asdict(state), indent=4).encode(), sync=True)

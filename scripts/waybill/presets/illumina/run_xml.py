@@ -37,7 +37,7 @@ class RunInfo(NamedTuple):
 class RunParameters(NamedTuple):
     """The control software, its version and the instrument, ``""`` where the file has none.
 
-    ``application`` holds the type of the instrument as well, where that is told apart.
+    ``application`` also holds the type of the instrument, if the file has it in its own element.
     """
 
     application: str = ""

@@ -32,8 +32,8 @@ def find(folders: Iterable[str | Path], depth: int = 1) -> Found:
     ``2024/RUN``. A folder that is itself a run is one.
 
     Nothing is looked for inside a run, nor in folders that begin with a dot: a file system keeps
-    its snapshots there. A run that is reached on two ways is found once. What cannot be looked at
-    is a problem of its own and stops nothing else.
+    its snapshots there. A run that is reached by two paths is found once. A folder that cannot be
+    looked at is a problem, and the search goes on.
     """
     found = Found()
     seen: set[tuple[int, int]] = set()

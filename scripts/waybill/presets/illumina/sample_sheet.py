@@ -2,11 +2,11 @@
 
 A sheet is CSV in sections, each under a line ``[Name]``. Samples are in ``[Data]`` (version 1,
 Illumina Experiment Manager) or ``[BCLConvert_Data]`` (version 2, ``FileFormatVersion,2``), in the
-column ``Sample_ID`` wherever that stands; other sections, before or after, have none that count. A
-file without any section is a table of samples as a whole. A sample may have a row for each lane.
+column ``Sample_ID`` at any position. Samples in other sections do not count. A file without any
+section is a table of samples as a whole. A sample may have a row for each lane.
 
-Illumina asks for ASCII; what is met is UTF-8 with and without byte order mark, Latin-1 and what
-Excel makes of all this: quotes, lines filled up with commas, empty lines, any line end.
+Illumina asks for ASCII. Real sheets are also UTF-8 with and without byte order mark, Latin-1, and
+files of Excel: with quotes, lines filled up with commas, empty lines, any line end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DATA = ("bclconvert_data", "data")
 
 
 class SheetError(ValueError):
-    """Samples that cannot be told; the message names the sheet and says why."""
+    """The samples are not known; the message names the sheet and says why."""
 
 
 class _Row(NamedTuple):
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """``samples`` are unique and in their order, ``content`` is all that the file says."""
+    """``samples`` are unique and in their order; ``content`` are the cells of all rows."""
 
     samples: tuple[str, ...]
     content: tuple[tuple[str, ...], ...]
@@ -57,7 +57,7 @@ def find(run: Path) -> list[Path]:
 def samples(run: Path) -> tuple[str, ...]:
     """The samples of a run; ``()`` when it has no sample sheet.
 
-    Several sheets have to say the same, whatever their line ends, quotes, padding and encoding: a
+    Several sheets must have the same content; line ends, quotes, padding and encoding may differ. A
     NovaSeq keeps the sheet it was given beside its own. Raises SheetError.
     """
     try:
@@ -127,7 +127,7 @@ def _decode(data: bytes) -> str:
 
 
 def _rows(text: str) -> list[_Row]:
-    """The rows that hold anything, blanks around cells and empty cells at the end taken off."""
+    """The rows that are not empty, without blanks around cells and empty cells at the end."""
     found = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:

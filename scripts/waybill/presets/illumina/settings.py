@@ -18,8 +18,8 @@ _RUN = re.compile(r"[0-9]{6}|[0-9]{8}")  # the date that the name of a sequencin
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The order of the files of a run: what tells about it first, what tells that it is complete
-    last. Raises PresetError for a regular expression that is none, and a folder that cannot be."""
+    """The order of the files of a run: files that describe it first, files that say that it is
+    complete last. Raises PresetError for an invalid regular expression or folder."""
     from waybill.presets.illumina.files import FIRST, last
 
     table = settings.get("illumina", {})
@@ -53,7 +53,7 @@ def _may_be_run(folder: str, transfer: Transfer) -> bool:
 
 
 def _share_uploads(one: Transfer, other: Transfer) -> bool:
-    """Whether both keep state files in one folder: its places tell whose a run is (places.py)."""
+    """Whether both keep state files in one folder, where each place has one owner (places.py)."""
     first, second = (transfer.preset_settings.get("uploads") for transfer in (one, other))
     return bool(first) and first == second
 

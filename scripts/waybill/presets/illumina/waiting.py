@@ -1,8 +1,8 @@
 """Why a finished run waits: it is too old to be begun, or it failed again and again.
 
-Failures are counted in ``{log_dir}/uploads/{run}.retry.json``, beside the state of the run, which
-has no place for them: ``failures``, ``first`` and ``last`` (UTC, ISO 8601) and ``reason``. Whoever
-removes that file has the run tried at the next pass.
+Failures are counted in ``{log_dir}/uploads/{run}.retry.json``, because the state of the run has no
+field for them: ``failures``, ``first`` and ``last`` (UTC, ISO 8601) and ``reason``. If that file is
+removed, the run is tried at the next pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RETRY_SUFFIX = ".retry.json"
 
 _LONGEST = timedelta(days=1)
 
-# By so much passes that cron starts at one time of the hour may differ.
+# Passes that cron starts at the same minute of each hour may differ by this.
 _JITTER = timedelta(minutes=5)
 
 
@@ -37,21 +37,21 @@ class Retry:
 
 
 def pause(failures: int) -> timedelta:
-    """How long a run rests after so many failures in a row: after the first not at all, as most go
-    away by themselves, then 1, 2, 4 hours and so on, at most a day."""
+    """How long a run rests after so many failures in a row. After the first it does not rest,
+    because most failures pass by themselves; then 1, 2, 4 hours and so on, at most a day."""
     if failures < 2:
         return timedelta(0)
     return min(timedelta(hours=2 ** min(failures - 2, 10)), _LONGEST)
 
 
 def retry_file(state_file: Path) -> Path:
-    """Where the failures of a run are counted whose state is in ``state_file``."""
+    """The file that counts the failures of the run with this state file."""
     return state_file.with_name(state_file.name.removesuffix(SUFFIX) + RETRY_SUFFIX)
 
 
 def read(state_file: Path) -> Retry | None:
-    """The failures in a row of a run; None when there are none, or when they cannot be told: the
-    run is then tried. Raises OSError."""
+    """The failures in a row of a run. None when there are none, or when the file cannot be used;
+    the run is then tried. Raises OSError."""
     try:
         found = foreign_json.loads(retry_file(state_file).read_bytes())
         retry = Retry(**found)
@@ -87,18 +87,18 @@ def rests(retry: Retry | None, now: datetime) -> str | None:
         return None
     last = datetime.fromisoformat(retry.last)
     due = last + pause(retry.failures)
-    if not last <= now < due - _JITTER:  # a time in the future is none to rely on
+    if not last <= now < due - _JITTER:  # a time in the future is wrong
         return None
     return f"failed {retry.failures} times, tried again after {utc(due)}: {retry.reason}"
 
 
 def too_old(run: Path, finished_at: float | None, max_age: float, now: datetime) -> str | None:
-    """Why a run that was not begun is not begun any more, or None; ``max_age`` is in hours, 0 is no
-    limit.
+    """Why a run that was not begun is too old to be begun; None when it is not. ``max_age`` is in
+    hours; 0 means no limit.
 
     A run is as old as its completion file (``finished_at``, seconds since the epoch) or
-    RunInfo.xml, whichever is younger: RunInfo.xml is written when a run starts, two days before its
-    end, and people touch it to have a run taken again. Raises OSError.
+    RunInfo.xml, whichever is younger. RunInfo.xml is written when a run starts, two days before its
+    end; people touch it to have a run taken. Raises OSError.
     """
     if not max_age:
         return None

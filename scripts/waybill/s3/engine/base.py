@@ -1,8 +1,8 @@
 """The protocol of an engine, and what its two implementations share.
 
-An engine puts one object, puts one part, gets one object or one range of it; it retries, it never
-decides. The botocore engine (``s3.engine.boto``) is always there and knows every endpoint; the
-native engine (``s3.engine.native``) sends the same requests for a fraction of the CPU.
+An engine puts an object or a part, and gets an object or a range. It retries requests and decides
+nothing else. The botocore engine (``s3.engine.boto``) can serve every transfer. The native engine
+(``s3.engine.native``) sends the same requests for a fraction of the CPU time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SOURCE_MTIME = "source-mtime"  # user metadata: mtime of the file, seconds.nanoseconds
 
-CUT_ATTEMPTS = 5  # of going on with an answer that breaks off, without a byte of progress
+CUT_ATTEMPTS = 5  # to resume an answer that breaks off, without a byte of progress
 
 
 class Content(NamedTuple):
@@ -68,14 +68,14 @@ Sink = Callable[[int, bytes], None]  # takes a block of an object and where it s
 
 
 class Engine(Protocol):
-    """Moves bytes; safe to use from several threads. Every call raises botocore's ClientError or
-    BotoCoreError after retries, a Future of one holds it."""
+    """Moves bytes; safe to use from several threads. Every call retries, then raises botocore's
+    ClientError or BotoCoreError. Where a call returns a Future, the Future holds the error."""
 
     client: Any  # the botocore client, for everything else
 
     @property
     def ahead(self) -> int:
-        """How many requests wait in it for their turn."""
+        """How many requests wait for their turn."""
         ...
 
     @property
@@ -86,18 +86,18 @@ class Engine(Protocol):
     def put_object(
         self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
-        """Put a whole object of ``size`` bytes whose SHA-256 S3 is to check; ``condition`` holds
-        IfMatch or IfNoneMatch or nothing. May wait for its turn, not for the answer; ``load`` is
-        called once, in a thread of the engine, and its error is that of the Future."""
+        """Put a whole object of ``size`` bytes; S3 checks its SHA-256. ``condition`` holds IfMatch
+        or IfNoneMatch or nothing. The call may wait for its turn, but not for the answer. ``load``
+        is called once, in a thread of the engine; its error becomes the error of the Future."""
         ...
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
-        """Put one part whose SHA-256 (hex) S3 is to check; returns its etag without quotes."""
+        """Put one part; S3 checks its SHA-256 (hex). Returns its etag without quotes."""
         ...
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
-        """Get the whole object that has this etag (without quotes) into memory. May wait for its
-        turn, not for the answer. The Future may hold a ReplacedError."""
+        """Get the whole object that has this etag (without quotes) into memory. The call may wait
+        for its turn, but not for the answer. The Future may hold a ReplacedError."""
         ...
 
     def get(
@@ -108,18 +108,19 @@ class Engine(Protocol):
         sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
-        """Get bytes of the object that has this etag (without quotes); ``sink`` takes each block
-        and where it starts, in order. With ``begin`` the part is the whole object, and ``begin``
-        gets the answer with its checksums before the first block. Raises ReplacedError."""
+        """Get the bytes of ``part`` of the object that has this etag (without quotes). ``sink``
+        gets the blocks in order, each with its start. ``begin`` may be given when the part is the
+        whole object: it gets the answer, with checksums, before the first block. Raises
+        ReplacedError."""
         ...
 
     def close(self) -> None:
-        """Give back threads and connections; requests in flight are not waited for."""
+        """Release threads and connections, without waiting for requests in flight."""
         ...
 
 
 class Pace:
-    """Holds all threads of a job together to ``bytes_per_second``; None is no limit.
+    """Limits all threads of a job together to ``bytes_per_second``; None means no limit.
 
     ``clock`` gives seconds, ``sleep`` takes them; both can be replaced in tests.
     """
@@ -142,7 +143,7 @@ class Pace:
             self._sleep(start - now)
 
 
-# Fetches once, from byte ``at`` to ``end``, what it can get: (at, end, begin, take). Raises
+# One request for the bytes from ``at`` to ``end``; the arguments are (at, end, begin, take). Raises
 # CutError when the answer breaks off.
 Fetch = Callable[[int, int, Callable[[Answer], None] | None, Sink], None]
 
@@ -150,9 +151,9 @@ Fetch = Callable[[int, int, Callable[[Answer], None] | None, Sink], None]
 def get_through(
     fetch: Fetch, part: Part, sink: Sink, begin: Callable[[Answer], None] | None
 ) -> None:
-    """All bytes of a part, whose answer is taken up again where it breaks off.
+    """Fetch all bytes of a part. When an answer breaks off, fetch the rest of the part.
 
-    Raises BrokenOffError when that brings no more bytes, and what ``fetch`` raises.
+    Raises BrokenOffError when repeated requests bring no more bytes, and the errors of ``fetch``.
     """
     at, end = part.start, part.start + part.length
     attempts = 0
@@ -187,23 +188,24 @@ def get_through(
 
 
 def range_or_checksums(at: int, end: int, *, whole: bool) -> dict[str, str]:
-    """The arguments of a GetObject for bytes ``at`` to ``end``, which as a whole object come with
-    the checksums to hold them against."""
+    """The arguments of a GetObject for bytes ``at`` to ``end``. A range is requested, unless the
+    bytes are a ``whole`` object; then its checksums are requested."""
     return {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
 
 
 def check_answer(answer: Answer, etag: str, at: int, end: int, *, whole: bool) -> None:
     """Raise unless the answer is about the object with this etag, from byte ``at`` to ``end``.
 
-    An answer without an etag may be that of a whole object: whoever takes its bytes must hold them
-    against the etag that was asked for. Ranges are put together, so each must have one.
+    An answer without an etag is accepted for a whole object: the caller must check its bytes with
+    the etag that was requested. Each range must have an etag, because ranges are put together.
+    Raises OddAnswerError, ReplacedError or NoRangesError.
     """
     size = answer.get("ContentLength", end - at)
     if "ETag" not in answer:
         if not whole or size != end - at:
             raise OddAnswerError(what="it has no ETag")
     elif answer["ETag"].strip('"') != etag or (whole and size != end - at):
-        raise ReplacedError  # a store without conditions
+        raise ReplacedError  # a store that ignores conditions
     if not whole and not answer.get("ContentRange", "").startswith(f"bytes {at}-"):
         raise NoRangesError
 
@@ -214,5 +216,5 @@ def is_replaced(error: be.ClientError) -> bool:
 
 
 def base64_sha256(sha256: str) -> str:
-    """A SHA-256 in hex as S3's checksum headers want it."""
+    """A SHA-256 (hex) in base64, as in S3's checksum headers."""
     return base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -123,7 +123,7 @@ class BotoEngine:
             if begin is not None:
                 begin(answer)
             try:
-                # What botocore finds wrong after the last byte, the caller's check finds too.
+                # The caller checks the bytes itself, so botocore's checksum error is ignored.
                 with closing(answer["Body"]) as body, suppress(be.FlexibleChecksumError):
                     for block in body.iter_chunks(BLOCK_BYTES):
                         self._pace.spend(len(block))
@@ -148,7 +148,8 @@ class BotoEngine:
         self._turns.release()
 
     def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Answer:
-        """The answer to a GET from byte ``at`` on, pinned to ``etag``."""
+        """The answer to a GET of the bytes from ``at`` to ``end``, with If-Match. Raises
+        ReplacedError, and the other errors of ``check_answer``."""
         how = range_or_checksums(at, end, whole=whole)
         try:
             answer = understood(
@@ -161,6 +162,6 @@ class BotoEngine:
         try:
             check_answer(answer, etag, at, end, whole=whole)
         except BaseException:
-            answer["Body"].close()  # with its connection, which may be out of step
+            answer["Body"].close()  # closes its connection too, which may be out of step
             raise
         return answer

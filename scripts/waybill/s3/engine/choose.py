@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
-    """The engine that ``engine`` of the transfer asks for; with ``auto`` the native engine wherever
-    it can serve, else botocore's. ``crt`` is the former name of ``native``.
+    """The engine in the setting ``engine`` of the transfer. ``auto`` chooses the native engine
+    where it can serve, else botocore's. ``crt`` is the former name of ``native``.
 
-    Raises WaybillError when the native engine is asked for and cannot serve, and as
-    ``make_client``.
+    Raises WaybillError when the setting is ``native`` and that engine cannot serve, and the errors
+    of ``make_client``.
     """
     session = botocore.session.get_session()
     client = make_client(transfer, accelerate=accelerate, session=session)

@@ -1,4 +1,4 @@
-"""What requests and answers of S3 look like on the wire, as botocore's service model has it."""
+"""The HTTP headers of requests and answers of S3, after botocore's service model."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class HeaderCodec:
         self._members: dict[str, dict[str, tuple[str, Callable[[str], Any] | None]]] = {}
 
     def headers(self, operation: str, arguments: dict[str, Any]) -> Headers:
-        """The headers that the arguments of an operation become; those that become a part of the
-        address are left out."""
+        """The headers for the arguments of an operation. Arguments that belong into the address are
+        left out."""
         found = ((self._header(operation, name), value) for name, value in arguments.items())
         return [(header, str(value)) for header, value in found if header]
 
     def _header(self, operation: str, name: str) -> str:
-        """The header that an argument of an operation becomes, or ``""``."""
+        """The header for an argument of an operation; ``""`` when there is none."""
         header = self._arguments.get((operation, name))
         if header is None:
             told = self._model.operation_model(operation).input_shape.members[name].serialization
@@ -39,7 +39,7 @@ class HeaderCodec:
         return header
 
     def answer(self, operation: str, headers: dict[str, str]) -> dict[str, Any]:
-        """The headers of an answer as botocore would give them, times left out."""
+        """An answer as botocore would return it, made from ``headers``; without times."""
         members = self._members.get(operation) or self._learn(operation)
         answer: dict[str, Any] = {"Metadata": {}}
         for header, text in headers.items():
@@ -47,7 +47,7 @@ class HeaderCodec:
                 name, convert = found
                 try:
                     answer[name] = convert(text) if convert else text
-                except ValueError:  # what is no number tells nothing
+                except ValueError:  # a malformed number is left out
                     continue
             elif header.startswith("x-amz-meta-"):
                 answer["Metadata"][header.removeprefix("x-amz-meta-")] = text
@@ -65,7 +65,7 @@ class HeaderCodec:
     def error(
         self, operation: str, status: int, headers: dict[str, str], body: bytes
     ) -> be.ClientError:
-        """The error that an answer tells."""
+        """The error in an answer, as botocore would raise it."""
         shape = self._model.operation_model(operation).output_shape
         answer = {"status_code": max(status, 300), "headers": headers, "body": body}
         return be.ClientError(create_parser("rest-xml").parse(answer, shape), operation)

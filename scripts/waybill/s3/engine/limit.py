@@ -1,5 +1,5 @@
-"""How many requests are in flight at one time: more as long as that brings more, fewer when S3 asks
-to slow down."""
+"""Limits how many requests are in flight at one time: more while the rate grows with them, fewer
+when S3 asks to slow down."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import time
 from collections.abc import Callable
 
 START = 8  # requests in flight at first
-REQUEST_BYTES = 64 << 10  # what a request is worth beside the bytes it carries
-WINDOW_SECONDS = 0.1  # over which the rate is measured, at least
+REQUEST_BYTES = 64 << 10  # counted for each request, beside the bytes that it moves
+WINDOW_SECONDS = 0.1  # the shortest time over which the rate is measured
 GAIN = 1.2  # a rate this much higher is worth twice the requests in flight; less may be noise
-PROBE_WINDOWS = 20  # how long a limit that brought nothing more is kept before another try
+PROBE_WINDOWS = 20  # windows with the best limit, before a higher one is tried again
 SLOWEST_SECONDS = 20.0  # the longest pause before a request is tried again
 
 
 class Gate:
-    """Open to at most ``limit`` requests at one time, ``most`` at the highest; for one thread.
+    """Admits at most ``limit`` requests at one time. ``limit`` is at most ``most``. To be used by
+    one thread only.
 
-    The limit doubles as long as the rate (requests and bytes together) grows with it, goes back
-    when it does not, and is tried again from time to time. When S3 answers SlowDown the limit is
-    halved, and all requests wait together. ``clock`` gives seconds, and ``jitter`` stands in for
-    ``random.uniform`` in tests.
+    The limit doubles while the rate (requests and bytes together) grows with it. When the rate does
+    not grow, the limit goes back; a higher one is tried again from time to time. When S3 answers
+    SlowDown, the limit is halved and all requests wait. ``clock`` gives seconds, and ``jitter``
+    stands in for ``random.uniform`` in tests.
     """
 
     def __init__(
@@ -37,12 +38,12 @@ class Gate:
         self._clock, self._jitter = clock, jitter
         self._open_at = self._slowed_at = clock()
         self._slow_downs = 0
-        # The window that is measured: its begin, the work done, how many requests have ended, and
-        # whether the limit was reached.
+        # The present window: its start, the work done, how many requests have ended, and whether
+        # the limit was reached.
         self._begun, self._work, self._ended, self._full = clock(), 0, 0, False
         self._best_rate, self._best_limit = 0.0, self.limit
         self._kept = 0
-        self._turning = False  # the limit was changed in this window, whose rate tells of both
+        self._turning = False  # the limit was changed in this window: its rate is of both limits
 
     @property
     def is_open(self) -> bool:
@@ -56,15 +57,15 @@ class Gate:
 
     @property
     def pause(self) -> float:
-        """Seconds that S3 has still to be left alone."""
+        """Seconds until requests may be sent again after a SlowDown."""
         return max(0.0, self._open_at - self._clock())
 
     def enter(self) -> None:
-        """A request is sent."""
+        """Note that a request is sent."""
         self.in_flight += 1
 
     def leave(self, count: int) -> None:
-        """A request has ended that moved ``count`` bytes."""
+        """Note that a request has ended and has moved ``count`` bytes."""
         self._full |= self.is_full
         self.in_flight -= 1
         self._work += REQUEST_BYTES + count
@@ -74,9 +75,9 @@ class Gate:
             self._measure(now)
 
     def slow_down(self) -> float:
-        """S3 asks for fewer requests: halve the limit and hold everything for a while, which grows
-        as long as S3 keeps asking. What was in flight meanwhile counts once. Returns the seconds
-        to wait."""
+        """Note that S3 answered SlowDown: halve the limit, and pause all requests. The pause grows
+        while S3 keeps answering SlowDown. Further such answers during a pause change nothing.
+        Returns the seconds to wait."""
         now = self._clock()
         if now >= self._open_at:
             recent = now - self._slowed_at < 2 * SLOWEST_SECONDS
@@ -94,12 +95,12 @@ class Gate:
         return self._jitter(0.5, 1) * min(SLOWEST_SECONDS, 0.5 * 2 ** (attempt - 1))
 
     def _measure(self, now: float) -> None:
-        """Close a window, and let its rate decide about the limit."""
+        """End a window, and adjust the limit to its rate."""
         rate = self._work / (now - self._begun)
         full, self._full = self._full, False
         self._begun, self._work, self._ended = now, 0, 0
         turning, self._turning = self._turning, False
-        if turning or not full:  # not full: something else is the slowest
+        if turning or not full:  # not full: the limit is not the bottleneck
             return
         before = self.limit
         if rate > self._best_rate * GAIN:
@@ -110,7 +111,7 @@ class Gate:
             self.limit = self._best_limit
         else:
             self._kept += 1
-            if self._kept >= PROBE_WINDOWS:  # what is best may have changed
+            if self._kept >= PROBE_WINDOWS:  # another limit may be best by now
                 self._kept, self._best_rate = 0, rate
                 self.limit = min(self._most, self.limit * 2)
         self._turning = self.limit != before

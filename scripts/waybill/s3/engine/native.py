@@ -1,11 +1,10 @@
-"""The engine that the AWS Common Runtime (awscrt) signs for.
+"""The native engine: it sends requests itself, and the AWS Common Runtime (awscrt) signs them.
 
-It sends the requests that botocore would send, to the address and with the signature that botocore
-would use, without building each of them out of the service model: that is what most of the CPU
-time of a small object goes to. They go over connections of asyncio: awscrt's own take twice the CPU
-(benchmarks/profile.md), as each of their threads must wait for Python at every turn. What the
-engine does not know (a proxy, a directory bucket, an access point of several regions) is left to
-botocore's.
+It sends the same requests as botocore, to the same address and with the same signature. It does not
+build each request from the service model, which takes most of the CPU time of a small object. The
+connections are those of asyncio: awscrt's own take twice the CPU (benchmarks/profile.md), because
+their threads wait for Python's lock again and again. Transfers that this engine cannot serve (a
+proxy, a directory bucket, an access point of several regions) are left to the botocore engine.
 """
 
 from __future__ import annotations
@@ -65,24 +64,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AHEAD = 32  # calls that may wait for their turn, so that whoever makes them can take a break
+AHEAD = 32  # calls that may wait for their turn, so that sending goes on while the caller works
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-# Answers that may be better the next time (S3 API, "Error responses"), and no answers.
+# Errors that may pass when the request is repeated (S3 API, "Error responses"), and lost answers.
 _PASSING = {"RequestTimeout"}
 _PASSING_STATUS = {500, 502, 503, 504}
 _PASSING_ERRORS = (be.HTTPClientError, be.ConnectionError, OddAnswerError)
 
-Read = Callable[[Answer, str], Any]  # a good answer and its request id
+Read = Callable[[Answer, str], Any]  # takes a good answer and its request id
 
 
 class Call:
-    """One request until it has succeeded or failed for good. ``read`` makes of the headers of a
-    good answer what the future is to hold, before the connection carries anything else; with
-    ``keeps`` the body comes with it. ``flow`` takes the body instead, and reads for itself.
-    ``prepare`` is called before the first attempt, ``elsewhere`` does the same as the call for a
-    bucket that is in another region."""
+    """One request with its retries.
+
+    ``future`` gets the result: what ``read`` returns for the headers of a good answer, and with
+    ``keeps`` the body too. ``read`` is called before the connection carries another request. With
+    ``flow`` headers and body go to another thread instead. ``prepare`` is called before the first
+    attempt. ``elsewhere`` makes the same call by botocore, for a bucket in another region.
+    """
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Call:
         self.method = "GET" if operation == "GetObject" else "PUT"
         self.body, self.sha256 = body, sha256
         self.read, self.keeps, self.flow = read, keeps, flow
-        self.result: Any = None  # what was read
+        self.result: Any = None  # of ``read``
         self.prepare: Callable[[], None] | None = None
         self.elsewhere: Callable[[], Future[Any]] | None = None
         self.future: Future[Any] = Future()
@@ -112,8 +113,8 @@ class Call:
 class NativeEngine:
     """The engine with awscrt's signer; ``client`` is botocore's, made from ``session``.
 
-    Raises UnsupportedError for what only botocore can do, and botocore's error for missing
-    credentials.
+    Raises UnsupportedError for a transfer that only botocore can serve, and WaybillError when there
+    are no credentials.
     """
 
     def __init__(self, transfer: Transfer, session: botocore.session.Session, client: Any) -> None:
@@ -151,7 +152,7 @@ class NativeEngine:
 
     @cached_property
     def _botocore(self) -> BotoEngine:
-        """For a bucket that turns out to be in another region: botocore follows it there."""
+        """The engine for a bucket that is in another region: botocore follows the redirect."""
         log.info("%s is in another region; botocore goes there", self._transfer.url)
         self._is_elsewhere = True
         return BotoEngine(self._transfer, self.client)
@@ -268,17 +269,17 @@ class NativeEngine:
     # A call and its attempts
 
     def _start(self, call: Call) -> Future[Any]:
-        """Send a call when it is its turn; all that follows is in the thread of the loop."""
+        """Queue a call. All that follows runs in the thread of the loop."""
         self._waiting.append(call)
         if not self._connections.do(self._send_waiting):
-            with suppress(ValueError):  # which the loop has ended
+            with suppress(ValueError):  # the loop has ended the call already
                 self._waiting.remove(call)
                 call.future.set_exception(ClosedError())
         return call.future
 
     def _send_waiting(self) -> None:
-        """Send as many of the waiting calls as may be sent; after the end, all, which then fail."""
-        if self._is_sending:  # one has failed before it was sent, and made room
+        """Send as many waiting calls as the gate admits. After ``close`` all are sent, and fail."""
+        if self._is_sending:  # called by a call that failed before it was sent
             return
         self._is_sending = True
         try:
@@ -298,8 +299,8 @@ class NativeEngine:
     def _finish(
         self, call: Call, exchange: Exchange | None, error: BaseException | None = None
     ) -> None:
-        """Tell whoever waits for a call what became of it. The bytes of its body must not wait
-        until Python finds that nobody needs them."""
+        """Give the future of a call its result or error. The bytes of its body are released at
+        once, before Python collects the call."""
         self._gate.leave(call.moved)
         elsewhere, call.elsewhere, call.body, call.read = call.elsewhere, None, b"", None
         is_elsewhere = isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE
@@ -316,7 +317,7 @@ class NativeEngine:
                 call.future.set_exception(unexpected)
         else:
             call.future.set_exception(error)
-            if is_fatal(error) and not is_elsewhere:  # whatever waits would meet it too
+            if is_fatal(error) and not is_elsewhere:  # all waiting calls would meet it
                 while self._waiting:
                     self._waiting.popleft().future.set_exception(error)
         self._send_waiting()
@@ -360,12 +361,12 @@ class NativeEngine:
         def keep(block: bytes) -> None:
             exchange.body += block
             if len(exchange.body) > call.moved:
-                raise ReplacedError  # longer than it was listed, and not to be held in memory
+                raise ReplacedError  # longer than listed: not kept in memory
 
         return keep if call.keeps and "content-length" not in headers else None
 
     def _ended(self, call: Call, exchange: Exchange, error: BaseException | None) -> None:
-        """An attempt has ended: so has the call, or it is tried again."""
+        """Called when an attempt has ended. The call ends too, or is tried again."""
         unexpected = error_of(lambda: self._conclude(call, exchange, error))
         if unexpected and not call.future.done():
             self._finish(call, None, unexpected)
@@ -404,5 +405,5 @@ class NativeEngine:
         elif isinstance(error, be.SSLError) or not isinstance(error, _PASSING_ERRORS):
             return None
         elif exchange.reused and call.attempt == 1:
-            return 0.0  # the server has closed a connection that nobody used
+            return 0.0  # the server had closed an idle connection
         return self._gate.back_off(call.attempt)

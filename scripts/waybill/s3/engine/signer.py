@@ -11,7 +11,7 @@ from waybill.s3.engine.target import Target
 
 
 class Signer:
-    """Signs requests for one bucket with the credentials of the moment."""
+    """Signs requests for one bucket with the present credentials."""
 
     def __init__(self, to: Target) -> None:
         self._to = to
@@ -19,8 +19,9 @@ class Signer:
         self._provider: auth.AwsCredentialsProvider | None = None
 
     def head(self, method: str, path: str, headers: Headers, sha256: str) -> bytes:
-        """A request up to the empty line before its body, whose SHA-256 (hex) is given; ``path`` is
-        encoded. Raises botocore's errors about credentials and arguments."""
+        """A signed request up to the empty line before its body. ``sha256`` (hex) is that of the
+        body, and ``path`` is percent-encoded. Raises botocore's errors about credentials and
+        arguments."""
         request = http.HttpRequest(
             method, path, http.HttpHeaders([("host", self._to.host), *headers])
         )
@@ -46,7 +47,7 @@ class Signer:
         return f"{head}\r\n\r\n".encode()
 
     def _credentials(self) -> auth.AwsCredentialsProvider:
-        """What botocore has at this moment: it renews them when they are about to expire."""
+        """The present credentials of botocore, which renews them before they expire."""
         now = self._to.credentials.get_frozen_credentials()
         keys = (now.access_key, now.secret_key, now.token or "")
         if self._provider is None or keys != self._keys:

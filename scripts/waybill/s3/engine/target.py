@@ -1,5 +1,5 @@
-"""Where requests for the objects of a bucket go, and how they are signed: asked of botocore, which
-knows addressing styles, acceleration, endpoints and where credentials come from."""
+"""The address of requests for the objects of a bucket, and how they are signed. Both come from
+botocore, which knows addressing styles, acceleration, endpoints and sources of credentials."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SIGNED = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d+/([^/]+)/(s3)/")
 
 
 class Target(NamedTuple):
-    """Where requests go: ``url`` is scheme, host and port, ``path`` what stands before a key.
-    ``region`` and ``service`` are for the signature, ``credentials`` (botocore's, which renew
-    themselves) are frozen for each request, ``ca_file`` holds the certificates to trust."""
+    """Where requests go: ``url`` is scheme, host and port, ``path`` is the path before a key.
+    ``region`` and ``service`` are for the signature. ``credentials`` are botocore's, which renew
+    themselves. ``ca_file`` is the path of the certificates to trust."""
 
     url: str
     path: str
@@ -43,16 +43,16 @@ class Target(NamedTuple):
 
 
 class _Nothing:
-    """The body of an answer that nobody sent."""
+    """The empty body of an answer that is made up here."""
 
     def stream(self) -> Iterator[bytes]:
         return iter(())
 
 
 def target(transfer: Transfer, session: botocore.session.Session, client: Any) -> Target:
-    """The target of a transfer's requests; nothing is sent.
+    """The target of a transfer's requests. botocore builds a HEAD for it, which is not sent.
 
-    Raises UnsupportedError for what needs more than a signature of version 4 on a direct
+    Raises UnsupportedError when requests need more than a signature of version 4 on a direct
     connection, and WaybillError when there are no credentials.
     """
     requests: list[Any] = []

@@ -8,7 +8,7 @@ from threading import Lock
 
 from waybill.s3.http.connections import Connections, Exchange
 
-MOST_BYTES = 4 << 20  # that wait to be taken, before the connection is held
+MOST_BYTES = 4 << 20  # waiting bytes above which the connection is held
 
 
 class Flow:
@@ -26,12 +26,12 @@ class Flow:
     # In the thread of the loop
 
     def begin(self, exchange: Exchange) -> None:
-        """A good answer has begun."""
+        """Note that a good answer has begun."""
         self._exchange = exchange
         self._came.put(exchange.headers)
 
     def put(self, block: bytes) -> None:
-        """Bytes of it have come."""
+        """Add a block of the body."""
         with self._lock:
             self._waiting += len(block)
             hold = self._waiting > MOST_BYTES and not self._held
@@ -41,7 +41,7 @@ class Flow:
         self._came.put(block)
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self._came.put(None)
 
     # In the thread that waits
@@ -63,6 +63,6 @@ class Flow:
                 self._connections.go_on(self._exchange)
 
     def give_up(self) -> None:
-        """Want nothing more; the exchange ends in an error."""
+        """Take no more of the answer; the exchange ends with an error."""
         if self._exchange is not None:
             self._connections.give_up(self._exchange)

@@ -22,10 +22,10 @@ import httptools
 from waybill.system.futures import error_of
 
 WATCH_SECONDS = 0.5  # how often exchanges are looked at
-LOOK_SECONDS = 0.05  # of idleness after which it is worth a system call to look at a connection
+LOOK_SECONDS = 0.05  # a connection that was idle for longer is checked before it is used
 IDLE_SECONDS = 8.0  # S3 closes a connection that has been idle for longer
-CLOSE_SECONDS = 5.0  # that the end of a job waits for the thread, which may hang in a file system
-PIECE_BYTES = 256 << 10  # of the body of a request, handed to the system at one time
+CLOSE_SECONDS = 5.0  # how long ``close`` waits for the thread, which may hang in a file system
+PIECE_BYTES = 256 << 10  # how much of a request's body is handed to the system at one time
 FAMILY_SECONDS = 0.25  # before another address of the server is tried as well (RFC 8305)
 
 
@@ -33,11 +33,11 @@ FAMILY_SECONDS = 0.25  # before another address of the server is tried as well (
 class Exchange:
     """One request and its answer.
 
-    ``head`` is the request up to the empty line before its ``payload``. ``on_answer`` is told
-    status and headers (names in small letters) and returns what takes the blocks of the body, or
-    None when the body is to be kept in ``body``. ``on_end`` is told the error, or None. All are
-    called in the thread of the loop and must not wait there; when one of them raises, that error
-    is the exchange's.
+    ``head`` is the request up to the empty line before its ``payload``. ``on_answer`` gets status
+    and headers (names in lower case). It returns the function that takes the blocks of the body, or
+    None to have them kept in ``body``. ``on_end`` gets the error, or None. All are called in the
+    thread of the loop and must not wait there. When ``on_answer`` or its function raises, the
+    exchange ends with that error.
     """
 
     head: bytes
@@ -55,7 +55,7 @@ class Exchange:
 
 
 class ClosedError(be.BotoCoreError):
-    """An exchange was not ended before its connections were closed."""
+    """The connections were closed before the exchange had ended."""
 
     fmt = "the job has ended"
 
@@ -97,7 +97,7 @@ class Connections:
         return self._closed
 
     def do(self, work: Callable[[], object]) -> bool:
-        """Have work done in the thread of the loop, soon; False when it has ended."""
+        """Have work done soon in the thread of the loop; False when the connections are closed."""
         with self._lock:
             if self._closed:
                 return False
@@ -108,17 +108,17 @@ class Connections:
             return True
 
     def give_up(self, exchange: Exchange) -> None:
-        """End an exchange that has been answered, in an error."""
+        """Abort an exchange whose answer has begun; it ends with an error."""
         self.do(lambda: exchange.channel and exchange.channel.abort())
 
     def go_on(self, exchange: Exchange) -> None:
-        """Take more of an answer that was held."""
+        """Go on reading an answer that was held."""
         self.do(lambda: exchange.channel and exchange.channel.go_on())
 
     # In the thread of the loop
 
     def send(self, exchange: Exchange) -> None:
-        """Begin an exchange; what becomes of it is told to ``on_end``."""
+        """Begin an exchange. Its ``on_end`` is called when it has ended or failed."""
         if self._closed:
             exchange.on_end(ClosedError())
         elif channel := self._kept():
@@ -129,7 +129,7 @@ class Connections:
             task.add_done_callback(self._connecting.discard)
 
     def later(self, seconds: float, work: Callable[[], object]) -> None:
-        """Have work done after some time, or at the end."""
+        """Have work done after some seconds, or earlier when the connections are closed."""
 
         def due() -> None:
             if due in self._delayed:  # once
@@ -146,7 +146,7 @@ class Connections:
         self._loop.close()
 
     async def _wind_up(self) -> None:
-        """End what has not begun, or waits to be tried again."""
+        """End the exchanges that have not begun, and the calls that wait to be tried again."""
         for task in self._connecting:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
@@ -158,7 +158,7 @@ class Connections:
     def _stop(self) -> None:
         for channel in list(self._open):
             channel.abort()
-        self._loop.call_later(0, self._loop.stop)  # after every connection has told its end
+        self._loop.call_later(0, self._loop.stop)  # after all channels have reported their end
 
     def _do_all(self) -> None:
         self._woken = False
@@ -194,7 +194,7 @@ class Connections:
             channel.begin(exchange)
 
     def _not_connected(self, error: BaseException) -> BaseException:
-        """Why there is no connection, in botocore's words."""
+        """The reason why there is no connection, as an error of botocore."""
         if isinstance(error, asyncio.CancelledError):
             return ClosedError()
         if isinstance(error, ssl.SSLError):
@@ -206,21 +206,21 @@ class Connections:
         return error
 
     def opened(self, channel: _Channel) -> None:
-        """A connection is there."""
+        """Note that a connection is open."""
         self._open.add(channel)
 
     def lost(self, channel: _Channel) -> None:
-        """A connection has gone."""
+        """Note that a connection is closed."""
         self._open.discard(channel)
         if channel in self._idle:
             self._idle.remove(channel)
 
     def free(self, channel: _Channel) -> None:
-        """A connection can carry another exchange."""
+        """Note that a connection can carry another exchange."""
         self._idle.append(channel)
 
     def closed_early(self) -> BaseException:
-        """The end of a connection in the middle of an exchange, in botocore's words."""
+        """The error for a connection that ended during an exchange, as botocore has it."""
         return ClosedError() if self._closed else be.ConnectionClosedError(endpoint_url=self._url)
 
     def _watch(self) -> None:
@@ -242,19 +242,19 @@ class _Channel(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.idle_since = 0.0
         self._used = self._is_lost = False
-        self._rest = memoryview(b"")  # of a payload, not handed to the system yet
+        self._rest = memoryview(b"")  # the payload that is not yet handed to the system
         self._may_write = True
         self._is_held = False
-        self._is_whole = False  # the answer
-        self._keeps = False  # the server, the connection
+        self._is_whole = False  # whether the answer is complete
+        self._keeps = False  # whether the server keeps the connection
         self._poll = select.poll()
 
     # What the owner asks for
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing has come that nobody has read: an answer that comes before its request
-        belongs to another one, and an end is an end."""
+        """Whether there is nothing to read from an idle connection. An answer that comes before its
+        request belongs to another request; the end of the connection can be read, too."""
         return not self._poll.poll(0)
 
     def begin(self, exchange: Exchange) -> None:
@@ -274,7 +274,7 @@ class _Channel(asyncio.Protocol):
             self._write_on()
 
     def abort(self) -> None:
-        """Close the connection at once, with whatever it carries."""
+        """Close the connection at once; the exchange that it carries ends with an error."""
         self._transport.abort()
 
     def hold(self) -> None:
@@ -316,15 +316,15 @@ class _Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
-        if exchange is None:  # nobody has asked for anything
+        if exchange is None:  # bytes without a request
             return self.abort()
         exchange.seen = time.monotonic()
         try:
-            self._parser.feed_data(data)  # which may hold the connection
+            self._parser.feed_data(data)  # a callback may call ``hold``
         except httptools.HttpParserError:
             if not self._is_whole:
                 return self.abort()
-            self._keeps = False  # there is more than the answer
+            self._keeps = False  # there are bytes after the answer
         if exchange.error is not None:
             self.abort()
         elif self._is_whole:
@@ -336,14 +336,14 @@ class _Channel(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:
             return
-        # A server may tell what is wrong and close before it has read all of the body.
+        # A server may answer with an error and close before it has read the whole body.
         told = exchange.status >= 400 or (exchange.status and self._ends_with_connection(exchange))
         lost = None if told else self._owner.closed_early()
         self._end(exchange, exchange.error or lost)
 
     @staticmethod
     def _ends_with_connection(exchange: Exchange) -> bool:
-        """Whether nothing but the end of the connection tells that an answer is whole."""
+        """Whether an answer has no length, so that it ends with the connection."""
         return not exchange.headers.keys() & {"content-length", "transfer-encoding"}
 
     def _end(self, exchange: Exchange, error: BaseException | None) -> None:
@@ -376,12 +376,12 @@ class _Channel(asyncio.Protocol):
         exchange, status = self.exchange, self._parser.get_status_code()
         if exchange is None:
             return
-        if status < 200:  # on the way, not an answer
+        if status < 200:  # an interim status, not the answer
             exchange.headers.clear()
             return
         exchange.status = status
         if status < 300 and (self._rest or self._transport.get_write_buffer_size()):
-            exchange.error = self._owner.closed_early()  # nobody can have taken the request yet
+            exchange.error = self._owner.closed_early()  # the request is not sent yet
             return
 
         def accept() -> None:
@@ -401,15 +401,16 @@ class _Channel(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._is_whole = self.exchange is not None and self.exchange.status > 0
-        self._keeps = self._parser.should_keep_alive()  # which it knows here only
+        self._keeps = self._parser.should_keep_alive()  # the parser knows this only here
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:
-    """As strict as botocore's: certificates of an own authority need not be of the latest form."""
+    """A context as strict as botocore's: certificates need not pass the strict checks of X.509, so
+    that those of a private authority are accepted."""
     context = ssl.create_default_context(cafile=ca_file)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def _nobody(*_: object) -> None:
-    """Whom an exchange that has ended tells."""
+    """The callback of an exchange that has ended; it does nothing."""
