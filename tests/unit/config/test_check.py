@@ -200,6 +200,8 @@ def test_hca_in_defaults_for_nobody(problems):
         ("transfers = 3", "c.toml: transfers: found a whole number"),
         ('[transfers]\na = "s3://b"', "c.toml: transfers.a: found text"),
         ("[transfer.a]", 'c.toml: transfer: unknown key; did you mean "transfers"?'),
+        ("Settle = 1", "c.toml: Settle: unknown key here; put it into [defaults] or [transfers.NA"),
+        ("prefix = 1", 'c.toml: prefix: unknown key; write it into "destination" as s3://bucket/'),
         ("a = " + "[" * 5_000, "c.toml: is nested too deeply"),
         ("a = " + "9" * 5_000, "c.toml: cannot be read: Exceeds the limit"),
         ("a = \n", "c.toml: not valid TOML: Invalid value (at line 1, column 5)"),
