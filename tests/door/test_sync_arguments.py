@@ -53,8 +53,8 @@ def test_mistakes_of_the_configuration_come_at_once(glacier: Glacier) -> None:
     )
     said = glacier.sync(code=2)
     assert said.err.splitlines() == [
-        f'sync-from-s3: {file}: path: unknown key; did you mean "[paths]"?',
-        f'sync-from-s3: {file}: s3.buckett: unknown key; did you mean "s3.bucket"?',
+        f'sync-from-s3: {file}: path: unknown key; did you mean "paths"?',
+        f'sync-from-s3: {file}: s3.buckett: unknown key; did you mean "bucket"?',
         f'sync-from-s3: {file}: s3.region: "US West" is not allowed; allowed: name of a region,'
         ' like "eu-central-1"',
         f"sync-from-s3: {file}: s3.endpoint_url: holds a user or password; credentials come only"

@@ -66,7 +66,8 @@ def schema_of_all(needed: frozenset[str] = frozenset()) -> dict[str, Any]:
 
 def _with_presets(names: list[str], presets: list[Preset]) -> dict[str, Any]:
     whole = copy.deepcopy(common_schema())
-    keys = whole["$defs"]["settings"]["properties"]
+    settings = whole["$defs"]["settings"]
+    keys = settings["properties"]
     keys["preset"]["enum"] = names
     for key in ("source", "destination"):
         makers = [f"`{preset.name}`" for preset in presets if key in preset.derives]
@@ -83,6 +84,8 @@ def _with_presets(names: list[str], presets: list[Preset]) -> dict[str, Any]:
             title = f"Preset {preset.name}" + (f" ({preset.title})" if preset.title else "")
             whole["x-groups"][preset.name] = title
             keys[preset.name] = preset.table
+    place = "unknown key here; put it into [defaults] or [transfers.NAME] as"
+    whole["x-elsewhere"] = {key: f"{place} {key}" for key in keys} | settings["x-elsewhere"]
     return whole
 
 
@@ -150,16 +153,16 @@ class Checked:
 
 def check_document(document: dict[str, Any], where: str) -> Checked:
     """Check a whole configuration; ``where`` starts every problem, for example the file."""
-    tables = [document.get("defaults")]
+    tables = [document, document.get("defaults")]
     if isinstance(transfers := document.get("transfers"), dict):
         tables += transfers.values()
-    return _check(document, _schema_for(tables), where)
+    return check_against(document, _schema_for(tables), where)
 
 
 def check_settings(settings: dict[str, Any], where: str) -> Checked:
     """Check settings that come from outside the file, for example from the command line."""
     rules = {"$ref": "#/$defs/settings", "$defs": _schema_for([settings])["$defs"]}
-    return _check(settings, rules, where)
+    return check_against(settings, rules, where)
 
 
 def _schema_for(tables: Sequence[Any]) -> dict[str, Any]:
@@ -172,27 +175,34 @@ def _schema_for(tables: Sequence[Any]) -> dict[str, Any]:
             keys.update(table)
             if isinstance(preset := table.get("preset"), str):
                 presets.add(preset)
-    unknown = (keys - properties().keys()) | (presets - registry.built_in().keys())
+    known = properties().keys() | common_schema()["properties"].keys()
+    unknown = (keys - known) | (presets - registry.built_in().keys())
     return schema_of_all(frozenset(unknown)) if unknown else schema()
 
 
-def _check(instance: dict[str, Any], rules: dict[str, Any], where: str) -> Checked:
+def check_against(instance: dict[str, Any], rules: Mapping[str, Any], where: str) -> Checked:
+    """Check a table against any JSON schema with the keywords of config.schema.yaml, and one more:
+    ``x-parse`` is a function that takes a text and raises ValueError, which says what is wrong."""
     problems: dict[KeyPath, str] = {}
     for error in _validator_class()(rules).iter_errors(instance):
         base = tuple(error.absolute_path)
         for path, text in _explain(error, base):
             if path not in problems or error.validator == "type":
                 problems[path] = text
-    checked = Checked(copy.deepcopy(instance))
+    checked = Checked(instance)
     for path in sorted(problems, key=lambda path: _position(instance, path)):
         checked.problems.append(f"{where}{dotted(path)}: {problems[path]}")
         checked.removed.add(_setting(path))
     for path in checked.removed:
-        parent = checked.valid
-        for key in path[:-1]:
-            parent = parent.get(key, {})
-        parent.pop(path[-1], None)
+        checked.valid = _without(checked.valid, *path)
     return checked
+
+
+def _without(table: dict[str, Any], key: str, *below: str) -> dict[str, Any]:
+    """A copy of a table without the setting at this path; ``table`` itself stays as it is."""
+    if below and key in table:
+        return {**table, key: _without(table[key], *below)}
+    return {other: value for other, value in table.items() if other != key}
 
 
 def _setting(path: KeyPath) -> tuple[str, ...]:
@@ -220,10 +230,17 @@ def _validator_class() -> Any:
             if not fits:
                 yield ValidationError("not a size, or too small")
 
+    def parse(validator: Any, function: Any, instance: Any, rules: Any) -> Iterator[Any]:
+        if isinstance(instance, str):
+            try:
+                function(instance)
+            except ValueError as error:
+                yield ValidationError(str(error))
+
     types = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     ).redefine("number", lambda _, value: _is_finite(value))
-    return extend(Draft202012Validator, {"x-size": size}, type_checker=types)
+    return extend(Draft202012Validator, {"x-size": size, "x-parse": parse}, type_checker=types)
 
 
 def _is_finite(value: Any) -> bool:
@@ -239,9 +256,16 @@ def _explain(error: Any, base: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     elif error.validator == "additionalProperties":
         for key in error.instance:
             if key not in error.schema["properties"]:
-                yield (*base, key), unknown_key(key, error.schema["properties"], top=not base)
-    elif base in ((), ("transfers",)) and error.validator in ("required", "minProperties"):
-        yield ("transfers",), "no transfers; add a section [transfers.NAME]"
+                yield (*base, key), _unknown_key(key, error.schema)
+    elif error.validator == "required":
+        for key in error.schema["required"]:
+            if key not in error.instance:
+                rules = error.schema["properties"].get(key, {})
+                yield (*base, key), rules.get("x-missing", f"missing; allowed: {allowed(rules)}")
+    elif error.validator == "minProperties" and "x-missing" in error.schema:
+        yield base, error.schema["x-missing"]
+    elif error.validator == "x-parse" and error.message:
+        yield base, error.message
     else:
         yield base, mistaken(error.instance, error.schema, wrong_type=error.validator == "type")
 
@@ -274,21 +298,19 @@ def dotted(path: Sequence[str | int]) -> str:
     return text
 
 
-def unknown_key(key: str, siblings: Mapping[str, Any], *, top: bool = False) -> str:
-    """What to say about a key that the schema does not have; its value is never part of it."""
-    normal = key.lower().replace("-", "_")
+def _unknown_key(key: str, rules: Mapping[str, Any]) -> str:
+    """What to say about a key that a table does not have; its value is never part of it."""
+    normal, siblings = key.lower().replace("-", "_"), rules["properties"]
     if _SECRET.search(normal):
         return (
             "unknown key; credentials come only from the AWS chain (profile, environment, SSO, "
             "role), never from this file"
         )
-    if top and normal in schema_of_all()["$defs"]["settings"]["properties"]:
-        return f"unknown key here; put it into [defaults] or [transfers.NAME] as {normal}"
-    if normal in ("bucket", "prefix"):
-        return 'unknown key; write it into "destination" as s3://bucket/prefix'
+    if normal in rules.get("x-elsewhere", ()):
+        return rules["x-elsewhere"][normal]
     names = {name: name for name in siblings}
-    for name, rules in siblings.items():
-        names |= {leaf: f"{name}.{leaf}" for leaf in rules.get("properties", ())}
+    for name, below in siblings.items():
+        names |= {leaf: f"{name}.{leaf}" for leaf in below.get("properties", ())}
     near = nearest(normal, names)
     if near is not None:
         return f'unknown key; did you mean "{names[near]}"?'
@@ -300,7 +322,8 @@ def mistaken(value: Any, rules: Mapping[str, Any], *, wrong_type: bool = False) 
     if wrong_type or not isinstance(value, str | int | float):
         return f"found {kind(value)}; allowed: {allowed(rules)}"
     shown = "this value" if rules.get("x-secret") else show(value)
-    choices = [choice for choice in rules.get("enum", ()) if isinstance(choice, str)]
+    choices = rules.get("enum") or rules.get("examples", ())
+    choices = [choice for choice in choices if isinstance(choice, str)]
     near = nearest(value, choices) if isinstance(value, str) else None
     hint = f' did you mean "{near}"?' if near is not None else ""
     return f"{shown} is not allowed;{hint} allowed: {allowed(rules)}"

@@ -26,8 +26,8 @@ def parse(table: Mapping[str, Any]) -> tuple[Notify | None, list[tuple[str, str]
     problems = []
     for key in ("slack_log_webhook", "slack_alert_webhook", "webhook"):
         try:
-            if key in table and not is_variable(table[key]):
-                check_address(table[key])
+            if key in table:
+                check_webhook(table[key])
         except ValueError as error:
             problems.append((key, str(error)))
     if table.get("email_to"):
@@ -52,9 +52,11 @@ def _mail_problems(table: Mapping[str, Any]) -> list[tuple[str, str]]:
     return problems
 
 
-def is_variable(text: str) -> bool:
-    """Whether ``text`` names a variable of the environment: ``$NAME`` or ``${NAME}``."""
-    return _VARIABLE.fullmatch(text) is not None
+def check_webhook(text: str) -> None:
+    """Raise ValueError as ``check_address`` does, unless ``text`` names a variable of the
+    environment: ``$NAME`` or ``${NAME}``."""
+    if not _VARIABLE.fullmatch(text):
+        check_address(text)
 
 
 def resolve(text: str, environ: Mapping[str, str]) -> str:

@@ -8,8 +8,9 @@ once.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +92,31 @@ def read_toml(file: str | Path) -> dict[str, Any]:
     """What a TOML file holds. Raises ConfigError, which names it, when it cannot be read."""
     import tomli
 
+    return parsed(file, tomli.loads)
+
+
+def parsed(file: str | Path, parse: Callable[[str], Any]) -> Any:
+    """What ``parse`` makes of the text of a file. Raises ConfigError, which names the file, when it
+    cannot be read or is not valid JSON or TOML."""
+    import tomli
+
     try:
-        return tomli.loads(Path(file).read_text(encoding="utf-8-sig"))
+        return parse(Path(file).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         problem = "no such file"
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start} is not UTF-8; save the file as UTF-8"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
     except tomli.TOMLDecodeError as error:
         problem = f"not valid TOML: {error}"
-    except UnicodeDecodeError as error:
-        problem = f"not valid TOML: byte {error.start} is not UTF-8"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    raise ConfigError([f"{file}: {problem}"])
+    except json.JSONDecodeError as error:
+        problem = f"not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+    except RecursionError:
+        problem = "is nested too deeply"
+    except ValueError as error:  # a number of thousands of digits
+        problem = f"cannot be read: {error}"
+    raise ConfigError([one_line(f"{file}: {problem}")])
 
 
 def _plain(value: Any) -> Any:

@@ -200,6 +200,10 @@ def test_hca_in_defaults_for_nobody(problems):
         ("transfers = 3", "c.toml: transfers: found a whole number"),
         ('[transfers]\na = "s3://b"', "c.toml: transfers.a: found text"),
         ("[transfer.a]", 'c.toml: transfer: unknown key; did you mean "transfers"?'),
+        ("Settle = 1", "c.toml: Settle: unknown key here; put it into [defaults] or [transfers.NA"),
+        ("prefix = 1", 'c.toml: prefix: unknown key; write it into "destination" as s3://bucket/'),
+        ("a = " + "[" * 5_000, "c.toml: is nested too deeply"),
+        ("a = " + "9" * 5_000, "c.toml: cannot be read: Exceeds the limit"),
         ("a = \n", "c.toml: not valid TOML: Invalid value (at line 1, column 5)"),
     ],
 )
@@ -212,7 +216,7 @@ def test_unreadable_files(tmp_path):
     for name, expected in (
         ("none.toml", "no such file"),
         (".", "cannot be read: "),
-        ("latin.toml", "not valid TOML: byte 5 is not UTF-8"),
+        ("latin.toml", "byte 5 is not UTF-8; save the file as UTF-8"),
     ):
         with pytest.raises(ConfigError, match=expected):
             read.load(tmp_path / name)

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from waybill.cli.glacier import ini
 from waybill.cli.glacier.arguments import ENVIRONMENTS
 from waybill.config.build import check_endpoint_url
-from waybill.config.check import check_settings, kind, nearest, show
+from waybill.config.check import check_against, mistaken, properties
 from waybill.config.read import read_toml
 from waybill.model.errors import EXIT_CONFIG, ConfigError, WaybillError
 from waybill.model.locations import check_bucket, local_path
@@ -38,10 +39,7 @@ PROJECT = "~/Github/greenland-glacier-flow"
 # The key that names the data folder in each environment.
 FOLDER_KEYS = {"hpc": "base_dir", "local": "local_base_dir"}
 
-_TABLES = {
-    "paths": tuple(FOLDER_KEYS.values()),
-    "s3": ("bucket", "base_path", "region", "endpoint_url", "profile"),
-}
+_ENVIRONMENT = {"type": "string", "enum": ENVIRONMENTS}
 
 
 @dataclass(slots=True)
@@ -105,77 +103,42 @@ def read(file: Path) -> Settings:
         known = ini.read(file)
         mode = known.pop(ini.MODE, "auto").lower()
         if mode not in ENVIRONMENTS:
-            raise ConfigError([f"{file}: {ini.MODE}: {_not_allowed(mode, ENVIRONMENTS)}"])
+            raise ConfigError([f"{file}: {ini.MODE}: {mistaken(mode, _ENVIRONMENT)}"])
         return Settings(file, mode, paths=known)
     document = read_toml(file)
     if "transfers" in document:
         text = "has [transfers]: it is for `waybill` and `snakemake`, not for sync-from-s3"
         raise ConfigError([f"{file}: {text}"])
-    problems = list(_problems(document))
-    if problems:
-        raise ConfigError([f"{file}: {problem}" for problem in problems])
+    if problems := check_against(document, _schema(), f"{file}: ").problems:
+        raise ConfigError(problems)
     return Settings(file, **document)
 
 
-def _problems(document: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in document.items():
-        if key == "environment":
-            if not isinstance(value, str):
-                yield f"{key}: found {kind(value)}; allowed: {_listed(ENVIRONMENTS)}"
-            elif value not in ENVIRONMENTS:
-                yield f"{key}: {_not_allowed(value, ENVIRONMENTS)}"
-        elif key in (*_TABLES, "notify"):
-            if not isinstance(value, dict):
-                yield f"{key}: found {kind(value)}; allowed: a table [{key}]"
-            elif key in _TABLES:
-                yield from _table_problems(key, value)
-        else:
-            yield f"{key}: {_unknown(key, '')}"
-
-
-def _table_problems(table: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in settings.items():
-        name = f"{table}.{key}"
-        if key not in _TABLES[table]:
-            yield f"{name}: {_unknown(key, table)}"
-        elif not isinstance(value, str) or not value.strip():
-            yield f"{name}: found {kind(value) if value != '' else 'nothing'}; allowed: text"
-        elif key in _CHECKS:
-            try:
-                _CHECKS[key](value)
-            except ValueError as error:
-                yield f"{name}: {error}"
-
-
-def _check_region(value: str) -> None:
-    if problems := check_settings({"region": value}, "").problems:
-        raise ValueError(problems[0].removeprefix("region: "))
-
-
-_CHECKS: dict[str, Callable[[str], None]] = {
-    "bucket": check_bucket,
-    "base_path": check_base_path,
-    "endpoint_url": check_endpoint_url,
-    "region": _check_region,
-}
-
-
-def _unknown(key: str, table: str) -> str:
-    names = {"environment": "environment"} | {name: f"[{name}]" for name in (*_TABLES, "notify")}
-    names |= {leaf: f"{name}.{leaf}" for name, keys in _TABLES.items() for leaf in keys}
-    near = nearest(key, names)
-    allowed = ", ".join(_TABLES.get(table, ("environment", *_TABLES, "notify")))
-    return f'unknown key; did you mean "{names[near]}"?' if near else f"unknown; allowed: {allowed}"
-
-
-def _not_allowed(value: str, choices: tuple[str, ...]) -> str:
-    near = nearest(value, choices)
-    hint = f' did you mean "{near}"?' if near else ""
-    return f"{show(value)} is not allowed;{hint} allowed: {_listed(choices)}"
-
-
-def _listed(choices: tuple[str, ...]) -> str:
-    return ", ".join(map(show, choices))
+def _schema() -> dict[str, Any]:
+    """The schema of config.toml; the transfers know that of ``notify``."""
+    shared = properties()
+    preset = shared["glacier"]["properties"]
+    tables: dict[str, Any] = {
+        "paths": {key: {"type": "string", "pattern": r"\S"} for key in FOLDER_KEYS.values()},
+        "s3": {
+            "bucket": {**preset["bucket"], "x-parse": check_bucket},
+            "base_path": {**preset["base_path"], "x-parse": check_base_path},
+            "region": shared["region"],
+            "endpoint_url": {**shared["endpoint_url"], "x-parse": check_endpoint_url},
+            "profile": {**shared["profile"], "pattern": r"\S"},
+        },
+    }
+    known: dict[str, Any] = {"environment": _ENVIRONMENT}
+    for (name, keys), (other, others) in permutations(tables.items(), 2):
+        known[name] = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": keys,
+            "x-elsewhere": dict.fromkeys(others, f"unknown key here; it is for [{other}]"),
+            "x-allowed": f"a table [{name}]",
+        }
+    known["notify"] = {"type": "object", "x-allowed": "a table [notify]"}
+    return {"additionalProperties": False, "properties": known}
 
 
 def environment_of(wanted: str, env: Mapping[str, str]) -> tuple[str, str]:

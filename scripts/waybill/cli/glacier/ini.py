@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from waybill.config.read import parsed
 from waybill.model.errors import ConfigError
 
 PATHS = ("base_dir", "local_base_dir")
@@ -37,7 +38,7 @@ def read(file: Path) -> dict[str, str]:
     """
     found: dict[str, list[_Found]] = {}
     section = None
-    for number, line in enumerate(_text(file).splitlines(), start=1):
+    for number, line in enumerate(parsed(file, str.splitlines), start=1):
         line = line.strip()
         if match := _SECTION.match(line):
             section = match[1].strip().lower()
@@ -57,16 +58,6 @@ def read(file: Path) -> dict[str, str]:
     if problems:
         raise ConfigError(problems)
     return settings
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        problem = f"byte {error.start} is not UTF-8; save the file as UTF-8"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    raise ConfigError([f"{file}: {problem}"])
 
 
 def _value(text: str) -> str:

@@ -19,17 +19,25 @@ here: it may be back at the next pass.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from waybill.cli.s3_upload import checks
-from waybill.cli.s3_upload.checks import Check, Checker
-from waybill.config.check import dotted, kind, nearest
+from waybill.config.check import check_against, kind, properties, show
+from waybill.config.notify import check_webhook
+from waybill.config.read import parsed, read_toml
 from waybill.model.errors import ConfigError, one_line
+from waybill.model.locations import check_blanks, check_bucket, local_path
 
 LOG_DIR = "/var/log/s3_upload"
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_HOOKS = ("slack_log_webhook", "slack_alert_webhook")
+_MAY_BE_EMPTY = ("sample_regex", *_HOOKS)  # as for s3_upload, an empty text is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,142 +71,167 @@ class MonitorConfig:
     slack_alert_webhook: str | None = field(default=None, repr=False)
 
 
-_SECTION: dict[str, Check] = {
-    "monitored_directories": checks.folders,
-    "bucket": checks.bucket,
-    "remote_path": checks.prefix,
-    "sample_regex": checks.regex,
-    "exclude_patterns": checks.regexes,
-    "depth": checks.whole(1, 8),
-    "settle": checks.number,
-    "complete": checks.names,
-}
-_TOP: dict[str, Check] = {
-    "max_cores": checks.whole(1),
-    "max_threads": checks.whole(1),
-    "max_age": checks.number,
-    "log_level": checks.log_level,
-    "log_dir": checks.folder,
-    "slack_log_webhook": checks.webhook,
-    "slack_alert_webhook": checks.webhook,
-}
-_REQUIRED = ("monitored_directories", "bucket", "remote_path")
-
-
 def load(file: str | Path) -> MonitorConfig:
     """The configuration in ``file``: TOML when its name ends in ``.toml``, else JSON.
 
     Raises ConfigError with every mistake found, also when the file cannot be read.
     """
     path = Path(file)
-    is_toml = path.suffix.lower() == ".toml"
-    document, problems = _parse(path, is_toml)
-    checker = Checker(expands=is_toml)
-    settings = _settings(document, (), _TOP, (), checker)
-    sections = _sections(document, checker)
-    problems += [f"{dotted(where)}: {text}" for where, text in checker.problems]
+    twice: list[str] = []
+
+    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        numbers = Counter(key for key, _ in pairs)
+        twice.extend(key for key, number in numbers.items() if number > 1)
+        return dict(pairs)
+
+    if path.suffix.lower() == ".toml":
+        document, schema = read_toml(path), _schema(_expanded)
+    else:
+        document = parsed(path, lambda text: json.loads(text, object_pairs_hook=table))
+        schema = _schema(_literal)
+    if not isinstance(document, dict):
+        problem = f"found {kind(document)}; allowed: a table of settings"
+        raise ConfigError([one_line(f"{path}: {problem}")])
+    document = _given(document, schema)
+    problems = [f"{path}: {key}: stands twice in one table" for key in twice]
+    problems += check_against(document, schema, f"{path}: ").problems
     if problems:
-        raise ConfigError([one_line(f"{path}: {problem}") for problem in problems])
-    log, alert = (settings.pop(f"slack_{name}_webhook", None) for name in ("log", "alert"))
+        raise ConfigError(list(map(one_line, problems)))
+    section = schema["properties"]["monitor"]["items"]
+    sections = [_used(found, section) for found in document.pop("monitor")]
+    settings = _used(document, schema)
+    log, alert = (settings.pop(hook, None) for hook in _HOOKS)
     return MonitorConfig(
         file=path,
-        monitor=tuple(sections),
+        monitor=tuple(Section(prefix=found.pop("remote_path"), **found) for found in sections),
         slack_log_webhook=log or alert,
         slack_alert_webhook=alert or log,
         **settings,
     )
 
 
-def _parse(path: Path, is_toml: bool) -> tuple[dict[str, Any], list[str]]:
-    import tomli
+def _given(value: Any, rules: Mapping[str, Any]) -> Any:
+    """``value`` without the keys that are as good as not there: null, or an empty text that is
+    none."""
+    if isinstance(value, list) and "items" in rules:
+        return [_given(item, rules["items"]) for item in value]
+    if not isinstance(value, dict) or "properties" not in rules:
+        return value
+    known = rules["properties"]
+    return {
+        key: _given(item, known.get(key, {}))
+        for key, item in value.items()
+        if key not in known or (item is not None and (item != "" or key not in _MAY_BE_EMPTY))
+    }
 
-    twice: list[str] = []
+
+def _used(value: Any, rules: Mapping[str, Any]) -> Any:
+    """A sound value as it is used: as ``x-parse`` makes it, a list without what stands twice."""
+    if isinstance(value, dict):
+        return {key: _used(item, rules["properties"][key]) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(dict.fromkeys(_used(item, rules["items"]) for item in value))
+    made = rules["x-parse"](value) if isinstance(value, str) else None
+    return value if made is None else made
+
+
+def remote_prefix(text: str) -> str:
+    """A ``remote_path`` as a key prefix, ``""`` or ending in ``/``. Raises ValueError."""
+    _literal(text)
+    if text.startswith("s3://"):
+        raise ValueError('is an address; write the bucket into "bucket" and its path here')
+    path = text.strip("/")
+    if {"", ".", ".."} & set(path.split("/")) and path:
+        raise ValueError('has "//", "." or ".." in it, which S3 takes literally')
+    return f"{path}/" if path else ""
+
+
+def _literal(text: str) -> Path:
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError("the path holds a control character")
+    check_blanks(text)
+    return Path(text).absolute()
+
+
+def _expanded(text: str) -> Path:
+    return local_path(text).absolute()
+
+
+def _check_regex(text: str) -> None:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = tomli.loads(text) if is_toml else _parse_json(text, twice)
-    except FileNotFoundError:
-        problem = "no such file"
-    except UnicodeDecodeError as error:
-        problem = f"byte {error.start} is not UTF-8; save the file as UTF-8"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
-    except tomli.TOMLDecodeError as error:
-        problem = f"not valid TOML: {error}"
-    except json.JSONDecodeError as error:
-        problem = f"not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-    except RecursionError:
-        problem = "is nested too deeply"
-    except ValueError as error:  # a number of thousands of digits
-        problem = f"cannot be read: {error}"
-    else:
-        if isinstance(document, dict):
-            return document, [f"{key}: stands twice in one table" for key in twice]
-        problem = f"found {kind(document)}; allowed: a table of settings"
-    raise ConfigError([one_line(f"{path}: {problem}")])
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{show(text)} is not a regular expression: {error}") from None
 
 
-def _parse_json(text: str, twice: list[str]) -> Any:
-    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                twice.append(key)
-            found[key] = value
-        return found
-
-    return json.loads(text, object_pairs_hook=table)
+def _check_name(text: str) -> None:
+    if {"", ".", ".."} & set(text.split("/")) or "\0" in text:
+        raise ValueError("is not the path of a file within a run")
 
 
-def _sections(document: Mapping[str, Any], checker: Checker) -> list[Section]:
-    sections = document.get("monitor")
-    if not isinstance(sections, list) or not sections:
-        how = f"found {kind(sections)}" if sections is not None else "missing"
-        checker.problem(("monitor",), f"{how}; allowed: a list of sections, not empty")
-        return []
-    found = []
-    for number, table in enumerate(sections):
-        where = ("monitor", number)
-        if not isinstance(table, dict):
-            checker.problem(where, f"found {kind(table)}; allowed: a section, which is a table")
-            continue
-        before = len(checker.problems)
-        settings = _settings(table, where, _SECTION, _REQUIRED, checker)
-        if len(checker.problems) == before:
-            found.append(Section(prefix=settings.pop("remote_path"), **settings))
-    return found
+def _level(text: str) -> int:
+    level = logging.getLevelNamesMapping().get(text.upper())
+    if level is None:
+        raise ValueError  # what is allowed says it all
+    return level
 
 
-def _settings(
-    table: Mapping[str, Any],
-    where: tuple[str | int, ...],
-    known: Mapping[str, Check],
-    required: tuple[str, ...],
-    checker: Checker,
-) -> dict[str, Any]:
-    """The settings of one table as they are used, without the mistaken ones."""
-    found = {}
-    for key in required:
-        if table.get(key) is None:
-            checker.problem((*where, key), "missing")
-    for key, value in table.items():
-        if key not in known:
-            if where or key != "monitor":
-                checker.problem((*where, key), _unknown(key, known, top=not where))
-        elif value is not None:  # null in JSON is as good as not there
-            converted = known[key](checker, (*where, key), value)
-            if converted is not None:
-                found[key] = converted
-    return found
+def _text(allowed: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    return {"type": "string", "pattern": r"\S", "x-parse": parse, "x-allowed": allowed}
 
 
-def _unknown(key: str, known: Mapping[str, Check], *, top: bool) -> str:
-    normal = key.lower().replace("-", "_")
-    if top and normal in _SECTION:
-        return f"unknown key here; it is for a section of monitor, as {normal}"
-    if not top and normal in _TOP:
-        return f"unknown key here; it is for the top of the file, as {normal}"
-    names = [*known, "monitor"] if top else list(known)
-    near = nearest(normal, names)
-    if near is not None:
-        return f'unknown key; did you mean "{near}"?'
-    return f"unknown key; allowed: {', '.join(names)}"
+def _list(allowed: str, items: Mapping[str, Any], least: int = 0) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least, "x-allowed": allowed}
+
+
+def _table(keys: Mapping[str, Any], others: Iterable[str], place: str) -> dict[str, Any]:
+    """The schema of a table, which says of the keys of the other kind of table where they go."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": keys,
+        "x-elsewhere": {key: f"unknown key here; it is for {place}, as {key}" for key in others},
+    }
+
+
+# Of a section, and of the command line.
+BUCKET = _text("the name of a bucket", check_bucket)
+REMOTE_PATH = _text('a path in the bucket; "/" is its top', remote_prefix)
+
+
+def _schema(folder: Callable[[str], Path]) -> dict[str, Any]:
+    """The schema of the whole file, in which ``folder`` makes a path of a text."""
+    shared = properties()
+    of_runs, of_notify = (shared[key]["properties"] for key in ("illumina", "notify"))
+    a_folder, regex = _text("a folder", folder), _text("a regular expression", _check_regex)
+    section = {
+        "monitored_directories": _list("a list of folders, not empty", a_folder, 1),
+        "bucket": BUCKET,
+        "remote_path": REMOTE_PATH,
+        "sample_regex": regex,
+        "exclude_patterns": _list("a list of regular expressions", regex),
+        "depth": of_runs["depth"],
+        "settle": shared["settle"],
+        "complete": _list("a list of names of files", _text("the name of a file", _check_name)),
+    }
+    top = {
+        "max_cores": {"type": "integer", "minimum": 1},
+        "max_threads": {"type": "integer", "minimum": 1},
+        "max_age": of_runs["max_age"],
+        "log_level": {
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "maximum": 50,
+            "examples": _LEVELS,
+            "x-parse": _level,
+            "x-allowed": f"{', '.join(map(show, _LEVELS))}, or a whole number from 0 to 50",
+        },
+        "log_dir": a_folder,
+        **{hook: {**of_notify[hook], "x-parse": check_webhook} for hook in _HOOKS},
+    }
+    sections = _table(section, top, "the top of the file")
+    sections["required"] = ["monitored_directories", "bucket", "remote_path"]
+    sections["x-allowed"] = "a section, which is a table"
+    monitor = _list("a list of sections, not empty", sections, 1)
+    whole = _table({**top, "monitor": monitor}, section, "a section of monitor")
+    return {**whole, "required": ["monitor"]}

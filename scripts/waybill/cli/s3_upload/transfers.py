@@ -7,10 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from waybill.cli.s3_upload import checks
 from waybill.cli.s3_upload.arguments import MOST_THREADS, PROGRAM, Upload
-from waybill.cli.s3_upload.config import MonitorConfig, Section
-from waybill.config.check import toml
+from waybill.cli.s3_upload.config import (
+    BUCKET,
+    REMOTE_PATH,
+    MonitorConfig,
+    Section,
+    remote_prefix,
+)
+from waybill.config.check import check_against, toml
 from waybill.model.errors import EXIT_CONFIG, ConfigError, WaybillError
 
 RUN = "run"  # the transfer of a single run
@@ -48,12 +53,11 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def place(wish: Upload) -> tuple[str, str]:
     """Bucket and key prefix of an upload. Raises ConfigError that names the options at fault."""
-    checker = checks.Checker(expands=False)
-    bucket = checks.bucket(checker, ("--bucket",), wish.bucket)
-    prefix = checks.prefix(checker, ("--remote_path",), wish.remote_path)
-    if checker.problems or bucket is None or prefix is None:
-        raise ConfigError([f"{where[0]}: {text}" for where, text in checker.problems])
-    return bucket, prefix
+    rules = {"properties": {"--bucket": BUCKET, "--remote_path": REMOTE_PATH}}
+    given = {"--bucket": wish.bucket, "--remote_path": wish.remote_path}
+    if problems := check_against(given, rules, "").problems:
+        raise ConfigError(problems)
+    return wish.bucket, remote_prefix(wish.remote_path)
 
 
 def of_upload(wish: Upload, folder: Path, bucket: str, prefix: str) -> str:

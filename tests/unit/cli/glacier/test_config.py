@@ -183,14 +183,14 @@ def test_every_mistake_at_once(tmp_path):
         'environ: unknown key; did you mean "environment"?',
         'environment: "hcp" is not allowed; did you mean "hpc"? allowed: "auto", "hpc", "local"',
         'bucket: unknown key; did you mean "s3.bucket"?',
-        'paths.basedir: unknown key; did you mean "paths.base_dir"?',
+        'paths.basedir: unknown key; did you mean "base_dir"?',
         "paths.base_dir: found a whole number; allowed: text",
-        "paths.local_base_dir: found nothing; allowed: text",
+        'paths.local_base_dir: "" is not allowed; allowed: text',
         's3.bucket: "Not_A_Bucket" is not the name of a bucket',
         's3.base_path: "/a": allowed: folders',
         's3.region: "US West" is not allowed; allowed: name of a region',
         "s3.endpoint_url: holds a user or password",
-        "s3.secret_key: unknown; allowed: bucket, base_path, region, endpoint_url, profile",
+        "s3.secret_key: unknown key; credentials come only from the AWS chain",
     ]
     assert len(found) == len(expected)
     for problem, start in zip(found, expected, strict=True):
@@ -203,7 +203,11 @@ def test_every_mistake_at_once(tmp_path):
     [
         ("environment = 1", "environment: found a whole number"),
         ("paths = 1", "paths: found a whole number; allowed: a table [paths]"),
-        ("[path]\n", 'path: unknown key; did you mean "[paths]"?'),
+        ("[path]\n", 'path: unknown key; did you mean "paths"?'),
+        ("[paths]\nbucket = 'b'", "paths.bucket: unknown key here; it is for [s3]"),
+        ("[s3]\nx = 1", "s3.x: unknown key; allowed: bucket, base_path, region, endpoint_url, pro"),
+        ("[s3]\nprofile = ' '", 's3.profile: " " is not allowed; allowed: name of a profile'),
+        ("[s3]\nbucket = 1", "s3.bucket: found a whole number; allowed: name of a bucket"),
         ("x = ", "not valid TOML"),
         ("[transfers.a]\n", "has [transfers]: it is for `waybill`"),
     ],

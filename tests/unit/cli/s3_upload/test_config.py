@@ -246,12 +246,11 @@ def test_all_mistakes_at_once_and_where_they_are(tmp_path):
         'max_agee: unknown key; did you mean "max_age"?',
         'log_level: "inf" is not allowed; did you mean "INFO"? allowed: "DEBUG", "INFO", '
         '"WARNING", "ERROR", "CRITICAL", or a whole number from 0 to 50',
-        "log_dir: found nothing; allowed: a folder",
+        'log_dir: "" is not allowed; allowed: a folder',
         "bucket: unknown key here; it is for a section of monitor, as bucket",
         "nonsense: unknown key; allowed: max_cores, max_threads, max_age, log_level, log_dir, "
         "slack_log_webhook, slack_alert_webhook, monitor",
-        "monitor[1].remote_path: missing",
-        "monitor[1].monitored_directories: found text; allowed: a list of folders",
+        "monitor[1].monitored_directories: found text; allowed: a list of folders, not empty",
         'monitor[1].bucket: "Bucket_A" is not the name of a bucket; allowed: 3 to 63 lower-case '
         "letters, digits, dots and hyphens, with a letter or a digit at both ends",
         'monitor[1].sample_regex: "(" is not a regular expression: missing ), unterminated '
@@ -259,20 +258,21 @@ def test_all_mistakes_at_once_and_where_they_are(tmp_path):
         "monitor[1].exclude_patterns: found text; allowed: a list of regular expressions",
         'monitor[1].exclude_pattern: unknown key; did you mean "exclude_patterns"?',
         "monitor[1].max_age: unknown key here; it is for the top of the file, as max_age",
+        'monitor[1].remote_path: missing; allowed: a path in the bucket; "/" is its top',
         "monitor[2]: found text; allowed: a section, which is a table",
         "monitor[3].monitored_directories[1]: found a whole number; allowed: a folder",
-        "monitor[3].monitored_directories[2]: found nothing; allowed: a folder",
+        'monitor[3].monitored_directories[2]: "" is not allowed; allowed: a folder',
         "monitor[3].monitored_directories[3]: the path holds a control character",
         "monitor[3].bucket: found a list of 1; allowed: the name of a bucket",
         'monitor[3].remote_path: has "//", "." or ".." in it, which S3 takes literally',
         'monitor[3].exclude_patterns[1]: "[" is not a regular expression: unterminated character '
         "set at position 0",
         "monitor[3].exclude_patterns[2]: found a whole number; allowed: a regular expression",
-        "monitor[3].exclude_patterns[3]: found nothing; allowed: a regular expression",
-        "monitor[3].depth: 0 is not allowed; allowed: a whole number, from 1 to 8",
+        'monitor[3].exclude_patterns[3]: "" is not allowed; allowed: a regular expression',
+        "monitor[3].depth: 0 is not allowed; allowed: a whole number from 1 to 8",
         "monitor[3].settle: found an infinite number or none; allowed: a number, at least 0",
         "monitor[3].complete[0]: is not the path of a file within a run",
-        "monitor[3].complete[2]: found nothing; allowed: the name of a file",
+        'monitor[3].complete[2]: "" is not allowed; allowed: the name of a file',
     ]
 
 
@@ -294,6 +294,7 @@ def test_all_mistakes_at_once_and_where_they_are(tmp_path):
         ("monitor", [], "found an empty list; allowed: a list of sections, not empty"),
         ("monitor", None, "missing; allowed: a list of sections, not empty"),
         ("Monitor", [], 'unknown key; did you mean "monitor"?'),
+        ("x", json.loads("[" * 600 + "]" * 600), "unknown key; allowed: max_cores, "),
     ],
 )
 def test_one_mistake_at_the_top(tmp_path, key, value, says):
@@ -306,18 +307,22 @@ def test_one_mistake_at_the_top(tmp_path, key, value, says):
     [
         ("monitored_directories", [], "found an empty list; allowed: a list of folders, not em"),
         ("monitored_directories", None, "missing"),
-        ("bucket", "", "found nothing; allowed: the name of a bucket"),
+        ("bucket", "", '"" is not allowed; allowed: the name of a bucket'),
         ("bucket", "s3://bucket-a/x", '"s3://bucket-a/x" is not the name of a bucket; '),
-        ("remote_path", "", 'found nothing; allowed: a path in the bucket; "/" is its top'),
+        ("remote_path", "", '"" is not allowed; allowed: a path in the bucket; "/" is its top'),
         ("remote_path", None, "missing"),
         ("remote_path", "s3://bucket-a/x", "is an address; write the bucket into "),
         ("remote_path", "a/../b", 'has "//", "." or ".." in it'),
         ("remote_path", "a\tb", "the path holds a control character"),
         ("remote_path", 1, "found a whole number; allowed: a path in the bucket"),
+        ("remote_path", "./a", 'has "//", "." or ".." in it'),
         ("sample_regex", ["x"], "found a list of 1; allowed: a regular expression"),
+        ("sample_regex", " ", '" " is not allowed; allowed: a regular expression'),
         ("settle", -1, "-1 is not allowed; allowed: a number, at least 0"),
         ("complete", "Done.txt", "found text; allowed: a list of names of files"),
         ("depht", 2, 'unknown key; did you mean "depth"?'),
+        ("prefix", None, "unknown key; allowed: monitored_directories, bucket, remote_path, "),
+        ("secret_key", "s3cr3t", "unknown key; credentials come only from the AWS chain"),
     ],
 )
 def test_one_mistake_in_a_section(tmp_path, key, value, says):
