@@ -68,6 +68,8 @@ def measure(
         except BaseException as error:
             os.killpg(meter.pid, signal.SIGKILL)
             meter.wait()
+            if meter.stdout is not None:
+                meter.stdout.close()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             told = json.dumps([limit, 0.0, 0, -signal.SIGKILL]).encode()

@@ -3,6 +3,7 @@ stores that do not understand a condition. By both engines."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import hashlib
@@ -186,12 +187,14 @@ def test_E2_an_answer_before_its_request_closes_the_connection() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        for number in range(2):
-            connection = listener.accept()[0]
-            connection.recv(1000)
-            connection.sendall(answer % number)
-            time.sleep(0.3)
-            connection.sendall(answer % 9)
+        with listener:
+            for number in range(2):
+                with listener.accept()[0] as connection, contextlib.suppress(OSError):
+                    connection.recv(1000)
+                    connection.sendall(answer % number)
+                    time.sleep(0.3)
+                    connection.sendall(answer % 9)
+                    connection.recv(1000)  # until it is closed
 
     threading.Thread(target=serve, daemon=True).start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -128,8 +128,11 @@ class SmtpSink:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                with contextlib.suppress(OSError):
-                    _Dialogue(sink, self.request).run()
+                with (
+                    contextlib.suppress(OSError),
+                    contextlib.closing(_Dialogue(sink, self.request)) as dialogue,
+                ):
+                    dialogue.run()
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -160,6 +163,10 @@ class _Dialogue:
     def _use(self, connection: Any) -> None:
         self._connection = connection
         self._file = connection.makefile("rb")
+
+    def close(self) -> None:
+        self._file.close()
+        self._connection.close()
 
     def _encrypt(self) -> None:
         assert self._sink.context is not None

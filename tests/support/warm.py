@@ -43,6 +43,9 @@ class Fork:
             socket.send_fds(_warm(), [request.encode()], [theirs.fileno(), log.fileno()])
         self.pid = self._receive(_START_SECONDS)
 
+    def __del__(self) -> None:
+        self._end.close()
+
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
         try:

@@ -100,6 +100,9 @@ class Running:
             **settings,
         )
 
+    def __del__(self) -> None:
+        self._log.close()
+
     @property
     def requests(self) -> list[Request]:
         """What reached the server since this run began."""

@@ -153,6 +153,8 @@ def test_latency_is_added_to_every_answer_and_side_by_side(delay):
         begun = time.monotonic()
         together = await asyncio.gather(*(ask(port) for _ in range(requests)))
         passed = time.monotonic() - begun
+        relay.close()
+        server.close()
         return alone, [t for took in together for t in took], passed
 
     alone, together, passed = asyncio.run(all_of_them())
