@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from support.proxy import Answer, Fault
-from waybill.config.read import load
+from support.transfers import transfer_of
 from waybill.model.entries import RemoteEntry
 from waybill.model.errors import WaybillError
 from waybill.model.times import utc
@@ -53,13 +53,16 @@ def test_an_error_is_left_to_botocore():
 
 
 @pytest.fixture
-def control(proxy, bucket, tmp_path, monkeypatch):
+def control_of(proxy, tmp_path, monkeypatch):
+    """Makes the reader of a bucket behind the proxy."""
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
-    (tmp_path / "c.toml").write_text(
-        f'[transfers.t]\nsource = "{tmp_path}"\ndestination = "s3://{bucket}/p"\n'
-    )
-    return Bucket(load(tmp_path / "c.toml")["t"])
+    return lambda bucket: Bucket(transfer_of(tmp_path, bucket, "p/"))
+
+
+@pytest.fixture
+def control(control_of, bucket):
+    return control_of(bucket)
 
 
 NAMES = ["a b", "a+b", "a%41", "\t", "é", "e\u0301", "x/y", "\x01", "&<>'\"", "\u2028"]
@@ -124,39 +127,50 @@ def test_times_are_utc_to_the_millisecond():
     assert utc(-1) == "1969-12-31T23:59:59.999Z"
 
 
-@pytest.fixture
-def many(control, s3, bucket, monkeypatch):
-    """Some 2,600 objects whose names are known, with ranges that are worth while from 500 on."""
-    monkeypatch.setattr(listing, "RANGE_NAMES", 500)
-    names = [f"{i % 13:02}/{i:04}" for i in range(2600)] + NAMES
+MANY = [f"{i % 13:02}/{i:04}" for i in range(2600)] + NAMES
+
+
+@pytest.fixture(scope="module")
+def full_bucket(s3):
+    """The name of a bucket with many objects, which tests only list."""
+    bucket, client = s3.make_bucket("waybill-listing"), s3.client()
+
+    def put(name: str) -> None:
+        client.put_object(Bucket=bucket, Key=f"p/{name}", Body=b"")
+
     with ThreadPoolExecutor(16) as pool:
-        client = s3.client()
-        put = lambda name: client.put_object(Bucket=bucket, Key="p/" + name, Body=b"")  # noqa: E731
-        list(pool.map(put, names))
-    return names
+        list(pool.map(put, MANY))
+    return bucket
 
 
-def test_ranges_side_by_side_hold_every_object_once(control, many, proxy):
-    found = [entry.path for entry in control.list_prefix(known=many)]
-    assert sorted(found) == sorted(many)
+@pytest.fixture
+def crowded(control_of, full_bucket, monkeypatch):
+    """The reader of that bucket, with ranges that are worth while from 500 names on."""
+    monkeypatch.setattr(listing, "RANGE_NAMES", 500)
+    return control_of(full_bucket)
+
+
+def test_ranges_side_by_side_hold_every_object_once(crowded, proxy):
+    found = [entry.path for entry in crowded.list_prefix(known=MANY)]
+    assert sorted(found) == sorted(MANY)
     starts = [r.query.get("start-after") for r in proxy.select(op="ListObjectsV2")]
     assert len({start for start in starts if start}) == SIDE_BY_SIDE - 1
-    one_by_one = [entry.path for entry in control.list_prefix()]
+    one_by_one = [entry.path for entry in crowded.list_prefix()]
     assert found == one_by_one
 
 
 @pytest.mark.parametrize("name", ["q", "!", "\udcff"], ids=["after", "before", "no text"])
-def test_what_is_known_may_be_wrong(control, many, name):
-    found = control.list_prefix(known=[f"{name}{i}" for i in range(3000)])
-    assert sorted(entry.path for entry in found) == sorted(many)
+def test_what_is_known_may_be_wrong(crowded, name):
+    found = crowded.list_prefix(known=[f"{name}{i}" for i in range(3000)])
+    assert sorted(entry.path for entry in found) == sorted(MANY)
 
 
-def test_a_server_that_does_not_begin_where_it_is_told_to(control, many, proxy, monkeypatch):
-    ordinary = list(control.list_prefix())
+def test_a_server_that_does_not_begin_where_it_is_told_to(crowded, proxy, monkeypatch):
+    ordinary = list(crowded.list_prefix())
     real = listing._list
     monkeypatch.setattr(listing, "_list", lambda *a: real(*a[:4]))  # from the first key on, always
     proxy.clear()
-    assert list(control.list_prefix(known=many)) == ordinary
+    assert list(crowded.list_prefix(known=MANY)) == ordinary
 
 
 ORDERS = {
@@ -185,7 +199,7 @@ def test_a_server_with_an_order_of_its_own(control, monkeypatch, order):
         assert [entry.path for entry in control.list_prefix(known=known)] == served
 
 
-def test_a_range_that_fails_is_no_listing(control, many, proxy):
+def test_a_range_that_fails_is_no_listing(crowded, proxy):
     proxy.faults.append(Fault(Answer(403, "AccessDenied", "no"), op="ListObjectsV2", after=2))
     with pytest.raises(WaybillError, match="access denied to ListObjectsV2"):
-        list(control.list_prefix(known=many))
+        list(crowded.list_prefix(known=MANY))
