@@ -304,6 +304,47 @@ def test_E12_a_job_refuses_what_was_damaged_since_the_inventory(chain):
         seals.check(transfer.layout, [path])
 
 
+def test_E12_results_from_a_backup_do_not_speak_for_a_file_written_since(chain, s3: S3Server):
+    """The object was written anew and later as before, each time with the size and the
+    source-mtime of the first. So the file of the second has the size and mtime that are proven."""
+    download = chain("download", 2)
+    download.run()
+    backup = shutil.copytree(download.root, download.root.with_name("backup"))
+    client, bucket = s3.client(), download.transfer.bucket
+    here = download.transfer.folder / "f001"
+    first = here.read_bytes()
+
+    def put(body: bytes) -> None:
+        metadata = client.head_object(Bucket=bucket, Key="t/f001")["Metadata"]
+        client.put_object(Bucket=bucket, Key="t/f001", Body=body, Metadata=metadata)
+
+    other = bytes(reversed(first))
+    put(other)
+    assert "GetObject t/f001" in download.run()
+    assert here.read_bytes() == other
+    put(first)
+    shutil.rmtree(download.root)
+    shutil.copytree(backup, download.root)
+    assert "GetObject t/f001" in download.run()
+    assert here.read_bytes() == first
+    download.is_whole()
+    assert download.run() == []
+
+
+def test_E12_a_file_that_was_copied_to_its_place_is_hashed_and_not_fetched(chain):
+    download = chain("download", 2)
+    download.run()
+    here = download.transfer.folder / "f001"
+    inode = here.stat().st_ino
+    shutil.copy2(here, copy := here.with_name("copy"))
+    copy.rename(here)
+    assert here.stat().st_ino != inode
+    assert download.run() == []
+    download.is_whole()
+    proven = {p.path: p.inode for path in download._markers() for p in marker.read(path)}
+    assert proven["f001"] == here.stat().st_ino
+
+
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "lost"])
 def test_E12_results_of_a_version_without_seals_are_taken_over(chain, way, caplog):
     """As they are, when they make sense: a marker that differs from its copy does not."""

@@ -127,7 +127,7 @@ class Update:
             proof.path == path
             and proof.key == prefix + path
             and (here := local.get(path)) is not None
-            and (here.size, here.mtime_ns) == (proof.size, proof.mtime_ns)
+            and proof.is_of(*here[1:])
             and (there := remote.get(path)) is not None
             and (there.size, there.etag) == (proof.size, proof.etag)
             # A file kept by its size or time alone is not proven for compare = "sha256".

@@ -81,7 +81,7 @@ class Downloader(Mover):
             status = self._root.lstat(item.path)
         except OSError:
             return None
-        same = (status.st_size, status.st_mtime_ns) == (proof.size, proof.mtime_ns)
+        same = proof.is_of(status.st_size, status.st_mtime_ns, status.st_ino)
         return proof if same else None
 
     @cached_property
@@ -326,7 +326,8 @@ class Downloader(Mover):
         self._unchecked += check.agrees() is None
         if check.verdict.against:
             log.warning("%s: its %s is wrong", self._url(item), check.verdict.against)
-        item = item._replace(sha256=check.sha256, mtime_ns=file.status.st_mtime_ns)
+        status = file.status
+        item = item._replace(sha256=check.sha256, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
         return self._proof(item, stored(answer))
 
     def _explain(self, item: Difference, target: str, error: OSError) -> WaybillError:

@@ -246,6 +246,7 @@ class Mover(ABC):
             answer.etag,
             answer.version_id,
             when or utc(),
+            item.inode,
         )
 
 

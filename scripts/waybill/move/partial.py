@@ -158,8 +158,9 @@ class Partial:
         return True
 
     def is_same(self, sha256: str) -> bool:
-        """Whether the target is a file with this SHA-256 (hex). If so, the partial file is removed.
-        A job leaves such a target when it is killed before it notes the file in its journal."""
+        """Whether the target is a file with this SHA-256 (hex). If so, the partial file is removed,
+        and ``status`` is that of the target. A job leaves such a target when it is killed before it
+        notes the file in its journal."""
         status = self._lstat(self._target)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.target)
@@ -172,8 +173,8 @@ class Partial:
             status = os.fstat(file.fileno())
             if not os.path.samestat(status, self._lstat(self._target)):
                 return False
-        os.utime(self._file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        self._unlink()
+            self._unlink()
+            os.dup2(file.fileno(), self._file, inheritable=False)
         return True
 
     def discard(self) -> None:

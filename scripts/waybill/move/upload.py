@@ -65,7 +65,9 @@ class Uploader(Mover):
         if proof.key != self._key(item):
             return None
         listed = proof.etag == item.etag and self._transfer.overwrite != "always"
-        return proof._replace(mtime_ns=item.mtime_ns) if run == self._run_token or listed else None
+        if not (listed or run == self._run_token):
+            return None
+        return proof._replace(mtime_ns=item.mtime_ns, inode=item.inode)
 
     def _is_quick(self, item: Difference) -> bool:
         return item.size <= QUICK_BYTES and not self._disk_is_slow

@@ -5,7 +5,8 @@
 is ignored. Each line ends in ``crc``, the CRC-32 of it without that member; a damaged line is
 ignored too, and named. Two copies of one job take turns, by a lock on the file. Records:
 
-``{"done": path, "run", "size", "mtime_ns", "sha256", "key", "etag", "version_id", "time"}``
+``{"done": path, "run", "size", "mtime_ns", "sha256", "key", "etag", "version_id", "time",
+"inode"}``
 ``{"upload": path, "id", "size", "sha256", "part_size", "key"}``   a multipart upload was opened
 ``{"part": number, "id", "etag", "sha256"}``                       one part of it has arrived
 ``{"closed": id}``                                                 it was completed or given up
@@ -161,7 +162,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
     if "done" in item:
         names = ("key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
-        proof = Proof(item["done"], *(item[name] for name in names))
+        proof = Proof(item["done"], *(item[name] for name in names), item.get("inode", 0))
         record.done[proof.path] = (listing or item["run"], proof)
     elif "upload" in item:
         names = ("id", "size", "sha256", "part_size", "key")

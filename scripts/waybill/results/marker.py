@@ -3,7 +3,8 @@
 ``markers/{dataset}/{batch}.tsv``: ``path``, ``key``, ``size`` bytes, ``mtime_ns`` of the file,
 ``sha256`` hex (empty where ``compare`` looked at size or time only), ``etag`` without quotes,
 ``version_id`` or empty, ``time`` (UTC, ISO 8601) when the object was written; for an object that
-was there already, when it was last modified.
+was there already, when it was last modified; ``inode`` of the file, 0 for a folder. Revisions up to
+81c658d and some later ones wrote no ``inode``.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from waybill.model.escaping import escape, unescape
 from waybill.system import tsv
 from waybill.system.files import write_atomic
 
-COLUMNS = ("path", "key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
+COLUMNS = ("path", "key", "size", "mtime_ns", "sha256", "etag", "version_id", "time", "inode")
 
 
 class Proof(NamedTuple):
-    """One proven entry: sizes in bytes, ``mtime_ns`` of the file, ``time`` in UTC ISO 8601."""
+    """One proven entry: sizes in bytes, ``mtime_ns`` and ``inode`` of the file (0: not noted),
+    ``time`` in UTC ISO 8601."""
 
     path: str
     key: str
@@ -30,6 +32,13 @@ class Proof(NamedTuple):
     etag: str
     version_id: str
     time: str
+    inode: int = 0
+
+    def is_of(self, size: int, mtime_ns: int, inode: int) -> bool:
+        """Whether a file with this size (bytes), mtime (ns) and inode is the one that was proven.
+        A file with another inode was written anew, and size and mtime do not tell by whom."""
+        same = (size, mtime_ns) == (self.size, self.mtime_ns)
+        return same and self.inode in (0, inode)
 
 
 def render(proofs: list[Proof]) -> bytes:
@@ -39,7 +48,7 @@ def render(proofs: list[Proof]) -> bytes:
         (
             "\t".join(
                 (escape(p.path), escape(p.key), str(p.size), str(p.mtime_ns), p.sha256,
-                 escape(p.etag), escape(p.version_id), p.time)
+                 escape(p.etag), escape(p.version_id), p.time, str(p.inode))
             )
             for p in proofs
         ),
@@ -54,13 +63,13 @@ def write(path: Path, proofs: list[Proof]) -> None:
 def _proof(r: list[str]) -> Proof:
     return Proof(
         unescape(r[0]), unescape(r[1]), int(r[2]), int(r[3]), r[4], unescape(r[5]), unescape(r[6]),
-        r[7],
+        r[7], int(r[8]) if len(r) > 8 else 0,
     )  # fmt: skip
 
 
 def read(path: Path) -> Iterator[Proof]:
     """The proofs of a marker. Raises DamagedError when the marker is damaged."""
-    return tsv.read(path, COLUMNS, _proof)
+    return tsv.read(path, COLUMNS, _proof, added=1)
 
 
 def read_if_any(path: Path) -> Iterator[Proof]:

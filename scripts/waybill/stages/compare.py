@@ -131,7 +131,7 @@ def _ours(task: Task, entries: list[RemoteEntry], local: dict[str, LocalEntry]) 
         and proof.key == task.transfer.prefix + proof.path
         and proof.etag == etags.get(proof.path)
         and (there := local.get(proof.path))
-        and (there.size, there.mtime_ns) == (proof.size, proof.mtime_ns)
+        and proof.is_of(*there[1:])
     }
 
 

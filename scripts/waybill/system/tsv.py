@@ -27,13 +27,21 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
     return read(path, columns, lambda row: row)
 
 
-def read(path: Path, columns: Sequence[str], make: Callable[[list[str]], _T]) -> Iterator[_T]:
+def read(
+    path: Path, columns: Sequence[str], make: Callable[[list[str]], _T], *, added: int = 0
+) -> Iterator[_T]:
     """What ``make`` returns for each row of a table. The rows are those of ``rows``, and so are the
-    errors. A row for which ``make`` raises ValueError is damaged, too."""
-    width, number = len(columns), 1
+    errors. A row for which ``make`` raises ValueError is damaged, too. The last ``added`` columns
+    may be missing, as in a table of an earlier version; the rows are shorter then."""
+    number = 1
+    widths = {
+        "\t".join(columns[:width]) + "\n": width
+        for width in range(len(columns) - added, len(columns) + 1)
+    }
     with path.open(encoding="utf-8", newline="\n") as file:
         try:
-            if file.readline() != "\t".join(columns) + "\n":
+            width = widths.get(file.readline(), 0)
+            if not width:
                 raise DamagedError(path, "not a table of this version")
             for line in file:
                 number += 1
