@@ -1,4 +1,4 @@
-"""Makes one transfer out of the layers of its settings, or says all that is wrong with it."""
+"""Builds a transfer from the layers of its settings, or lists all mistakes in them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Layer:
 
 
 class Builder:
-    """Makes one transfer out of its layers (lowest first), or the list of what is wrong with it.
+    """Builds one transfer from its layers (lowest first), or lists the mistakes in them.
 
-    ``removed`` are the keys whose value was already found wrong: nothing more is said about them.
-    ``preset`` is None when it was one of those.
+    ``removed`` are the keys whose mistakes were named before; no other message mentions them.
+    ``preset`` is None when the key ``preset`` is one of them.
     """
 
     def __init__(self, name: str, layers: list[Layer], removed: set[str]) -> None:

@@ -1,7 +1,7 @@
-"""Holds a configuration against its schema, and says what is wrong in words.
+"""Checks a configuration against its schema, and describes each mistake in words.
 
 The schema (workflow/schemas/config.schema.yaml, and the tables of the presets) is the only list of
-keys; what a message allows and what the reference page says come from the same text.
+keys. Messages and the reference page take the allowed values from it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KINDS = {
 
 @cache
 def common_schema() -> dict[str, Any]:
-    """The schema of what all presets share; not to be changed."""
+    """The schema of the settings that all presets share. Callers must not change it."""
     import yaml
 
     path = project_root() / "workflow" / "schemas" / "config.schema.yaml"
@@ -144,7 +144,8 @@ def _defaults(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Checked:
-    """What is left of an instance without its mistakes, the mistakes, and where they were."""
+    """A checked table: ``valid`` is the table without its mistakes, ``problems`` describes each
+    mistake, and ``removed`` has the path of each."""
 
     valid: dict[str, Any]
     problems: list[str] = field(default_factory=list)
@@ -166,8 +167,8 @@ def check_settings(settings: dict[str, Any], where: str) -> Checked:
 
 
 def _schema_for(tables: Sequence[Any]) -> dict[str, Any]:
-    """The schema for these tables of settings: presets of other distributions are looked for when
-    there is something in them that is not known here."""
+    """The schema for these tables of settings. It includes the presets of other distributions if a
+    table has a key or a preset that this package does not know."""
     keys: set[str] = set()
     presets: set[str] = set()
     for table in tables:
@@ -181,8 +182,8 @@ def _schema_for(tables: Sequence[Any]) -> dict[str, Any]:
 
 
 def check_against(instance: dict[str, Any], rules: Mapping[str, Any], where: str) -> Checked:
-    """Check a table against any JSON schema with the keywords of config.schema.yaml, and one more:
-    ``x-parse`` is a function that takes a text and raises ValueError, which says what is wrong."""
+    """Check a table against any JSON schema with the keywords of config.schema.yaml and with
+    ``x-parse``: a function that takes a text and raises ValueError with the mistake in it."""
     problems: dict[KeyPath, str] = {}
     for error in _validator_class()(rules).iter_errors(instance):
         base = tuple(error.absolute_path)
@@ -271,7 +272,7 @@ def _explain(error: Any, base: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _position(instance: Any, path: KeyPath) -> list[int]:
-    """Where ``path`` stands in the file, to put problems in its order; what is missing is last."""
+    """The position of ``path`` in the file, to sort problems by it. A missing key is last."""
     found: list[int] = []
     for key in path:
         if isinstance(instance, dict) and key in instance:
@@ -299,7 +300,7 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def _unknown_key(key: str, rules: Mapping[str, Any]) -> str:
-    """What to say about a key that a table does not have; its value is never part of it."""
+    """The message about a key that a table does not have. It never shows the value."""
     normal, siblings = key.lower().replace("-", "_"), rules["properties"]
     if _SECRET.search(normal):
         return (

@@ -117,8 +117,9 @@ class Record:
 def read(paths: Iterable[Path], run: str = "") -> Record:
     """What the journals at ``paths`` tell, later lines over earlier ones.
 
-    ``run`` names the last inventory: a journal it did not find is later than its listing, even
-    where a job of an earlier run writes it.
+    ``run`` names the last inventory. That inventory has written a ``listing`` line into each
+    journal it found. A journal without such a line was begun after it listed the destination, even
+    if a job of an earlier run writes the journal.
     """
     record = Record()
     for path in paths:
@@ -142,8 +143,8 @@ def read(paths: Iterable[Path], run: str = "") -> Record:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The record in a line: an empty one for an empty line and for one torn by a kill, None for
-    a damaged one. A line of a version that wrote no CRC is taken as it is."""
+    """The record in a line. It is empty for an empty line and for a line torn by a kill, and None
+    for a damaged line. A line without a CRC, of an earlier version, is not checked."""
     if not line:
         return {}
     try:
@@ -194,7 +195,7 @@ def mark_listing(path: Path, run: str) -> None:
 
 
 def flush() -> None:
-    """Write what open journals hold back: the process ends in the middle of it."""
+    """Write the lines that open journals hold back, because the process is about to end."""
     for journal in _holding:
         if journal._held:
             journal._write(b"".join(journal._held))
@@ -203,9 +204,10 @@ def flush() -> None:
 class Journal:
     """The open journal of one running job; safe to use from several threads.
 
-    SLURM may run one job twice, and a Snakemake that was killed leaves its jobs at work: a second
-    copy waits until the first has ended, and then finds in the journal what is done. Copies that
-    cannot see each other's lock, or are silent for long, work side by side: slower, not wrong.
+    SLURM may run one job twice, and the jobs of a killed Snakemake go on. So the second copy of a
+    job waits until the first has ended, and then finds the finished entries in the journal. Copies
+    work side by side if their file system has no locks or the first is silent for
+    ``SILENT_SECONDS``. That is slower, but not wrong.
     """
 
     def __init__(self, path: Path, run: str) -> None:
@@ -218,8 +220,8 @@ class Journal:
             os.write(self._file, b"\n")  # ends the line a kill may have torn
 
     def _wait_for_turn(self, path: Path) -> None:
-        """Take the lock, which goes with this process; while another copy of the job holds it,
-        wait as long as the journal grows."""
+        """Take the lock, which ends with this process. While another copy of the job holds it, wait
+        as long as the journal grows."""
         size, since = -1, time.monotonic()
         while True:
             found = try_lock(self._file)
@@ -246,7 +248,8 @@ class Journal:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write what is noted in this block, by this thread alone, in one go at its end."""
+        """Write all records of this block in one go at its end. Only one thread may add records
+        meanwhile."""
         self._held = []
         _holding.append(self)
         try:

@@ -1,6 +1,6 @@
-"""The paths of all files under ``results/{transfer}``, as the Snakefile names them too.
+"""The paths of all files under ``results/{transfer}``. The rules of the Snakefile use them too.
 
-docs/architecture.md has them in one table, with who writes and who reads each.
+docs/architecture.md lists them in one table, with the writers and readers of each file.
 """
 
 from __future__ import annotations
@@ -9,10 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 LOCAL_SUFFIX = ".local.tsv"
 REMOTE_SUFFIX = ".remote.tsv"
@@ -138,14 +134,15 @@ class Layout:
         return path.relative_to(self.root).as_posix()
 
     def seals_of(self, path: Path) -> Path:
-        """Where the SHA-256 of a file stands."""
+        """The file that holds the SHA-256 of a file."""
         parts = path.relative_to(self.root).parts
         if len(parts) != 3:  # kind, dataset, batch
             return self.seals_of_all
         return self.seals(parts[1], _batch_in(parts[2]))
 
     def tables_of(self, dataset: str, batch: str) -> list[Path]:
-        """Every sealed file of a batch, there or not; the marker is the first."""
+        """The paths of all sealed files of a batch; the marker is the first. A file need not
+        exist."""
         kinds = (
             self.marker, self.kept_marker, self.local, self.remote,
             self.checksums, self.diff, self.cache,
@@ -158,8 +155,8 @@ class Layout:
         return sorted(n.removesuffix(LOCAL_SUFFIX) for n in names if n.endswith(LOCAL_SUFFIX))
 
     def traces_of(self, dataset: str) -> set[str]:
-        """The batches of one dataset of which any table or proof is there; a cache may outlive
-        its batch."""
+        """The batches of one dataset that have a table or a proof. Caches do not count, because a
+        cache may outlive its batch."""
         folders = {path.parent for path in self.tables_of(dataset, "-")}
         found: set[str] = set()
         for folder in folders - {self.cache(dataset, "-").parent}:
@@ -178,4 +175,4 @@ def _batch_in(name: str) -> str:
     return name
 
 
-FOUND = "found"  # the aside table of folders that are no dataset of this transfer, or not yet
+FOUND = "found"  # the aside table of folders that are not a dataset of this transfer (yet)

@@ -28,8 +28,8 @@ MOST_REASONS = 20  # why entries are in no batch, that are named
 
 
 class Asked(Enum):
-    """What was asked for, which decides what counts as done: the whole transfer; a part of it or
-    a plan, which leave batches open; or whether the source could be done without."""
+    """What an exit code is about: ``ALL``, the whole transfer; ``PART``, a part of it or a plan, so
+    batches may be open; ``STATUS``, whether the source may be removed."""
 
     ALL = auto()
     PART = auto()
@@ -86,13 +86,14 @@ class Outcome:
     """How a transfer stands.
 
     ``run`` names the last inventory, ``""`` when there was none. ``files`` and ``bytes`` are those
-    of the selection, without datasets that rest unproven (``unproven``). ``failures`` still stand,
-    each entry once; with ``blind`` they kept the inventory from being taken, and nothing else is
-    known. ``held`` and ``aside`` are what is in no batch: how many files wait, and a line for each
-    reason. ``lost`` is how many batches of the last inventory have no tables any more.
-    ``planned`` are the entries of the plan that are to be moved and to be kept, where there is a
-    plan and nothing of it is done. ``damaged`` are lines about what cannot be read. ``overtaken``
-    tells that a later run has ended before its inventory was taken: what the last one saw is old.
+    of the selection, without datasets that rest unproven (``unproven``). ``failures`` are those
+    that still stand, one for each entry. ``blind`` means that they kept the inventory from being
+    taken, so nothing else is known. ``held`` is the number of files that wait, and ``aside`` has a
+    line for each reason why entries are in no batch. ``lost`` is the number of batches of the last
+    inventory whose tables are gone. ``planned`` is the number of entries to be moved and to be
+    kept, if there is a plan and nothing of it is done. ``damaged`` are lines about files that
+    cannot be read. ``overtaken`` means that a later run ended before its inventory, so the last one
+    is old.
     """
 
     run: str = ""
@@ -226,8 +227,8 @@ def _last(transfer: Transfer, layout: Layout, dataset: str) -> Path:
 
 
 def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Failed]:
-    """What failed and still stands, by stage: what a checksum or a comparison met comes before
-    what follows from it in an upload."""
+    """The failures that still stand, by stage. So the failure of a checksum or a diff comes before
+    that of the upload which follows from it."""
     for record in sorted(layout.failures.glob("*.tsv")):
         stage, dataset, batch = failures.parts_of(record.name)
         for path, exit_code, message in failures.read(layout, record.name):
@@ -236,8 +237,8 @@ def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Fail
 
 
 def _distinct(found: Iterable[Failed]) -> tuple[Failed, ...]:
-    """One failure for each entry, the first, from which the others follow; and one for what
-    several batches met alike."""
+    """The first failure of each entry, because its others follow from it; and one failure where
+    several batches failed with the same message."""
     first: dict[tuple[str, str], Failed] = {}
     for failure in found:
         first.setdefault((failure.named, "" if failure.path else failure.message), failure)
@@ -245,7 +246,8 @@ def _distinct(found: Iterable[Failed]) -> tuple[Failed, ...]:
 
 
 class _Look:
-    """One look at the batches of a transfer; ``damaged`` tells what cannot be read of them."""
+    """Looks at the batches of a transfer once. ``damaged`` has a line for each that cannot be
+    read."""
 
     def __init__(
         self, transfer: Transfer, layout: Layout, seen: state.State, *, closely: bool

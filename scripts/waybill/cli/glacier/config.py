@@ -1,4 +1,4 @@
-"""The configuration of ``sync-from-s3``: where it is looked for, and what it says.
+"""The configuration of ``sync-from-s3``: where the command looks for it, and what its keys are.
 
 ``config.toml``, all keys optional but the folder that is used::
 
@@ -54,10 +54,10 @@ class Settings:
 
 
 def find(invoked: Path) -> Path:
-    """The configuration that counts: the first in the folder of this command, however it was
-    linked to, the working folder, and the project's folder in the home.
+    """The first configuration in these folders: the folder of this command (links to it are
+    followed), the working folder, the project's folder in the home.
 
-    Raises WaybillError, naming the places, when there is none.
+    Raises WaybillError, which names the folders, when there is none.
     """
     others = []
     folders = list(dict.fromkeys(_folders(invoked)))
@@ -77,7 +77,8 @@ def find(invoked: Path) -> Path:
 
 
 def _folders(invoked: Path) -> Iterator[Path]:
-    """Of a chain of links, the last folder counts first: that is where the project is."""
+    """The folders to look in, in order. If the command is a link, the folder of its last target
+    comes first, because the project is there."""
     hops = [invoked]
     while hops[-1].is_symlink() and len(hops) < 40:
         hops.append(hops[-1].parent / hops[-1].readlink())
@@ -142,8 +143,8 @@ def _schema() -> dict[str, Any]:
 
 
 def environment_of(wanted: str, env: Mapping[str, str]) -> tuple[str, str]:
-    """``hpc`` or ``local``, and why. ``wanted`` is ``auto`` or one of the two; ``env`` are the
-    variables that tell a cluster: ``SLURM_JOB_ID``, or ``sbatch`` on ``PATH``."""
+    """``hpc`` or ``local``, and the reason. ``wanted`` is ``auto`` or one of the two. ``auto``
+    looks in the variables ``env`` for a cluster: ``SLURM_JOB_ID``, or ``sbatch`` on ``PATH``."""
     if wanted != "auto":
         return wanted, "as set"
     if env.get("SLURM_JOB_ID"):
@@ -154,9 +155,10 @@ def environment_of(wanted: str, env: Mapping[str, str]) -> tuple[str, str]:
 
 
 def data_folder(settings: Settings, environment: str, why: str) -> Path:
-    """The data folder of an environment, absolute; a relative one starts where its file is.
+    """The data folder of an environment, as an absolute path. A relative path in the file starts
+    at the folder of the file.
 
-    Raises WaybillError when it is not set or is no folder: it is never made.
+    Raises WaybillError when the folder is not set or does not exist. It is never created.
     """
     key, file = FOLDER_KEYS[environment], settings.file
     other = next(name for name in FOLDER_KEYS if name != environment)

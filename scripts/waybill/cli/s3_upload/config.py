@@ -111,8 +111,8 @@ def load(file: str | Path) -> MonitorConfig:
 
 
 def _given(value: Any, rules: Mapping[str, Any]) -> Any:
-    """``value`` without the keys that are as good as not there: null, or an empty text that is
-    none."""
+    """``value`` without keys that are null, and without the keys of ``_MAY_BE_EMPTY`` whose text is
+    empty."""
     if isinstance(value, list) and "items" in rules:
         return [_given(item, rules["items"]) for item in value]
     if not isinstance(value, dict) or "properties" not in rules:
@@ -126,7 +126,8 @@ def _given(value: Any, rules: Mapping[str, Any]) -> Any:
 
 
 def _used(value: Any, rules: Mapping[str, Any]) -> Any:
-    """A sound value as it is used: as ``x-parse`` makes it, a list without what stands twice."""
+    """A checked value, ready to use: texts as ``x-parse`` converts them, lists without
+    duplicates."""
     if isinstance(value, dict):
         return {key: _used(item, rules["properties"][key]) for key, item in value.items()}
     if isinstance(value, list):
@@ -185,7 +186,8 @@ def _list(allowed: str, items: Mapping[str, Any], least: int = 0) -> dict[str, A
 
 
 def _table(keys: Mapping[str, Any], others: Iterable[str], place: str) -> dict[str, Any]:
-    """The schema of a table, which says of the keys of the other kind of table where they go."""
+    """The schema of a table. Its message about one of the ``others``, the keys of the other kind of
+    table, names the ``place`` for it."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -200,7 +202,7 @@ REMOTE_PATH = _text('a path in the bucket; "/" is its top', remote_prefix)
 
 
 def _schema(folder: Callable[[str], Path]) -> dict[str, Any]:
-    """The schema of the whole file, in which ``folder`` makes a path of a text."""
+    """The schema of the whole file; ``folder`` converts a text to the path of a folder."""
     shared = properties()
     of_runs, of_notify = (shared[key]["properties"] for key in ("illumina", "notify"))
     a_folder, regex = _text("a folder", folder), _text("a regular expression", _check_regex)
