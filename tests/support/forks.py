@@ -24,13 +24,13 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 ROOT = Path(__file__).parents[2]
 LEASH = ROOT / "scripts" / "waybill" / "cli" / "leash.py"
 
-_FRESH_PATH = [entry for entry in sys.path if entry]
 # How `stages.run` has Snakemake start a job: without interrupts, which are for Snakemake.
 _JOB = re.compile(r"trap '' INT; exec +(\S+) (\S+/\.snakemake/scripts/\S+\.py)")
 # What only a new interpreter heeds.
@@ -77,7 +77,7 @@ def become(program: Program, env: Mapping[str, str]) -> NoReturn:
         time.tzset()
         _forget()
         added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        sys.path[:] = [*program.added, *filter(None, added), *_FRESH_PATH]
+        sys.path[:] = [*program.added, *filter(None, added), *_FIRST_PATH]
         sys.argv[:] = [program.name, *program.arguments]
         if program.run is runpy.run_module:
             program.run(program.name, run_name="__main__", alter_sys=True)
@@ -89,7 +89,7 @@ def become(program: Program, env: Mapping[str, str]) -> NoReturn:
         if code is not None and not isinstance(code, int):
             print(code, file=sys.stderr)
             code = 1
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         traceback.print_exc()
         if isinstance(error, KeyboardInterrupt):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -125,15 +125,11 @@ def _forget() -> None:
     sys.stdin = sys.__stdin__ = _stream(0, "rb")
     sys.stdout = sys.__stdout__ = _stream(1, "wb")
     sys.stderr = sys.__stderr__ = _stream(2, "wb")
-    loggers = [
-        log for log in logging.root.manager.loggerDict.values() if isinstance(log, logging.Logger)
-    ]
-    for logger in (logging.root, *loggers):
-        logger.handlers.clear()
-        logger.filters.clear()
-        logger.disabled, logger.propagate = False, True
-        logger.setLevel(logging.NOTSET)
-    logging.root.setLevel(logging.WARNING)
+    for logger in _loggers():
+        known = _FIRST_LOGGERS.get(logger.name, ([], [], logging.NOTSET, True, False))
+        handlers, filters, level, logger.propagate, logger.disabled = known
+        logger.handlers[:], logger.filters[:] = handlers, filters
+        logger.setLevel(level)
     logging.disable(logging.NOTSET)
     warnings.resetwarnings()
     warnings.filters[:] = _FIRST_FILTERS
@@ -141,16 +137,26 @@ def _forget() -> None:
     sys.unraisablehook = sys.__unraisablehook__
 
 
+def _loggers() -> list[logging.Logger]:
+    """All loggers, the root first."""
+    known = logging.root.manager.loggerDict.values()
+    return [logging.root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+
+
 def _stream(number: int, mode: str) -> io.TextIOWrapper:
     """A standard stream, as it is in a new interpreter."""
     return io.TextIOWrapper(
-        open(number, mode, closefd=False),  # noqa: SIM115
-        errors="backslashreplace" if number == 2 else None,
+        open(number, mode, closefd=False),
+        encoding="utf-8",
+        errors=_FIRST_ERRORS[number],
         line_buffering=number == 2 or os.isatty(number),
     )
 
 
 _PARENTS: list[Any] = []
+_FIRST_ERRORS = [stream.errors for stream in (sys.stdin, sys.stdout, sys.stderr)]
+_FIRST_PATH: list[str] = []
+_FIRST_LOGGERS: dict[str, tuple[list[Any], list[Any], int, bool, bool]] = {}
 _FIRST_FILTERS = list(warnings.filters)
 
 
@@ -158,7 +164,12 @@ _FIRST_FILTERS = list(warnings.filters)
 
 
 def install() -> None:
-    """Have ``subprocess`` fork this process for jobs and for the Snakemake of a command."""
+    """Have ``subprocess`` fork this process for jobs and for the Snakemake of a command. They
+    begin with the loggers and the path for modules as they are now."""
+    _FIRST_PATH[:] = filter(os.path.isabs, sys.path)  # Snakemake adds others
+    for log in _loggers():
+        kept = [*log.handlers], [*log.filters], log.level, log.propagate, log.disabled
+        _FIRST_LOGGERS[log.name] = kept
     subprocess.Popen._execute_child = _execute_child  # type: ignore[attr-defined]
 
 
@@ -172,7 +183,7 @@ def _program(args: Any, *, shell: bool) -> Program | None:
         if match is None or match[1] != sys.executable:
             return None
         (script,) = shlex.split(match[2])
-        return Program.file(script, [], os.path.dirname(script))
+        return Program.file(script, [], str(Path(script).parent))
     if isinstance(args, list | tuple) and [*args[:4]] == [sys.executable, "-I", "-S", str(LEASH)]:
         return Program.file(str(LEASH), [*args[4:]])
     return None
@@ -204,15 +215,13 @@ def _execute_child(
             _take_streams({0: p2cread, 1: c2pwrite, 2: errwrite}, pass_fds)
             if cwd is not None:
                 os.chdir(cwd)
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             traceback.print_exc()
             os._exit(255)
         _become(program, given)
     if process_group >= 0:
-        try:
+        with suppress(OSError):
             os.setpgid(self.pid, process_group or self.pid)
-        except OSError:
-            pass
     self._child_created = True
     self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
     return None
@@ -241,8 +250,8 @@ def _take_streams(streams: Mapping[int, int], kept: Iterable[int]) -> None:
     for to, fd in moved.items():
         os.dup2(fd, to)
         os.close(fd)
-    for name in os.listdir("/proc/self/fd"):
-        if (fd := int(name)) > 2 and fd != null and fd not in kept:
+    for path in [*Path("/proc/self/fd").iterdir()]:
+        if (fd := int(path.name)) > 2 and fd != null and fd not in kept:
             try:
                 os.fstat(fd)
             except OSError:

@@ -116,7 +116,7 @@ def _load() -> None:
     import awscrt.http
     import awscrt.s3  # noqa: F401
     import boto3
-    import botocore.httpsession  # noqa: F401
+    import botocore.httpsession
     import botocore.retries.standard  # noqa: F401
     import httptools  # noqa: F401
     import jsonschema  # noqa: F401
@@ -129,7 +129,7 @@ def _load() -> None:
     cli.get_argument_parser()  # loads the plugins
     read = functools.cache(JSONFileLoader().load_file)
     JSONFileLoader.load_file = lambda _, path: read(path)
-    boto3.client("s3", "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+    boto3.client("s3", "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     gc.collect()
     gc.freeze()  # or the first collection in each fork would copy all of it
 
@@ -190,18 +190,21 @@ def main() -> None:
 
     del sys.path[0]
     _load()
+    forks.install()
     run = _serve(socket.socket(fileno=int(sys.argv[1])))
     if run is None:
         return
+    locale = os.environ.get("LC_CTYPE")
     os.environ.clear()
     os.environ.update(run["env"])
+    if locale is not None:  # Python sets it in the C locale
+        os.environ.setdefault("LC_CTYPE", locale)
     os.chdir(run["cwd"])
     added = os.environ.get("PYTHONPATH", "")
     sys.path[:0] = [run["cwd"], *filter(None, added.split(os.pathsep))]
     sys.argv[1:] = run["arguments"]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     time.tzset()
-    forks.install()
     runpy.run_module(run["module"], run_name="__main__", alter_sys=True)
 
 
