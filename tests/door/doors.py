@@ -1,4 +1,5 @@
-"""Drives the real commands as a user does: as subprocesses, through pipes or on a terminal."""
+"""Drives the real commands as a user does: as processes of their own, without a terminal or on
+one."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from support.proxy import Proxy, Request
+from support.warm import Fork
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TIMEOUT_SECONDS = 300
@@ -78,18 +81,24 @@ class Door:
     ) -> Spoken:
         """Run a command without a terminal, which must end with ``code`` and no traceback."""
         first = len(self.proxy.requests)
-        done = subprocess.run(
-            _python(command, arguments),
-            cwd=cwd or self.data,
-            env=self.env(**extra),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-        spoken = Spoken(done.returncode, done.stdout, done.stderr, self.proxy.requests[first:])
-        return checked(spoken, code)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = Fork(
+                list(arguments),
+                module=_module(command),
+                cwd=cwd or self.data,
+                env=self.env(**extra),
+                log=out,
+                errors=err,
+            )
+            try:
+                ended = process.wait(TIMEOUT_SECONDS)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+            out.seek(0)
+            err.seek(0)
+            texts = out.read().decode(), err.read().decode()
+        return checked(Spoken(ended, *texts, self.proxy.requests[first:]), code)
 
     @contextlib.contextmanager
     def talk(
@@ -194,7 +203,11 @@ class Talk:
 
 
 def _python(command: str, arguments: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", f"waybill.cli.{command}", *arguments]
+    return [sys.executable, "-m", _module(command), *arguments]
+
+
+def _module(command: str) -> str:
+    return f"waybill.cli.{command}"
 
 
 def checked(spoken: Spoken, code: int | None) -> Spoken:

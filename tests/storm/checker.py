@@ -5,6 +5,7 @@ Nothing here is Waybill's; the layout it knows is what README.md promises.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -13,6 +14,10 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+
+READ_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,7 @@ class Eyes:
             sha256 = self._known.get((etag, size))
             wanted = key.startswith(self.published)
             if sha256 is None or (wanted and (key, etag) not in self._bodies):
-                answer = self.client.get_object(Bucket=self.bucket, Key=key)
-                body = answer["Body"].read()
+                answer, body = self._read(key)
                 sha256 = hashlib.sha256(body).hexdigest()
                 self._known[answer["ETag"], len(body)] = sha256
                 if wanted:
@@ -72,6 +76,16 @@ class Eyes:
         return Sides(
             dict(read_tree(source)), dict(read_tree(destination)), objects, etags, manifests
         )
+
+    def _read(self, key: str) -> tuple[dict[str, Any], bytes]:
+        """One object. LocalStack cuts the answer when the object is written anew meanwhile, as a
+        job that outlives its killed run may do."""
+        for _ in range(READ_ATTEMPTS - 1):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            with contextlib.suppress(ResponseStreamingError, IncompleteReadError):
+                return answer, answer["Body"].read()
+        answer = self.client.get_object(Bucket=self.bucket, Key=key)
+        return answer, answer["Body"].read()
 
     def uploads(self) -> list[str]:
         """The keys of multipart uploads that are open."""

@@ -1,10 +1,9 @@
-"""Runs of Snakemake without the second that it takes to import it, of which the suite has hundreds.
+"""Runs of Snakemake and of the commands without the seconds that it takes to import libraries.
 
-One interpreter for each test process imports Snakemake and what that needs, nothing of Waybill, and
-then forks for each run. The fork gets the arguments, environment, working folder and output of its
-run and a process group of its own, and does what ``python -m snakemake`` does after its imports,
-down to the interpreter's own end. Its jobs are processes as ever, and so is all that the commands
-start.
+One interpreter for each test process imports Snakemake, boto3 and what those need, nothing of
+Waybill, and then forks for each run. The fork gets the arguments, environment, working folder and
+output of its run and a process group of its own, and does what ``python -m snakemake`` does after
+its imports, down to the interpreter's own end. Its jobs are forks of it (``support.forks``).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -32,15 +32,26 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Fork:
-    """One run; ``pid``, ``poll`` and ``wait`` are those of ``subprocess.Popen``."""
+    """One run of ``module``, whose standard output is ``log`` and whose standard error is
+    ``errors`` or ``log``; ``pid``, ``poll`` and ``wait`` are those of ``subprocess.Popen``."""
 
-    def __init__(self, arguments: list[str], *, cwd: Path, env: Mapping[str, str], log: IO[bytes]):
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        log: IO[bytes],
+        errors: IO[bytes] | None = None,
+        module: str = "snakemake",
+    ):
         self._arguments = arguments
         self._code: int | None = None
         self._end, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request = json.dumps({"arguments": arguments, "cwd": os.fspath(cwd), "env": dict(env)})
+        run = {"module": module, "arguments": arguments, "cwd": os.fspath(cwd), "env": dict(env)}
+        streams = [log.fileno(), (errors or log).fileno()]
         with theirs:
-            socket.send_fds(_warm(), [request.encode()], [theirs.fileno(), log.fileno()])
+            socket.send_fds(_warm(), [json.dumps(run).encode()], [theirs.fileno(), *streams])
         self.pid = self._receive(_START_SECONDS)
 
     def __del__(self) -> None:
@@ -97,12 +108,28 @@ def _warm() -> socket.socket:
 
 
 def _load() -> None:
-    """What ``snakemake`` imports before it reads a Snakefile, and while it does."""
+    """What ``snakemake`` imports before it reads a Snakefile and while it does, and what jobs
+    import besides Waybill."""
+    import asyncio  # noqa: F401
+    import smtplib  # noqa: F401
+
+    import awscrt.http
+    import awscrt.s3  # noqa: F401
+    import boto3
+    import botocore.httpsession
+    import botocore.retries.standard  # noqa: F401
+    import httptools  # noqa: F401
     import jsonschema  # noqa: F401
+    import psutil  # noqa: F401
     import smart_open  # noqa: F401
-    from snakemake import cli
+    import tomli  # noqa: F401
+    from botocore.loaders import JSONFileLoader
+    from snakemake import cli, script  # noqa: F401
 
     cli.get_argument_parser()  # loads the plugins
+    read = functools.cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = lambda _, path: read(path)
+    boto3.client("s3", "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     gc.collect()
     gc.freeze()  # or the first collection in each fork would copy all of it
 
@@ -122,28 +149,30 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
                 _tell(end, os.waitpid(pid, 0)[1])
                 end.close()
                 continue
-            data, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 2)
+            data, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
             if not data:
                 return None
-            descriptor, log = descriptors
+            descriptor, *streams = descriptors
             end = socket.socket(fileno=descriptor)
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             pid = os.fork()
             if not pid:
                 os.setpgid(0, 0)
-                os.dup2(log, 1)
-                os.dup2(log, 2)
+                for number, stream in enumerate(streams, 1):
+                    os.dup2(stream, number)
                 waiting.close()
                 requests.close()
                 end.close()
                 for other, (_, its_end) in runs.items():
                     os.close(other)
                     its_end.close()
-                os.close(log)
+                for stream in streams:
+                    os.close(stream)
                 return json.loads(data)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.setpgid(pid, pid)
-            os.close(log)
+            for stream in streams:
+                os.close(stream)
             _tell(end, pid)
             runs[descriptor := os.pidfd_open(pid)] = pid, end
             waiting.register(descriptor, selectors.EVENT_READ)
@@ -155,19 +184,28 @@ def _tell(end: socket.socket, number: int) -> None:
 
 
 def main() -> None:
-    """Serve; in a fork, be Snakemake."""
+    """Serve; in a fork, be the module that was asked for."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support import forks
+
+    del sys.path[0]
     _load()
+    forks.install()
     run = _serve(socket.socket(fileno=int(sys.argv[1])))
     if run is None:
         return
+    locale = os.environ.get("LC_CTYPE")
     os.environ.clear()
     os.environ.update(run["env"])
+    if locale is not None:  # Python sets it in the C locale
+        os.environ.setdefault("LC_CTYPE", locale)
     os.chdir(run["cwd"])
     added = os.environ.get("PYTHONPATH", "")
     sys.path[:0] = [run["cwd"], *filter(None, added.split(os.pathsep))]
     sys.argv[1:] = run["arguments"]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    time.tzset()
+    runpy.run_module(run["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
