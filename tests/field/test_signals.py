@@ -23,7 +23,7 @@ from sequencing import until
 from support.objects import stored
 from support.proxy import Proxy, Stall
 from support.server import S3Server
-from support.workflow import Finished, Running, Workflow
+from support.workflow import RUN_TIMEOUT_SECONDS, Finished, Running, Workflow
 from waybill.results import journal
 from waybill.results.marker import Proof
 
@@ -178,13 +178,9 @@ def test_E3_a_signal_at_any_moment_ends_a_command_soon(door: Door, tmp_path: Pat
         for name in range(FILES):
             (door.data / str(name)).write_bytes(os.urandom(200))
 
-    change()
-    begun = time.monotonic()
-    door.run("run", "--yes", command="main", cwd=work)
-    whole = time.monotonic() - begun
-    for moment, number in zip(moments(whole), numbers, strict=False):
+    def start() -> subprocess.Popen[str]:
         change()
-        process = subprocess.Popen(
+        return subprocess.Popen(
             arguments,
             cwd=work,
             env=door.env(),
@@ -194,6 +190,13 @@ def test_E3_a_signal_at_any_moment_ends_a_command_soon(door: Door, tmp_path: Pat
             text=True,
             process_group=0,
         )
+
+    begun = time.monotonic()
+    with start() as process:
+        assert process.wait(RUN_TIMEOUT_SECONDS) == 0
+    whole = time.monotonic() - begun
+    for moment, number in zip(moments(whole), numbers, strict=False):
+        process = start()
         try:
             output = process.communicate(timeout=moment)[0]
         except subprocess.TimeoutExpired:
