@@ -97,7 +97,7 @@ def moments(whole: float) -> Iterator[float]:
 
 @pytest.fixture
 def life(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> Life:
-    return Life(Workflow(tmp_path / "work", proxy), s3, bucket)
+    return Life(Workflow(tmp_path / "work", proxy, forks=False), s3, bucket)
 
 
 @pytest.mark.timeout(MOMENTS_TIMEOUT_SECONDS)

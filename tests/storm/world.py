@@ -37,7 +37,7 @@ class World:
         self.folder, self.client = folder, server.client()
         self.bucket = server.make_bucket(f"storm-{rng.getrandbits(48):012x}-{os.getpid()}")
         self.proxy = StormProxy(server.endpoint_url)
-        self.workflow = Workflow(folder, self.proxy)
+        self.workflow = Workflow(folder, self.proxy, forks=False)
         self.eyes = Eyes(self.client, self.bucket, PREFIX, PUBLISHED)
         self.history: dict[str, set[str]] = defaultdict(set)
         self.source_now: dict[str, Content] = {}

@@ -1,259 +1,371 @@
-"""Makes a Python process out of a fork, so that it need not load its libraries again.
+"""Starts Python processes as forks, so that they need not load their libraries again.
 
-``become`` turns a fork into what a new interpreter would be. ``install`` lets ``subprocess`` start
-jobs, and the Snakemake of a command, in this way. All else is started as ever, and so is Python
-with settings that only a new interpreter heeds.
+A server is an interpreter that has loaded libraries and does nothing else: it has one thread, and
+its forks begin as a new interpreter would after its imports. A fork that is to start processes of
+its own (Snakemake, a command) first forks a server for them, as its child. From it ``subprocess``
+gets the jobs of Snakemake and the Snakemake of a command; anything else is started as ever, and so
+is Python with settings that only a new interpreter heeds.
 """
 
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread
-import gc
-import io
-import logging
+import contextlib
+import fcntl
+import json
 import os
 import re
 import runpy
+import selectors
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
 LEASH = ROOT / "scripts" / "waybill" / "cli" / "leash.py"
+START_SECONDS = 120
+SERVER_FD = 500  # and above: the ends of servers, out of the way of what a process opens itself
 
+_REQUEST_BYTES = 1 << 20
+_MOST_FDS = 8
+# What a process may be sent. Python would swallow what comes while it makes the fork a process.
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 # How `stages.run` has Snakemake start a job: without interrupts, which are for Snakemake.
 _JOB = re.compile(r"trap '' INT; exec +(\S+) (\S+/\.snakemake/scripts/\S+\.py)")
 # What only a new interpreter heeds.
 _OWN = re.compile(r"PYTHON(?!PATH$)\w*|LC_\w+|LANG(UAGE)?|LD_\w+|MALLOC_\w+|COVERAGE_\w+")
 
-
-class Program(NamedTuple):
-    """What a process runs: the module or the file ``name``. ``added`` stands first in its path."""
-
-    run: Callable[..., Any]
-    name: str
-    arguments: list[str]
-    added: list[str]
-
-    @classmethod
-    def module(cls, name: str, arguments: list[str], *added: str) -> Program:
-        return cls(runpy.run_module, name, arguments, list(added))
-
-    @classmethod
-    def file(cls, name: str, arguments: list[str], *added: str) -> Program:
-        return cls(runpy.run_path, name, arguments, list(added))
-
-
-def is_plain(env: Mapping[str, str]) -> bool:
-    """Whether a fork of this process can have the environment ``env``."""
-
-    def own(variables: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in variables.items() if _OWN.fullmatch(name)}
-
-    added = Path(env.get("PYTHONPATH") or ROOT / "scripts")
-    return own(env) == own(_FIRST_ENV) and added == ROOT / "scripts"
-
-
+_LOCALE = os.environ.get("LC_CTYPE")  # Python sets it in the C locale
 _FIRST_ENV = dict(os.environ)
 
+Request = dict[str, Any]
 
-def become(program: Program, env: Mapping[str, str]) -> NoReturn:
-    """Run a program as a new interpreter would, and end as that would. Its standard streams are
-    descriptors 0, 1 and 2."""
-    code: Any = 1
-    try:
-        os.environ.clear()
-        os.environ.update(env)
-        time.tzset()
-        _forget()
-        added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        sys.path[:] = [*program.added, *filter(None, added), *_FIRST_PATH]
-        sys.argv[:] = [program.name, *program.arguments]
-        if program.run is runpy.run_module:
-            program.run(program.name, run_name="__main__", alter_sys=True)
-        else:
-            program.run(program.name, run_name="__main__")
-        code = 0
-    except SystemExit as end:
-        code = end.code
-        if code is not None and not isinstance(code, int):
-            print(code, file=sys.stderr)
-            code = 1
-    except BaseException as error:  # noqa: BLE001
-        traceback.print_exc()
-        if isinstance(error, KeyboardInterrupt):
+
+class Server:
+    """The way to a server."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def start(self, request: Request, streams: Sequence[int], kept: Sequence[int] = ()) -> Started:
+        """Start a process with these standard streams and with the descriptors ``kept``."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        data = json.dumps({**request, "kept": [*kept]}).encode()
+        with theirs:
+            socket.send_fds(self._end, [data], [theirs.fileno(), *streams, *kept])
+        return Started(ours, request["arguments"])
+
+
+class Started:
+    """A process that a server has started; ``code`` is its exit code, None while it runs."""
+
+    def __init__(self, end: socket.socket, arguments: Sequence[str]) -> None:
+        self._end, self._arguments = end, arguments
+        self.code: int | None = None
+        self.pid = self._receive(START_SECONDS)
+
+    def __del__(self) -> None:
+        self._end.close()
+
+    def wait(self, timeout: float | None) -> int:
+        """The exit code, negative for a signal; raises subprocess.TimeoutExpired."""
+        if self.code is None:
+            self.code = os.waitstatus_to_exitcode(self._receive(timeout))
+            self._end.close()
+        return self.code
+
+    def _receive(self, timeout: float | None) -> int:
+        self._end.settimeout(timeout if timeout is None else max(0.0, timeout))
+        try:
+            data = self._end.recv(64)
+        except (TimeoutError, BlockingIOError):
+            raise subprocess.TimeoutExpired(self._arguments, timeout or 0) from None
+        if not data:
+            raise RuntimeError("the server of forks has ended")
+        return int(data)
+
+
+def request(
+    name: str,
+    arguments: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    path: Sequence[str] = (),
+    leads: bool = False,
+    starts: bool = False,
+    interrupts: bool = True,
+) -> Request:
+    """A process that runs ``name``, a module or the path of a file. ``path`` stands first in its
+    ``sys.path``. It leads a group of its own or not, starts processes or not, heeds interrupts or
+    not."""
+    return {
+        "name": name, "arguments": [*arguments], "cwd": cwd, "env": dict(env), "path": [*path],
+        "leads": leads, "starts": starts, "interrupts": interrupts,
+    }  # fmt: skip
+
+
+# --- in a server and in its forks ----------------------------------------------------------------
+
+
+class _Replaced(BaseException):
+    """The process replaces itself by another program."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
+
+
+def serve(requests: socket.socket) -> None:
+    """Fork for each request and tell its pid, and later its wait status. In a fork, run what was
+    asked for to its end. In the server, return when no request can come and no fork is left."""
+    path = [*sys.path]
+    found = _fork_for_each(requests)
+    while found is not None:
+        _enter(found, path)
+        if found["starts"]:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            if server := os.fork():
+                theirs.close()
+                number = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, SERVER_FD)
+                ours.close()
+                _install(Server(socket.socket(fileno=number)), server)
+            else:
+                ours.close()
+                _be_a_server(theirs)
+                found = _fork_for_each(theirs)
+                continue
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        try:
+            _run(found)
+        except _Replaced as replaced:
+            head = [sys.executable, "-P", "-m", "snakemake"]
+            assert replaced.arguments[:4] == head, replaced.arguments
+            more = {"name": "snakemake", "arguments": replaced.arguments[4:], "starts": True}
+            found = {**found, **more, "path": []}
+        except SystemExit as end:
+            _end(end.code)
+        except KeyboardInterrupt:
+            sys.excepthook(*sys.exc_info())
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        _end(code or 0)
+        except BaseException:  # noqa: BLE001 - the end of the process
+            sys.excepthook(*sys.exc_info())
+            _end(1)
+        else:
+            _end(0)
 
 
-def _end(code: int) -> NoReturn:
+def _end(code: Any) -> NoReturn:
+    """End as an interpreter does, but for the tenth of a second in which it tidies up its memory,
+    which for a fork is that of the server."""
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        os._exit(code & 0xFF)
+        os._exit((code or 0) & 0xFF)
 
 
-def _forget() -> None:
-    """Leave behind what the parent had, besides modules that are not Waybill's."""
-    gc.freeze()  # what the parent holds is not this process's to collect
-    atexit._clear()
-    concurrent.futures.thread._threads_queues.clear()  # type: ignore[attr-defined]
-    for name in [name for name in sys.modules if name.partition(".")[0] == "waybill"]:
-        del sys.modules[name]
-    for number in signal.valid_signals():
+def _fork_for_each(requests: socket.socket) -> Request | None:
+    """The request of a fork, in that fork; None in the server, at its end."""
+    waiting = selectors.DefaultSelector()
+    waiting.register(requests, selectors.EVENT_READ)
+    runs: dict[int, tuple[int, socket.socket]] = {}  # by the descriptor that tells of the end
+    comes = True  # another request may come
+    while comes or runs:
+        for key, _ in waiting.select():
+            if key.fd in runs:
+                pid, end = runs.pop(key.fd)
+                waiting.unregister(key.fd)
+                os.close(key.fd)
+                _tell(end, os.waitpid(pid, 0)[1])
+                end.close()
+                continue
+            data, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _MOST_FDS)
+            if not data:
+                waiting.unregister(requests)
+                comes = False
+                continue
+            end = socket.socket(fileno=descriptors[0])
+            found = json.loads(data)
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            pid = os.fork()
+            if not pid:
+                if found["leads"]:
+                    os.setpgid(0, 0)
+                waiting.close()
+                for opened in (requests, end, *(its_end for _, its_end in runs.values())):
+                    opened.close()
+                for other in runs:
+                    os.close(other)
+                _take(descriptors[1:], [0, 1, 2, *found["kept"]])
+                return found
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            if found["leads"]:
+                with contextlib.suppress(OSError):
+                    os.setpgid(pid, pid)
+            for descriptor in descriptors[1:]:
+                os.close(descriptor)
+            _tell(end, pid)
+            runs[number := os.pidfd_open(pid)] = pid, end
+            waiting.register(number, selectors.EVENT_READ)
+    return None
+
+
+def _take(descriptors: Sequence[int], numbers: Sequence[int]) -> None:
+    """Give descriptors these numbers."""
+    above = max(numbers) + 1
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in descriptors]
+    for fd in descriptors:
+        os.close(fd)
+    for fd, number in zip(moved, numbers, strict=True):
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def _tell(end: socket.socket, number: int) -> None:
+    with contextlib.suppress(ConnectionError):  # who asked may have ended
+        end.send(str(number).encode())
+
+
+def _enter(found: Request, path: Sequence[str]) -> None:
+    """Make this fork the process that was asked for, before its program runs."""
+    os.environ.clear()
+    os.environ.update(found["env"])
+    if _LOCALE is not None:
+        os.environ.setdefault("LC_CTYPE", _LOCALE)
+    time.tzset()
+    os.chdir(found["cwd"])
+    added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [*found["path"], *filter(None, added), *path]
+    sys.argv[:] = [found["name"], *found["arguments"]]
+    for number in _SIGNALS - {signal.SIGINT}:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    _PARENTS.extend((sys.stdin, sys.stdout, sys.stderr))  # never flushed: that is the parent's
-    sys.stdin = sys.__stdin__ = _stream(0, "rb")
-    sys.stdout = sys.__stdout__ = _stream(1, "wb")
-    sys.stderr = sys.__stderr__ = _stream(2, "wb")
-    for logger in _loggers():
-        known = _FIRST_LOGGERS.get(logger.name, ([], [], logging.NOTSET, True, False))
-        handlers, filters, level, logger.propagate, logger.disabled = known
-        logger.handlers[:], logger.filters[:] = handlers, filters
-        logger.setLevel(level)
-    logging.disable(logging.NOTSET)
-    warnings.resetwarnings()
-    warnings.filters[:] = _FIRST_FILTERS
-    sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
-    sys.unraisablehook = sys.__unraisablehook__
+    heeded = signal.default_int_handler if found["interrupts"] else signal.SIG_IGN
+    signal.signal(signal.SIGINT, heeded)
+    with contextlib.suppress(OSError):  # for those who look for a process
+        Path("/proc/self/comm").write_text(Path(found["name"]).name[-15:])
 
 
-def _loggers() -> list[logging.Logger]:
-    """All loggers, the root first."""
-    known = logging.root.manager.loggerDict.values()
-    return [logging.root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+def _be_a_server(requests: socket.socket) -> None:
+    """Hold nothing of the process that this server is for. SIGTERM and SIGHUP, sent to all that the
+    process has started, end the server after its forks."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(null)
+
+    def end(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            requests.shutdown(socket.SHUT_RDWR)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _SIGNALS - {signal.SIGINT}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _stream(number: int, mode: str) -> io.TextIOWrapper:
-    """A standard stream, as it is in a new interpreter."""
-    return io.TextIOWrapper(
-        open(number, mode, closefd=False),
-        encoding="utf-8",
-        errors=_FIRST_ERRORS[number],
-        line_buffering=number == 2 or os.isatty(number),
-    )
+def _run(found: Request) -> None:
+    def execv(_: str, arguments: list[str]) -> NoReturn:
+        os.execv = real
+        raise _Replaced(arguments)
+
+    if not Path(found["name"]).is_absolute():
+        runpy.run_module(found["name"], run_name="__main__", alter_sys=True)
+        return
+    real = os.execv
+    if found["name"] == str(LEASH):
+        os.execv = execv
+    runpy.run_path(found["name"], run_name="__main__")
 
 
-_PARENTS: list[Any] = []
-_FIRST_ERRORS = [stream.errors for stream in (sys.stdin, sys.stdout, sys.stderr)]
-_FIRST_PATH: list[str] = []
-_FIRST_LOGGERS: dict[str, tuple[list[Any], list[Any], int, bool, bool]] = {}
-_FIRST_FILTERS = list(warnings.filters)
+# --- how subprocess asks a server ----------------------------------------------------------------
 
 
-# --- how subprocess starts them ------------------------------------------------------------------
+def is_plain(env: Mapping[str, str]) -> bool:
+    """Whether a fork of this process can have the environment ``env``."""
+
+    def own(variables: Mapping[str, str]) -> dict[str, str]:
+        found = {name: value for name, value in variables.items() if _OWN.fullmatch(name)}
+        return {"LC_CTYPE": _LOCALE, **found} if _LOCALE is not None else found
+
+    added = Path(env.get("PYTHONPATH") or ROOT / "scripts")
+    return own(env) == own(_FIRST_ENV) and added == ROOT / "scripts"
 
 
-def install() -> None:
-    """Have ``subprocess`` fork this process for jobs and for the Snakemake of a command. They
-    begin with the loggers and the path for modules as they are now."""
-    _FIRST_PATH[:] = filter(os.path.isabs, sys.path)  # Snakemake adds others
-    for log in _loggers():
-        kept = [*log.handlers], [*log.filters], log.level, log.propagate, log.disabled
-        _FIRST_LOGGERS[log.name] = kept
-    subprocess.Popen._execute_child = _execute_child  # type: ignore[attr-defined]
+def _install(server: Server, pid: int) -> None:
+    """Have ``subprocess`` start through ``server``, the child ``pid``, what can be started so."""
+
+    def execute_child(self: Any, args: Any, executable: Any, preexec_fn: Any, *more: Any) -> None:
+        (_, pass_fds, cwd, env, _, _, shell, p2cread, p2cwrite, c2pread, c2pwrite,
+         errread, errwrite, *_, start_new_session, process_group) = more  # fmt: skip
+        given = dict(os.environ if env is None else env)
+        found = _program(args, shell=shell)
+        plain = not (preexec_fn or start_new_session) and process_group in (-1, 0)
+        if found is None or not plain or not is_plain(given):
+            execute(self, args, executable, preexec_fn, *more)
+            return
+        asked = request(
+            **found, cwd=os.fspath(cwd or Path.cwd()), env=given, leads=process_group == 0
+        )
+        streams = [own if fd < 0 else fd for own, fd in enumerate((p2cread, c2pwrite, errwrite))]
+        self._started = server.start(asked, streams, pass_fds)
+        self.pid = self._started.pid
+        self._child_created = True
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+
+    def wait(self: Any, timeout: float | None) -> int:
+        if not hasattr(self, "_started"):
+            return wait_for(self, timeout)
+        with self._waitpid_lock:
+            if self.returncode is None:
+                self.returncode = self._started.wait(timeout)
+        return self.returncode
+
+    def internal_poll(self: Any, *deadstate: Any, **more: Any) -> int | None:
+        if not hasattr(self, "_started"):
+            return poll(self, *deadstate, **more)
+        if self.returncode is None and self._waitpid_lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.returncode = self._started.wait(0)
+            finally:
+                self._waitpid_lock.release()
+        return self.returncode
+
+    def end() -> None:
+        server._end.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+    popen: Any = subprocess.Popen
+    execute, wait_for, poll = popen._execute_child, popen._wait, popen._internal_poll
+    popen._execute_child, popen._wait, popen._internal_poll = execute_child, wait, internal_poll
+    atexit.register(end)
 
 
-_execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
-
-
-def _program(args: Any, *, shell: bool) -> Program | None:
-    """The program in a command that a fork can become."""
+def _program(args: Any, *, shell: bool) -> dict[str, Any] | None:
+    """What a command asks for, if a fork can be that."""
     if shell:
         match = _JOB.fullmatch(args.strip()) if isinstance(args, str) else None
         if match is None or match[1] != sys.executable:
             return None
         (script,) = shlex.split(match[2])
-        return Program.file(script, [], str(Path(script).parent))
+        folder = str(Path(script).parent)
+        return {"name": script, "arguments": [], "path": [folder], "interrupts": False}
     if isinstance(args, list | tuple) and [*args[:4]] == [sys.executable, "-I", "-S", str(LEASH)]:
-        return Program.file(str(LEASH), [*args[4:]])
+        return {"name": str(LEASH), "arguments": [*args[4:]]}
     return None
-
-
-def _execute_child(
-    self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
-    shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, restore_signals, gid, gids, uid,
-    umask, start_new_session, process_group,
-):  # fmt: skip
-    given = os.environ if env is None else env
-    program = _program(args, shell=shell)
-    if program is None or preexec_fn or start_new_session or not is_plain(given):
-        return _execute(
-            self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
-            creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite,
-            restore_signals, gid, gids, uid, umask, start_new_session, process_group,
-        )  # fmt: skip
-    given = dict(given)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # other threads are at work
-        self.pid = os.fork()
-    if not self.pid:
-        try:
-            if process_group >= 0:
-                os.setpgid(0, process_group)
-            if shell:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-            _take_streams({0: p2cread, 1: c2pwrite, 2: errwrite}, pass_fds)
-            if cwd is not None:
-                os.chdir(cwd)
-        except BaseException:  # noqa: BLE001
-            traceback.print_exc()
-            os._exit(255)
-        _become(program, given)
-    if process_group >= 0:
-        with suppress(OSError):
-            os.setpgid(self.pid, process_group or self.pid)
-    self._child_created = True
-    self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
-    return None
-
-
-def _become(program: Program, env: Mapping[str, str]) -> NoReturn:
-    """``become``, and again when the program replaces itself by Snakemake."""
-
-    def execv(path: str, arguments: list[str]) -> NoReturn:
-        head = [sys.executable, "-P", "-m", "snakemake"]
-        os.execv = real
-        if arguments[:4] != head:
-            real(path, arguments)
-        become(Program.module("snakemake", arguments[4:]), env)
-
-    real, os.execv = os.execv, execv
-    become(program, env)
-
-
-def _take_streams(streams: Mapping[int, int], kept: Iterable[int]) -> None:
-    """Make the descriptors in ``streams`` standard streams. Of the others only those in ``kept``
-    stay. What the parent had open must not be held open here; its numbers stay taken, because
-    objects of the parent may close them."""
-    null = os.open(os.devnull, os.O_RDWR)
-    moved = {to: os.dup(fd) for to, fd in streams.items() if fd >= 0}
-    for to, fd in moved.items():
-        os.dup2(fd, to)
-        os.close(fd)
-    for path in [*Path("/proc/self/fd").iterdir()]:
-        if (fd := int(path.name)) > 2 and fd != null and fd not in kept:
-            try:
-                os.fstat(fd)
-            except OSError:
-                continue  # that of the listing
-            os.dup2(null, fd, inheritable=False)

@@ -137,19 +137,21 @@ class RunningWarm(Running):
     """The same, without the time to import Snakemake; ``arguments`` are those of Snakemake."""
 
     def _begin(self, arguments: list[str], settings: Mapping[str, Any]) -> Any:
-        return Fork(arguments, log=self._log, **settings)
+        return Fork(arguments, log=self._log, starts=self._workflow.forks, **settings)
 
 
 @dataclass
 class Workflow:
     """A folder to work in: ``source`` for the files, ``config.toml``, and all that runs leave.
 
-    ``env`` is put over the environment of the runs.
+    ``env`` is put over the environment of the runs. Their jobs are forks (``support.forks``), unless
+    the test looks for single processes of a run.
     """
 
     folder: Path
     proxy: Proxy
     env: dict[str, str] = field(default_factory=dict)
+    forks: bool = True
 
     def __post_init__(self) -> None:
         self.source.mkdir(parents=True, exist_ok=True)

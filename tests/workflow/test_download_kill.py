@@ -98,7 +98,7 @@ def killing(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> Iterator
     client = s3.client()
     for path, data in content.items():
         client.put_object(Bucket=bucket, Key=f"data/{path}", Body=data)
-    workflow = Workflow(tmp_path, proxy)
+    workflow = Workflow(tmp_path, proxy, forks=False)
     yield Killing(workflow, content)
     remove_objects(s3, bucket)
 
@@ -190,7 +190,7 @@ def test_two_downloads_into_one_folder(
         s3.client().put_object(Bucket=bucket, Key=f"data/{path}", Body=data)
     back = tmp_path / "back"
     settings = {"source": f"s3://{bucket}/data", "destination": str(back)}
-    first, beside = Workflow(tmp_path / "first", proxy), Workflow(tmp_path / "beside", proxy)
+    first, beside = (Workflow(tmp_path / n, proxy, forks=False) for n in ("first", "beside"))
     for workflow in (first, beside):
         workflow.configure(t=settings)
     go_on = threading.Event()

@@ -22,7 +22,8 @@ SNAKEFILE = """\
 import json, os, signal, sys, threading
 
 def fds():
-    paths = {n: os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")}
+    known = [n for n in os.listdir("/proc/self/fd") if int(n) < 500]  # support.forks.SERVER_FD
+    paths = {n: os.path.realpath(f"/proc/self/fd/{n}") for n in known}
     log = paths["1"]
     return [p == log or p for p in map(paths.get, "012")], [
         p for p in paths.values() if "socket:" in p or "pidfd" in p
