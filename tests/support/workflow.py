@@ -144,7 +144,7 @@ class RunningWarm(Running):
 class Workflow:
     """A folder to work in: ``source`` for the files, ``config.toml``, and all that runs leave.
 
-    ``env`` is put over the environment of the runs. Their jobs are forks (``support.forks``), unless
+    ``env`` is put over the environment of the runs. Jobs are forks (``support.forks``), unless
     the test looks for single processes of a run.
     """
 
