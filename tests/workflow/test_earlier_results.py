@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from support.downloads import remove_objects
 from support.proxy import Proxy
 from support.server import S3Server
 from support.workflow import Results, Workflow, unescape
@@ -41,6 +42,7 @@ class Earlier(Workflow):
         client = s3.client()
         with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
             client.create_bucket(Bucket=BUCKET)
+        remove_objects(s3, BUCKET)  # those of another test
         with tarfile.open(STORED) as tar:
             tar.extractall(self.folder, filter="data")
         age_by_an_hour(self.folder / "results")
