@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.forks import is_plain
 from support.proxy import Proxy, Request
 from support.warm import Fork
 
@@ -82,14 +83,15 @@ class Door:
         """Run a command without a terminal, which must end with ``code`` and no traceback."""
         first = len(self.proxy.requests)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            process = Fork(
-                list(arguments),
-                module=_module(command),
-                cwd=cwd or self.data,
-                env=self.env(**extra),
-                log=out,
-                errors=err,
-            )
+            folder, env, module = cwd or self.data, self.env(**extra), _module(command)
+            process = (
+                Fork([*arguments], module=module, cwd=folder, env=env, log=out, errors=err)
+                if is_plain(env)
+                else subprocess.Popen(
+                    _python(command, arguments), cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                    stdout=out, stderr=err, process_group=0,
+                )
+            )  # fmt: skip
             try:
                 ended = process.wait(TIMEOUT_SECONDS)
             finally:

@@ -38,9 +38,9 @@ def add_download(
 
 def remove_objects(s3: S3Server, bucket: str) -> None:
     """Remove all objects; the server keeps them in memory."""
-    client = s3.client()
-    for key in keys(s3, bucket):
-        client.delete_object(Bucket=bucket, Key=key)
+    client, left = s3.client(), [{"Key": key} for key in keys(s3, bucket)]
+    for first in range(0, len(left), 1000):
+        client.delete_objects(Bucket=bucket, Delete={"Objects": left[first : first + 1000]})
 
 
 def files(folder: Path) -> dict[str, bytes]:

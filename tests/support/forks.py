@@ -43,7 +43,7 @@ _JOB = re.compile(r"trap '' INT; exec +(\S+) (\S+/\.snakemake/scripts/\S+\.py)")
 _OWN = re.compile(r"PYTHON(?!PATH$)\w*|LC_\w+|LANG(UAGE)?|LD_\w+|MALLOC_\w+|COVERAGE_\w+")
 
 _LOCALE = os.environ.get("LC_CTYPE")  # Python sets it in the C locale
-_FIRST_ENV = dict(os.environ)
+_FIRST_ENV = {name: value for name, value in os.environ.items() if name[:6] != "PYTHON"}
 
 Request = dict[str, Any]
 
@@ -296,7 +296,7 @@ def _run(found: Request) -> None:
 
 
 def is_plain(env: Mapping[str, str]) -> bool:
-    """Whether a fork of this process can have the environment ``env``."""
+    """Whether the fork of a server can have the environment ``env``."""
 
     def own(variables: Mapping[str, str]) -> dict[str, str]:
         found = {name: value for name, value in variables.items() if _OWN.fullmatch(name)}
