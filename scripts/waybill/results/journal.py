@@ -163,7 +163,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
     if "done" in item:
         names = ("key", "size", "mtime_ns", "sha256", "etag", "version_id", "time")
-        proof = Proof(item["done"], *(item[name] for name in names), item.get("inode", 0))
+        proof = Proof(item["done"], *(item[name] for name in names), inode=item.get("inode", 0))
         record.done[proof.path] = (listing or item["run"], proof)
     elif "upload" in item:
         names = ("id", "size", "sha256", "part_size", "key")
