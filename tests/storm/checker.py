@@ -64,7 +64,9 @@ class Eyes:
             sha256 = self._known.get((etag, size))
             wanted = key.startswith(self.published)
             if sha256 is None or (wanted and (key, etag) not in self._bodies):
-                answer, body = self._read(key)
+                if (read := self._read(key)) is None:
+                    continue
+                answer, body = read
                 sha256 = hashlib.sha256(body).hexdigest()
                 self._known[answer["ETag"], len(body)] = sha256
                 if wanted:
@@ -77,15 +79,15 @@ class Eyes:
             dict(read_tree(source)), dict(read_tree(destination)), objects, etags, manifests
         )
 
-    def _read(self, key: str) -> tuple[dict[str, Any], bytes]:
-        """One object. LocalStack cuts the answer when the object is written anew meanwhile, as a
-        job that outlives its killed run may do."""
-        for _ in range(READ_ATTEMPTS - 1):
+    def _read(self, key: str) -> tuple[dict[str, Any], bytes] | None:
+        """One object; None when the server cannot give it. LocalStack keeps an object whose body
+        never came, as after a kill in the middle of a PUT, and cuts each answer: to others it is not
+        there, and after exit 0 it is missing."""
+        for _ in range(READ_ATTEMPTS):  # or it was written anew meanwhile
             answer = self.client.get_object(Bucket=self.bucket, Key=key)
             with contextlib.suppress(ResponseStreamingError, IncompleteReadError):
                 return answer, answer["Body"].read()
-        answer = self.client.get_object(Bucket=self.bucket, Key=key)
-        return answer, answer["Body"].read()
+        return None
 
     def uploads(self) -> list[str]:
         """The keys of multipart uploads that are open."""
