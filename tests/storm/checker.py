@@ -81,8 +81,8 @@ class Eyes:
 
     def _read(self, key: str) -> tuple[dict[str, Any], bytes] | None:
         """One object; None when the server cannot give it. LocalStack keeps an object whose body
-        never came, as after a kill in the middle of a PUT, and cuts each answer: to others it is not
-        there, and after exit 0 it is missing."""
+        never came, as after a kill in the middle of a PUT, and cuts each answer. For its readers
+        such an object is not there, so after exit 0 it is missing."""
         for _ in range(READ_ATTEMPTS):  # or it was written anew meanwhile
             answer = self.client.get_object(Bucket=self.bucket, Key=key)
             with contextlib.suppress(ResponseStreamingError, IncompleteReadError):
