@@ -183,6 +183,16 @@ def test_A1_the_source_may_go_when_status_says_0(
     assert code == 1 and "held back" in said and "wait are not moved yet" in said
     up.move(**SETTINGS)
     assert up.status(capsys)[0] == 0
+
+    there = (up.data / "f1").stat()
+    other = up.data / "other"
+    other.write_bytes(b"x" * there.st_size)
+    os.utime(other, ns=(there.st_atime_ns, there.st_mtime_ns))
+    other.rename(up.data / "f1")
+    code, said = up.status(capsys)
+    assert code == 1 and "open: 1 files are new or changed since the last run: f1" in said
+    up.move(**SETTINGS)
+    assert up.status(capsys)[0] == 0
     shutil.rmtree(up.data)
     assert up.status(capsys)[0] == 0
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from waybill.inventory import datasets
 from waybill.inventory.sides import of_upload
+from waybill.model.entries import LocalEntry
 from waybill.model.errors import EXIT_FAILED, EXIT_OK, FolderError, WaybillError
 from waybill.model.escaping import escape
 from waybill.results import closing_lines, outcome, state
@@ -118,17 +119,17 @@ def _unseen(transfer: Transfer, layout: Layout) -> Iterator[str]:
         known = _known(layout, name)
         within = f"{name}/" if several else ""
         for path, entry in sides.local.items():
-            if known.get(path) != (entry.size, entry.mtime_ns) and path not in sides.skipped:
+            if known.get(path) != entry and path not in sides.skipped:
                 yield within + path
         for path in (*sides.held, *sides.refused):
             if path not in sides.local:
                 yield within + path
 
 
-def _known(layout: Layout, dataset: str) -> dict[str, tuple[int, int]]:
-    """Size and mtime of the files of a dataset by path, as the last inventory saw them."""
+def _known(layout: Layout, dataset: str) -> dict[str, LocalEntry]:
+    """The files of a dataset by path, as the last inventory saw them."""
     tables = layout.tables(dataset).glob(f"*{LOCAL_SUFFIX}")
-    return {e.path: (e.size, e.mtime_ns) for table in tables for e in read_local(table)}
+    return {entry.path: entry for table in tables for entry in read_local(table)}
 
 
 def total(transfers: dict[str, Transfer]) -> Iterator[tuple[str, list[str], int]]:
