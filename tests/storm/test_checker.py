@@ -12,6 +12,8 @@ import pytest
 
 from storm import checker, rounds
 from storm.checker import Content, Eyes, Sides
+from support.faults import Truncate
+from support.proxy import Proxy
 from support.server import S3Server
 
 
@@ -103,6 +105,18 @@ def test_what_is_gone_is_found(eyes: Eyes, tmp_path: Path) -> None:
     assert kinds(eyes, tmp_path) == {"missing"}
     eyes.client.delete_object(Bucket=eyes.bucket, Key="data/a")
     assert kinds(eyes, tmp_path) == {"missing", "manifest false"}
+
+
+def test_an_object_that_nobody_can_read_is_not_there(
+    eyes: Eyes, proxy: Proxy, tmp_path: Path
+) -> None:
+    eyes.client = proxy.client()
+    fault = proxy.fault(Truncate("response", 1), op="GetObject", key="data/a", times=1)
+    assert kinds(eyes, tmp_path) == set()
+    eyes.client.put_object(Bucket=eyes.bucket, Key="data/a", Body=b"two")
+    proxy.fault(Truncate("response", 1), op="GetObject", key="data/a", times=99)
+    assert kinds(eyes, tmp_path) == {"missing", "manifest false"}
+    assert fault.hits == 1
 
 
 def test_another_manifest_under_the_same_key_is_found(eyes: Eyes, tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ class Server:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
 
+    def close(self) -> None:
+        """Let the server end after its forks."""
+        self._end.close()
+
     def start(self, request: Request, streams: Sequence[int], kept: Sequence[int] = ()) -> Started:
         """Start a process with these standard streams and with the descriptors ``kept``."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -140,6 +144,8 @@ def serve(requests: socket.socket) -> None:
                 ours.close()
                 _be_a_server(theirs)
                 found = _fork_for_each(theirs)
+                if found is None:
+                    os._exit(0)
                 continue
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         try:
@@ -347,7 +353,7 @@ def _install(server: Server, pid: int) -> None:
         return self.returncode
 
     def end() -> None:
-        server._end.close()
+        server.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
