@@ -261,8 +261,6 @@ def _enter(found: Request, path: Sequence[str]) -> None:
             signal.signal(number, signal.SIG_DFL)
     heeded = signal.default_int_handler if found["interrupts"] else signal.SIG_IGN
     signal.signal(signal.SIGINT, heeded)
-    with contextlib.suppress(OSError):  # for those who look for a process
-        Path("/proc/self/comm").write_text(Path(found["name"]).name[-15:])
 
 
 def _be_a_server(requests: socket.socket) -> None:

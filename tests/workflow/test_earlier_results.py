@@ -1,19 +1,19 @@
 """Results that an earlier version wrote are taken over: nothing is sent again.
 
 `results-81c658d.tar.gz` is what revision 81c658d left of an upload and a download of these files,
-two in a batch, with the times that Snakemake compares. They are moved to the hour before the test,
-because the clock of the machine may be behind the one that they were written by.
+two in a batch, with the distances in time that Snakemake heeds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import random
 import tarfile
-import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,10 @@ from support.server import S3Server
 from support.workflow import Results, Workflow, unescape
 from waybill.cli.main import main
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 STORED = Path(__file__).with_name("results-81c658d.tar.gz")
 BUCKET = "waybill-81c658d"
+SOURCE_THEN = "/data/waybill/data"  # in the manifest
 FILES = {
     "a/one.txt": b"one",
     "a/two ä.bin": bytes(range(256)) * 40,
@@ -45,7 +47,7 @@ class Earlier(Workflow):
         remove_objects(s3, BUCKET)  # those of another test
         with tarfile.open(STORED) as tar:
             tar.extractall(self.folder, filter="data")
-        age_by_an_hour(self.folder / "results")
+        age(self.folder / "results")
         results = self.results("up").root
         for folder, transfer in ((self.source, "up"), (self.folder / "copy", "down")):
             proofs = self.results(transfer).all("markers")
@@ -58,8 +60,17 @@ class Earlier(Workflow):
                 etag = client.put_object(Bucket=BUCKET, Key=f"up/{path}", Body=body)["ETag"]
                 assert etag.strip('"') == proofs[path]["etag"]
         self.tell_inodes()
-        published = json.loads((results / "published" / "up.json").read_text())
-        manifest = (results / "manifests" / "up.json").read_bytes()
+        manifest = rewritten(
+            results / "manifests" / "up.json",
+            lambda text: text.replace(SOURCE_THEN, str(self.source)),
+        )
+        digests = {"sha256": sha256(manifest), "etag": md5(manifest), "size": len(manifest)}
+        published = json.loads(
+            rewritten(
+                results / "published" / "up.json",
+                lambda text: json.dumps({**json.loads(text), **digests}, indent=1),
+            )
+        )
         client.put_object(Bucket=BUCKET, Key=published["key"], Body=manifest)
         there = f"s3://{BUCKET}/up/"
         two = {"batch.max_files": 2}
@@ -72,20 +83,40 @@ class Earlier(Workflow):
         """Have the tables of files tell the inodes that the files have here."""
         tables = [self.results("up").files(kind) for kind in ("inventory", "cache", "diff")]
         for table in (table for kind in tables for table in kind if ".remote." not in table.name):
-            (header, *lines), kept = table.read_text().splitlines(), table.stat()
-            names = header.split("\t")
-            rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
-            for row in rows:
-                row["inode"] = str((self.source / unescape(row["path"])).stat().st_ino)
-            told = ["\t".join(row.values()) for row in rows]
-            table.write_text("\n".join([header, *told]) + "\n")
-            os.utime(table, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+            rewritten(table, self._with_inodes)
+
+    def _with_inodes(self, text: str) -> str:
+        header, *lines = text.splitlines()
+        names = header.split("\t")
+        rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+        for row in rows:
+            row["inode"] = str((self.source / unescape(row["path"])).stat().st_ino)
+        return "\n".join([header, *("\t".join(row.values()) for row in rows)]) + "\n"
 
 
-def age_by_an_hour(folder: Path) -> None:
-    """Set the newest mtime under a folder to an hour ago and keep all distances between them."""
+def rewritten(path: Path, change: Callable[[str], str]) -> bytes:
+    """Change the text of a file and leave its times; its bytes."""
+    kept = path.stat()
+    path.write_text(change(path.read_text()))
+    os.utime(path, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    return path.read_bytes()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+def age(folder: Path) -> None:
+    """Make the newest file under a folder an hour older than the scripts of the rules, as they are
+    in a clone that is newer than the results; keep all distances between them. Snakemake runs the
+    jobs of such results again."""
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    ahead = max(times.values()) - (time.time_ns() - 3600 * 10**9)
+    scripts = min(path.stat().st_mtime_ns for path in SCRIPTS.glob("*.py"))
+    ahead = max(times.values()) - (scripts - 3600 * 10**9)
     for path, mtime_ns in times.items():
         os.utime(path, ns=(mtime_ns - ahead, mtime_ns - ahead))
 
@@ -97,17 +128,19 @@ def earlier(s3: S3Server, proxy: Proxy, tmp_path: Path) -> Earlier:
     return found
 
 
-def markers(results: Results) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in results.files("markers")}
+def proofs(results: Results) -> dict[str, list[str]]:
+    """The columns of the markers that that version wrote, by path."""
+    return {path: [*row.values()][:8] for path, row in results.all("markers").items()}
 
 
 def test_nothing_is_sent_again(earlier: Earlier, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {name: markers(earlier.results(name)) for name in ("up", "down")}
-    for _ in range(2):
+    before = {name: proofs(earlier.results(name)) for name in ("up", "down")}
+    looks = Counter(HeadObject=1, GetObject=1)  # whether the published manifest is this one
+    for more in (looks, Counter()):
         run = earlier.run()
-        assert run.operations == Counter(ListObjectsV2=2)
+        assert run.operations == Counter(ListObjectsV2=2) + more
         assert [line.endswith("nothing to move") for line in run.lines] == [True, True]
-        assert {name: markers(earlier.results(name)) for name in before} == before
+        assert {name: proofs(earlier.results(name)) for name in before} == before
     monkeypatch.chdir(earlier.folder)
     assert main(["status", "--config", "config.toml"]) == 0
 

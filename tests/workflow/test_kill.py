@@ -115,12 +115,12 @@ class Killing:
                 assert stored(self.s3, self.bucket, key) == data
 
 
-def kill_between_parts(killing: Killing) -> None:
-    """One kill more, which meets the multipart upload: the others come when they come."""
-    slow = killing.proxy.fault(Delay(2), op="UploadPart", after=2)
+def kill_between(killing: Killing, op: str, count: int) -> None:
+    """One kill more, after so many requests of a run: the others come when they come."""
+    slow = killing.proxy.fault(Delay(2), op=op, after=count)
     running = killing.workflow.start()
     deadline = time.monotonic() + 120
-    while sum(r.status == 200 for r in running.requests if r.op == "UploadPart") < 2:
+    while sum(r.status == 200 for r in running.requests if r.op == op) < count:
         assert running.process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -143,7 +143,8 @@ def test_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path)
     moments = [(i + rng.random()) / KILLS for i in range(KILLS)]  # of a run that does everything
 
     work.configure(t={"destination": f"s3://{bucket}/data", **batches})
-    kill_between_parts(killing)
+    kill_between(killing, "PutObject", 90)
+    kill_between(killing, "UploadPart", 2)
     early_ends = 0
     duration, left = whole.seconds, 0.5  # ``left``: about the share of it there is to do
     while moments:

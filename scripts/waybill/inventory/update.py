@@ -19,7 +19,14 @@ from waybill.results import audit, failures, journal, manifest, marker, seals, s
 from waybill.results.batch_tables import read_local, read_remote, render_local, render_remote
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
-from waybill.results.published import known_sha256, published_at, published_key, read_record
+from waybill.results.published import (
+    keep,
+    known_sha256,
+    published_at,
+    published_key,
+    read_record,
+    tells_of,
+)
 from waybill.results.seals import holds, write_if_changed
 
 if TYPE_CHECKING:
@@ -284,6 +291,9 @@ class Update:
         """
         layout, dataset = self.layout, self.dataset
         proven, publication = layout.manifest(dataset), layout.publication(dataset)
+        kept = layout.kept_manifest(dataset).exists()  # not by an earlier version
+        if not kept and proven.exists() and tells_of(publication, proven):
+            keep(layout, dataset, publication.read_bytes())
         if not complete:
             proven.unlink(missing_ok=True)
         elif not proven.exists() and publication.exists():

@@ -14,7 +14,7 @@ import botocore.exceptions as be
 from waybill.model.errors import WaybillError
 from waybill.model.times import utc
 from waybill.results.manifest import generated_at
-from waybill.results.published import manifest_name
+from waybill.results.published import blocks, manifest_name
 from waybill.results.seals import sha256_of
 from waybill.s3.client import common_arguments, make_client, write_arguments
 from waybill.s3.engine.base import base64_sha256
@@ -74,8 +74,7 @@ def publish(transfer: Transfer, manifest: Path) -> tuple[dict[str, Any], list[st
             if copy.exists() and sha256_of(copy) != shelf.sha256:
                 notes.append(f"{copy}: is another manifest; not touched")
             else:
-                with manifest.open("rb") as file:
-                    write_atomic(copy, iter(partial(file.read, BLOCK_BYTES), b""))
+                write_atomic(copy, blocks(manifest))
         except OSError as error:
             notes.append(f"{copy}: no copy of the manifest: {error.strerror}")
     return record, notes

@@ -7,8 +7,9 @@ hca-smart-sync), so the newest is the last by name, and no manifest is ever over
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from waybill.model.errors import DamagedError
 from waybill.results import seals
 from waybill.system import foreign_json
+from waybill.system.files import write_atomic
+from waybill.system.hashing import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -92,6 +95,27 @@ def tells_of(record: Path, manifest: Path) -> bool:
         return read_record(record)["sha256"] == seals.sha256_of(manifest)
     except (FileNotFoundError, DamagedError):
         return False
+
+
+def keep(layout: Layout, dataset: str, record: bytes) -> None:
+    """Keep a copy of the manifest of a dataset and of ``record``, the record of its publication:
+    Snakemake removes both files before it runs their jobs again. The copy is a hard link where hard
+    links are possible."""
+    path, kept = layout.manifest(dataset), layout.kept_manifest(dataset)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    try:
+        os.link(path, kept)
+    except OSError:  # a file system without hard links
+        write_atomic(kept, blocks(path))
+    write_atomic(layout.kept_publication(dataset), record)
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, piece by piece."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def known_sha256(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +27,6 @@ from waybill.results.batch_tables import (
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.stages.task import Task
-from waybill.system.files import write_atomic
 from waybill.system.root import Root
 from waybill.system.tsv import read, render, rows
 
@@ -145,23 +143,7 @@ def _published_before(task: Task, proofs: list[Proof]) -> Iterator[bytes] | None
     with kept.open("rb") as file:
         if not holds_the_same(file, task.transfer, task.dataset, proofs):
             return None
-    return _blocks(kept)
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            yield block
-
-
-def _keep(path: Path, kept: Path) -> None:
-    """Make ``kept`` a hard link to ``path``; a copy where hard links are not possible."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.unlink(missing_ok=True)
-    try:
-        os.link(path, kept)
-    except OSError:  # a file system without hard links
-        write_atomic(kept, _blocks(path))
+    return published.blocks(kept)
 
 
 def publish(task: Task) -> None:
@@ -174,8 +156,7 @@ def publish(task: Task) -> None:
     for note in notes:
         log.warning("%s", note)
     text = json.dumps(record, indent=1).encode()
-    _keep(path, layout.kept_manifest(dataset))
-    write_atomic(layout.kept_publication(dataset), text)
+    published.keep(layout, dataset, text)
     task.write(layout.publication(dataset), text)
 
 
