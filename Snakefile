@@ -10,6 +10,23 @@ min_version("9.14")
 
 
 include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        runner.last(checkpoints),
+
+
+rule plan:
+    input:
+        runner.per_transfer("plan.tsv"),
+
+
+rule report:
+    input:
+        runner.per_transfer("report/plan.html"),
+
+
 include: "workflow/rules/inventory.smk"
 include: "workflow/rules/checksum.smk"
 include: "workflow/rules/diff.smk"
@@ -31,19 +48,3 @@ onsuccess:
 
 onerror:
     runner.end(success=False)
-
-
-rule all:
-    default_target: True
-    input:
-        runner.last(checkpoints),
-
-
-rule plan:
-    input:
-        runner.per_transfer("plan.tsv"),
-
-
-rule report:
-    input:
-        runner.per_transfer("report/plan.html"),

@@ -6,5 +6,4 @@ sys.path.insert(0, snakemake.config["waybill_tree"])
 
 from waybill.stages import job, move
 
-one_job = snakemake.config["one_job_per_batch"]
-job.run(snakemake, move.move if one_job else move.download, name="download")
+job.run(snakemake, move.run, name="download")

@@ -1,8 +1,9 @@
 """Rule ``first``."""
 
-from functools import partial
+import sys
+
+sys.path.insert(0, snakemake.config["waybill_tree"])
 
 from waybill.stages import job, move
 
-attempt = partial(move.attempt, one_job=snakemake.config["one_job_per_batch"])
-job.run(snakemake, attempt, name="first")
+job.run(snakemake, move.attempt, name="first")

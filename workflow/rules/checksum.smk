@@ -1,4 +1,4 @@
-"""SHA-256 of every file of a batch to upload, each byte read once."""
+"""SHA-256 of every file of a batch to upload, each byte read once; and of any single file."""
 
 
 rule checksum:
@@ -12,7 +12,26 @@ rule checksum:
         transfer=runner.direction_pattern("upload"),
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
     message:
         "{wildcards.transfer}: hashing batch {wildcards.batch} of {wildcards.dataset}"
     script:
         "../../scripts/checksum.py"
+
+
+rule file_checksum:
+    input:
+        runner.table_of_file(checkpoints),
+    output:
+        "{results}/{transfer}/files/{dataset}/{path}.sha256",
+    log:
+        "{results}/{transfer}/logs/files/{dataset}/{path}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    message:
+        "{wildcards.transfer}: the checksum of {wildcards.path} of {wildcards.dataset}"
+    script:
+        "../../scripts/file_checksum.py"

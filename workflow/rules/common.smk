@@ -14,7 +14,7 @@ sys.path[:0] = map(str, homes)
 if homes and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from waybill.results.layout import BATCH_NAME
+from waybill.results.layout import BATCH_NAME, FIRST_BATCH_NAME
 from waybill.stages.run import Run
 
 runner = Run.from_snakemake(workflow, config)
@@ -25,3 +25,4 @@ wildcard_constraints:
     transfer=runner.transfers_pattern,
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
     batch=BATCH_NAME,
+    path=".+",

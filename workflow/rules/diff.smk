@@ -1,10 +1,6 @@
 """What the destination holds, against what it should; and the plan that follows."""
 
 
-localrules:
-    gather_plan,
-
-
 rule diff:
     input:
         runner.to_compare(checkpoints),
@@ -16,6 +12,8 @@ rule diff:
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     params:
         url=runner.setting("url"),
@@ -34,6 +32,7 @@ rule gather_plan:
         "{results}/{transfer}/plan.tsv",
     log:
         "{results}/{transfer}/logs/plan.log",
+    localrule: True
     conda:
         "../../environment.yml"
     message:

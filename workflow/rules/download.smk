@@ -16,6 +16,8 @@ rule download:
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     params:
         url=runner.setting("url"),

@@ -9,11 +9,13 @@ rule first:
     log:
         "{results}/{transfer}/logs/first/{dataset}/{batch}.log",
     wildcard_constraints:
-        batch="a[0-9a-f]{16}",
+        batch=FIRST_BATCH_NAME,
     priority: 3
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     message:
         "{wildcards.transfer}: moving the first files of {wildcards.dataset}"

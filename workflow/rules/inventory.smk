@@ -9,6 +9,8 @@ checkpoint inventory:
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     params:
         start=runner.start,

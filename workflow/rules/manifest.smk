@@ -1,11 +1,6 @@
 """The manifest of a dataset, assembled from its markers, and its publication after the data."""
 
 
-localrules:
-    manifest,
-    publish,
-
-
 rule manifest:
     input:
         runner.markers(checkpoints),
@@ -13,6 +8,7 @@ rule manifest:
         "{results}/{transfer}/manifests/{dataset}.json",
     log:
         "{results}/{transfer}/logs/manifest/{dataset}.log",
+    localrule: True
     conda:
         "../../environment.yml"
     message:
@@ -28,6 +24,7 @@ rule publish:
         "{results}/{transfer}/published/{dataset}.json",
     log:
         "{results}/{transfer}/logs/publish/{dataset}.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:

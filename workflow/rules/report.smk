@@ -1,23 +1,15 @@
 """Tables and pages for people."""
 
 
-localrules:
-    summary,
-    plan_page,
-
-
 rule summary:
     input:
         plan="{results}/{transfer}/plan.tsv",
         manifests=runner.manifests(checkpoints),
     output:
-        report(
-            "{results}/{transfer}/summary.tsv",
-            caption="../report/summary.rst",
-            category="{transfer}",
-        ),
+        "{results}/{transfer}/summary.tsv",
     log:
         "{results}/{transfer}/logs/summary.log",
+    localrule: True
     conda:
         "../../environment.yml"
     message:
@@ -30,13 +22,10 @@ rule plan_page:
     input:
         "{results}/{transfer}/plan.tsv",
     output:
-        report(
-            "{results}/{transfer}/report/plan.html",
-            caption="../report/plan.rst",
-            category="{transfer}",
-        ),
+        "{results}/{transfer}/report/plan.html",
     log:
         "{results}/{transfer}/logs/plan_page.log",
+    localrule: True
     conda:
         "../../environment.yml"
     message:

@@ -15,6 +15,8 @@ rule upload:
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     params:
         url=runner.setting("url"),

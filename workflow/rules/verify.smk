@@ -5,14 +5,10 @@ wildcard_constraints:
     run="run-[0-9]+",
 
 
-localrules:
-    verify,
-    verify_report,
-
-
 rule verify:
     input:
         runner.verification.verdicts,
+    localrule: True
 
 
 checkpoint stock:
@@ -23,6 +19,8 @@ checkpoint stock:
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     message:
         "{wildcards.transfer}: holding both sides against what was proven"
@@ -40,6 +38,8 @@ rule verify_batch:
     conda:
         "../../environment.yml"
     resources:
+        mem_mb=runner.mem_mb,
+        runtime=runner.runtime,
         s3_streams=1,
     message:
         "{wildcards.transfer}: looking at batch {wildcards.batch} of {wildcards.dataset}"
@@ -55,6 +55,7 @@ rule verify_report:
         "{results}/{transfer}/verify/{run}/verdict",
     log:
         "{results}/{transfer}/verify/{run}/logs/report.log",
+    localrule: True
     conda:
         "../../environment.yml"
     message:

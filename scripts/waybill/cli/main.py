@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill import __version__
+from waybill.cli import find as finding
 from waybill.cli import status as standing
 from waybill.cli import verify as verifying
 from waybill.cli.launch import Launch
@@ -242,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             add("--yes", "-y", action="store_true", help="move without a question")
     verifying.add_parser(commands, _cores)
+    finding.add_parser(commands)
     sub = commands.add_parser("init", help=init.__doc__, description=init.__doc__)
     sub.set_defaults(command=init)
     sub.add_argument("path", nargs="?", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")

@@ -48,12 +48,16 @@ class Builder:
     """Builds one transfer from its layers (lowest first), or lists the mistakes in them.
 
     ``removed`` are the keys whose mistakes were named before; no other message mentions them.
-    ``preset`` is None when the key ``preset`` is one of them.
+    ``preset`` is None when the key ``preset`` is one of them. ``beneath`` are settings that the
+    preset and all layers replace.
     """
 
-    def __init__(self, name: str, layers: list[Layer], removed: set[str]) -> None:
+    def __init__(
+        self, name: str, layers: list[Layer], removed: set[str], *, beneath: Mapping[str, Any]
+    ) -> None:
         self.name = name
         self.layers = layers
+        self._beneath = beneath
         self.removed = set(removed)
         self.problems: list[str] = []
         self.preset: str | None = None
@@ -114,7 +118,7 @@ class Builder:
         """All layers merged over the defaults of the schema and of the preset."""
         from waybill.config.check import check_settings, default_settings, preset_tables
 
-        base = default_settings()
+        base = merged(default_settings(), self._beneath)
         given: dict[str, Any] = {}
         for layer in self.layers:
             given = merged(given, layer.settings)
@@ -124,7 +128,7 @@ class Builder:
         name = given.get("preset", base["preset"])
         preset = registry.get(name)
         self.preset = name
-        base = default_settings(name)
+        base = merged(default_settings(name), self._beneath)
         for table in preset_tables(given):
             if table != name:
                 if any(layer.has(table) for layer in self.layers[1:]):

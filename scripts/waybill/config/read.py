@@ -1,7 +1,7 @@
 """Reads the configuration and returns its transfers, with all settings checked.
 
-Settings are merged in this order, later ones win: the defaults of the schema, those of the preset,
-those of a Snakemake profile, ``[defaults]``, ``[transfers.NAME]``, overrides from outside the file.
+Settings are merged in this order, later ones win: the defaults of the schema, those of a Snakemake
+profile, those of the preset, ``[defaults]``, ``[transfers.NAME]``, overrides from outside the file.
 Tables are joined key by key; everything else, lists too, is replaced. All mistakes are reported at
 once.
 """
@@ -30,11 +30,11 @@ def load(
 
     ``transfers`` picks some of them (None or empty: all); the others are checked all the same.
     ``overrides`` are settings that replace those of every picked transfer; None does not count.
-    ``beneath`` are the settings of a Snakemake profile, which ``[defaults]`` replaces.
+    ``beneath`` are the settings of a Snakemake profile, which presets and the file replace.
     ``directory`` is the folder that the workflow runs in (None: the present working folder).
     Raises ConfigError with every mistake, also when the file cannot be read.
     """
-    from waybill.config.build import Builder, Layer, merged
+    from waybill.config.build import Builder, Layer
     from waybill.config.check import Checked, check_document, check_settings, preset_tables
 
     file = os.fspath(path)
@@ -45,7 +45,7 @@ def load(
     for given, where in ((overrides, "command line"), (beneath, "profile")):
         if given and "notify" in given:
             problems.append(f"{where}: notify: only in the TOML file; elsewhere it would be seen")
-    shared = merged(below.valid, document.valid.get("defaults", {}))
+    shared = document.valid.get("defaults", {})
     sections = document.valid.get("transfers", {})
     broken = [keys[1] for keys in document.removed if keys[0] == "transfers" and len(keys) == 2]
     picked = list(transfers or sections)
@@ -62,7 +62,7 @@ def load(
         if name in picked:
             layers.append(Layer("command line: ", above.valid))
             removed |= {keys[0] for keys in above.removed}
-        builder = Builder(name, layers, removed)
+        builder = Builder(name, layers, removed, beneath=below.valid)
         transfer = builder.build()
         problems += builder.problems
         used_presets.add(builder.preset)

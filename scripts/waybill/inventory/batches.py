@@ -5,23 +5,28 @@ every piece keeps both limits. The cuts form a treap over the paths (keys: the p
 priorities: their hashes), so a new path either lands inside one piece, or becomes a cut itself
 and touches only the piece that now ends at it and the piece that starts at it. Adding one file
 therefore changes at most two batches, unless its own bytes overflow the piece it falls into.
-A batch is named after the path it was cut in front of. An entry of at least ``max_bytes`` is a
-batch of its own, named after its own path.
+An entry of at least ``ALONE_BYTES`` is a batch of its own.
 
-Entries that must move before or after all others are in separate batches. The first letter of a
-batch's name says which it is: ``a`` for first, ``z`` for last, ``b`` and ``f`` (a single large
-entry) for all others. First entries are tried before all others are tried. Last entries wait until
-all others are proven.
+A batch is named after the path it begins with: a letter, the end of the path, and hex digits of the
+path's hash, ``f.gut_fetal_10x.h5ad.3f2a91c0``. Letters that a shell or Snakemake would mind are
+replaced. The first letter says what the batch is: ``f`` a single entry, ``b`` several. Entries that
+must move before or after all others are in separate batches, with ``a`` for first and ``z`` for
+last. First entries are tried before all others are tried. Last entries wait until all others are
+proven.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from typing import NamedTuple
 
-START = "b" + "0" * 16  # the first batch of a dataset: there is no cut in front of it
+ALONE_BYTES = 1 << 30
+_MOST_LETTERS = 64  # of a path in the name of a batch
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class Batch(NamedTuple):
@@ -38,32 +43,50 @@ def path_hash(path: str) -> bytes:
 
 
 def assign(
-    paths: Sequence[str], sizes: Sequence[int], *, max_files: int, max_bytes: int
+    paths: Sequence[str], sizes: Sequence[int], *, max_files: int, max_bytes: int, letter: str = ""
 ) -> list[Batch]:
     """Batches of the sorted ``paths`` with their ``sizes`` in bytes, in the order of the paths.
 
     No batch holds more than ``max_files`` entries or ``max_bytes`` bytes, except the batch of a
-    single entry that is larger by itself.
+    single entry that is larger by itself. The names begin with ``letter`` instead of ``f`` or
+    ``b``, if it is given.
     """
-    large = [i for i, size in enumerate(sizes) if size >= max_bytes]
+    most = min(max_bytes, ALONE_BYTES)
+    large = [i for i, size in enumerate(sizes) if size >= most]
     alone = set(large)
     small = [i for i in range(len(paths)) if i not in alone] if alone else range(len(paths))
     hashes = [path_hash(paths[i]) for i in small]
     total = [0, *accumulate(sizes[i] for i in small)]
 
-    batches = [Batch("f" + path_hash(paths[i]).hex(), (i,)) for i in large]
-    # Each open piece: first, end, the name of its cut, and the first candidate for a cut in it.
-    pieces = [(0, len(small), START, 0)]
+    groups: list[Sequence[int]] = [(i,) for i in large]
+    pieces = [(0, len(small), 0)]  # first, end, and the first candidate for a cut
     while pieces:
-        first, end, name, candidate = pieces.pop()
+        first, end, candidate = pieces.pop()
         if end - first <= max_files and total[end] - total[first] <= max_bytes:
             if end > first:
-                batches.append(Batch(name, small[first:end]))
+                groups.append(small[first:end])
             continue
         cut = hashes.index(min(hashes[candidate:end]), candidate, end)
-        pieces.append((first, cut, name, candidate))
-        pieces.append((cut, end, "b" + hashes[cut].hex(), cut + 1))
-    return sorted(batches, key=lambda batch: batch.indices[0])
+        pieces.append((first, cut, candidate))
+        pieces.append((cut, end, cut + 1))
+    groups.sort(key=lambda indices: indices[0])
+    return _named(groups, paths, letter)
+
+
+def _named(groups: list[Sequence[int]], paths: Sequence[str], letter: str) -> list[Batch]:
+    """The batches with their names. Two batches whose names would be equal get all digits."""
+
+    def name(indices: Sequence[int], digits: int) -> str:
+        path = paths[indices[0]]
+        kind = letter or ("f" if len(indices) == 1 else "b")
+        return f"{kind}.{_UNSAFE.sub('_', path[-_MOST_LETTERS:])}.{path_hash(path).hex()[:digits]}"
+
+    short = [name(indices, 8) for indices in groups]
+    times = Counter(short)
+    return [
+        Batch(text if times[text] == 1 else name(indices, 16), indices)
+        for text, indices in zip(short, groups, strict=True)
+    ]
 
 
 def assign_in_order(
@@ -90,8 +113,8 @@ def assign_in_order(
             [sizes[i] for i in indices],
             max_files=max_files,
             max_bytes=max_bytes,
+            letter=letter,
         ):
-            name = letter + name[1:] if letter else name
             batches.append(Batch(name, [indices[i] for i in chosen]))
     return batches
 

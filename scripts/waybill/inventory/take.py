@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from waybill.s3.bucket import Bucket
 
 
-def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
-    """Take the inventory of a transfer and return its state.
+def run(transfer: Transfer, layout: Layout, bucket: Bucket, start: str = "") -> state.State:
+    """Take the inventory of a transfer and return its state, in which ``start`` is noted.
 
     Raises WaybillError when S3 cannot be listed, or the folder of the only dataset; the tables of
     the dataset concerned then stay as they were. If one of several datasets has a folder that
@@ -45,6 +45,7 @@ def run(transfer: Transfer, layout: Layout, bucket: Bucket) -> state.State:
     _take_back(layout)
     before = state.read(layout)
     now = state.State(
+        start=start,
         destination=transfer.destination,
         source=transfer.source,
         settings=f"{transfer.compare} {transfer.overwrite}",

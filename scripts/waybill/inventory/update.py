@@ -17,7 +17,7 @@ from waybill.inventory.sides import Sides
 from waybill.model.selection import Selection
 from waybill.results import audit, failures, journal, manifest, marker, seals, state
 from waybill.results.batch_tables import read_local, read_remote, render_local, render_remote
-from waybill.results.layout import Layout
+from waybill.results.layout import CHECKSUM_SUFFIX, Layout
 from waybill.results.marker import Proof
 from waybill.results.published import (
     keep,
@@ -81,12 +81,18 @@ class Update:
         known, replaced = self._known_sha256(pending, set() if moved else old)
         for name, paths in pending.items():
             self._refresh(name, paths, known, replaced)
-        for name in old - set(new):
+        gone = old - set(new)
+        # A batch whose only trace is a copy of its marker was forgotten by an earlier inventory.
+        complete = not pending and not any(self._has_any_table(name) for name in gone)
+        self._reopen(new, complete=complete)
+        for name in gone:
             self._forget(name)
-        self._drop_history(keep=pending)
+        self._drop_history(new, keep=pending)
+        self._drop_file_checksums(
+            {path for name in new.keys() - pending.keys() for path in new[name]}
+        )
         self.place.batches = len(new)
         self.now.open += sorted(f"{self.dataset}/{name}" for name in pending)
-        self._reopen(new, complete=not pending and old <= new.keys())
 
     def _audited(self) -> set[str]:
         """The batches of earlier inventories, after an audit of each."""
@@ -116,6 +122,11 @@ class Update:
     def _render_local(self, paths: list[str]) -> bytes:
         local = self.sides.local
         return render_local(local[path] for path in paths if path in local)
+
+    def _has_any_table(self, name: str) -> bool:
+        layout = self.layout
+        tables = (layout.checksums, layout.diff, layout.local, layout.remote, layout.marker)
+        return any(table(self.dataset, name).exists() for table in tables)
 
     def _has_tables(self, name: str) -> bool:
         layout = self.layout
@@ -250,36 +261,46 @@ class Update:
         return failures.record_path(self.layout, stage, self.dataset, name).exists()
 
     def _forget(self, name: str) -> None:
-        """Remove the files of a batch that no longer exists, except its journal and its cache."""
+        """Remove the files of a batch that no longer exists, except its journal, its cache and the
+        copy of its marker."""
         layout, dataset = self.layout, self.dataset
         for path in (
-            layout.local(dataset, name),
             layout.remote(dataset, name),
             layout.checksums(dataset, name),
             layout.diff(dataset, name),
             layout.marker(dataset, name),
             layout.tried(dataset, name),
-            layout.kept_marker(dataset, name),
+            layout.local(dataset, name),
             failures.record_path(layout, "checksum", dataset, name),
             failures.record_path(layout, "diff", dataset, name),
             failures.record_path(layout, self.transfer.direction, dataset, name),
         ):
             path.unlink(missing_ok=True)
+        kept = [layout.kept_marker(dataset, name), layout.cache(dataset, name)]
+        seals.keep_only(layout, layout.seals(dataset, name), kept)
 
-    def _drop_history(self, keep: Collection[str]) -> None:
+    def _drop_history(self, new: Collection[str], keep: Collection[str]) -> None:
         """Remove the journals of proven batches, whose markers hold the same proofs, and the caches
-        of batches that no longer exist. Those that a pending batch inherits from stay."""
+        and copies of markers of batches that no longer exist. Those that a pending batch inherits
+        from stay."""
         inherited = {name for names in self.now.inherits.values() for name in names}
         for path in self.layout.journal(self.dataset, "-").parent.glob("*.jsonl"):
             if path.stem not in inherited and path.stem not in keep:
                 path.unlink(missing_ok=True)
-        for path in self.layout.cache(self.dataset, "-").parent.glob("*.tsv"):
-            if (
-                path.stem not in inherited
-                and not self.layout.local(self.dataset, path.stem).exists()
-            ):
-                path.unlink(missing_ok=True)
-                self.layout.seals(self.dataset, path.stem).unlink(missing_ok=True)
+        for folder in (self.layout.cache, self.layout.kept_marker):
+            for path in folder(self.dataset, "-").parent.glob("*.tsv"):
+                if path.stem not in inherited and path.stem not in new:
+                    path.unlink(missing_ok=True)
+                    self.layout.seals(self.dataset, path.stem).unlink(missing_ok=True)
+
+    def _drop_file_checksums(self, proven: Collection[str]) -> None:
+        """Remove the checksums of single files that were cut out of a table, unless the batch of
+        the file is as it was."""
+        folder = self.layout.file_checksums(self.dataset)
+        for path in folder.rglob(f"*{CHECKSUM_SUFFIX}") if folder.is_dir() else ():
+            name = path.relative_to(folder).as_posix().removesuffix(CHECKSUM_SUFFIX)
+            if name not in proven and path.is_file():
+                path.unlink()
 
     def _reopen(self, names: Iterable[str], *, complete: bool) -> None:
         """Remove the files of the whole dataset that are out of date, from the manifest to the

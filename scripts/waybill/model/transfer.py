@@ -50,6 +50,7 @@ class Transfer:
     overwrite: Literal["if-changed", "never", "always"] = "if-changed"
     max_files: int = 25_000
     max_bytes: int = 16 << 30
+    one_job_per_batch: bool = False
     engine: Literal["auto", "boto3", "native", "crt"] = "auto"
     max_concurrency: int = 128
     max_bandwidth: int | None = None

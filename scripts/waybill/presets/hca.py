@@ -87,6 +87,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
         "include": ["/*.h5ad"],
         "exclude": ["*/"],  # deeper folders are no part of the atlas: do not walk them
         "publish": "../manifests/",
+        "batch": {"max_files": 1},
     }
     if not {"endpoint_url", "destination"} & settings.keys() and "bucket" not in hca:
         found["region"] = REGION
@@ -110,8 +111,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "atlas": {
         "description": (
             "Atlas of the tracker, with its version. Required with preset `hca`, which sets "
-            '`destination` to `s3://BUCKET/NETWORK/ATLAS/FOLDER/`, `include` to `["/*.h5ad"]` and '
-            '`publish` to `"../manifests/"`.'
+            '`destination` to `s3://BUCKET/NETWORK/ATLAS/FOLDER/`, `include` to `["/*.h5ad"]`, '
+            '`publish` to `"../manifests/"` and `batch.max_files` to 1.'
         ),
         "type": "string",
         "minLength": 1,

@@ -16,6 +16,7 @@ from pathlib import Path
 from waybill.model.difference import KEEP, MOVE, REFUSE, Difference
 from waybill.model.entries import LocalEntry, RemoteEntry
 from waybill.model.escaping import escape, unescape
+from waybill.results.layout import Layout
 from waybill.system.tsv import read, render
 
 LOCAL_COLUMNS = ("path", "size", "mtime_ns", "inode")
@@ -62,6 +63,20 @@ def read_remote(path: Path) -> list[RemoteEntry]:
         )  # fmt: skip
 
     return list(read(path, REMOTE_COLUMNS, entry))
+
+
+def batch_of(layout: Layout, dataset: str, path: str, direction: str) -> str | None:
+    """The batch that moves the file at ``path`` of a dataset; None when no batch does. Raises
+    DamagedError when a table is damaged."""
+    table, entries = (
+        (layout.local, read_local) if direction == "upload" else (layout.remote, read_remote)
+    )
+    if not layout.tables(dataset).is_dir():
+        return None
+    for batch in layout.batches_of(dataset):
+        if any(entry.path == path for entry in entries(table(dataset, batch))):
+            return batch
+    return None
 
 
 DIFF_COLUMNS = (

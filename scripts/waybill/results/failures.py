@@ -1,8 +1,9 @@
 """Failure records: the failures of a job, kept until the same job succeeds.
 
-``failures/{stage}.{dataset}.{batch}.tsv``: ``path`` (empty when the failure is not of one entry),
+``failures/{stage}.{dataset}@{batch}.tsv``: ``path`` (empty when the failure is not of one entry),
 ``exit_code``, ``message``. A job removes its own record when it starts. Records are never Snakemake
-outputs, because Snakemake removes the outputs of a failed job.
+outputs, because Snakemake removes the outputs of a failed job. Earlier versions wrote a dot in the
+place of ``@``.
 """
 
 from __future__ import annotations
@@ -14,25 +15,29 @@ from pathlib import Path
 from waybill.model.errors import DamagedError
 from waybill.model.escaping import escape, unescape
 from waybill.model.failure import Failure
-from waybill.results.layout import BATCH_NAME, Layout
+from waybill.results.layout import Layout
 from waybill.system import tsv
 from waybill.system.files import write_atomic
 from waybill.system.tsv import render
 
-_BATCH = re.compile(BATCH_NAME)
+_FORMER_BATCH = re.compile("[abfz][0-9a-f]{16}")
 COLUMNS = ("path", "exit_code", "message")
 
 
 def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:
     """The record of one job."""
-    return layout.failures / ".".join(p for p in (stage, dataset, batch, "tsv") if p)
+    about = f"{dataset}@{batch}" if batch else dataset
+    return layout.failures / ".".join(p for p in (stage, about, "tsv") if p)
 
 
 def parts_of(name: str) -> tuple[str, str, str]:
     """Stage, dataset and batch in the file name of a record; ``""`` for a part it does not have."""
-    stage, *rest = name.removesuffix(".tsv").split(".")
-    batch = rest.pop() if rest and _BATCH.fullmatch(rest[-1]) else ""
-    return stage, ".".join(rest), batch
+    stage, _, rest = name.removesuffix(".tsv").partition(".")
+    dataset, _, batch = rest.partition("@")
+    before, _, last = dataset.rpartition(".")
+    if not batch and _FORMER_BATCH.fullmatch(last):
+        return stage, before, last
+    return stage, dataset, batch
 
 
 def write(record: Path, failures: list[Failure]) -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 
 LOCAL_SUFFIX = ".local.tsv"
 REMOTE_SUFFIX = ".remote.tsv"
-BATCH_NAME = "[abfz][0-9a-f]{16}"  # a regex; inventory.batches makes them
+CHECKSUM_SUFFIX = ".sha256"
+_PATH_AND_HASH = r"\.[A-Za-z0-9_.-]+\.[0-9a-f]{8,16}"
+BATCH_NAME = f"[abfz]{_PATH_AND_HASH}"  # a regex; inventory.batches makes them
+FIRST_BATCH_NAME = f"a{_PATH_AND_HASH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,13 @@ class Layout:
 
     def diff(self, dataset: str, batch: str) -> Path:
         return self.root / "diff" / dataset / f"{batch}.tsv"
+
+    def file_checksum(self, dataset: str, path: str) -> Path:
+        """The line of one file in the checksum table of its batch."""
+        return self.file_checksums(dataset) / f"{path}{CHECKSUM_SUFFIX}"
+
+    def file_checksums(self, dataset: str) -> Path:
+        return self.root / "files" / dataset
 
     @property
     def plan(self) -> Path:

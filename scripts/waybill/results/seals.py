@@ -67,6 +67,16 @@ def add(ledger: Path, sha256_by_name: Mapping[str, str]) -> None:
         file.write(lines)
 
 
+def keep_only(layout: Layout, ledger: Path, paths: Iterable[Path]) -> None:
+    """Remove the seals of all other files from a ledger, and the ledger when none is left."""
+    known, names = read(ledger), {layout.name_of(path) for path in paths}
+    lines = [(name, sha256) for name in known.keys() & names for sha256 in sorted(known[name])]
+    if lines:
+        write_atomic(ledger, sha256sum.render(lines))
+    else:
+        ledger.unlink(missing_ok=True)
+
+
 def read(ledger: Path) -> Seals:
     """The seals in a ledger; none when there is no ledger. Torn and damaged lines are ignored."""
     try:

@@ -47,7 +47,8 @@ class State(Counts):
     """What the last inventory saw.
 
     ``run`` identifies this inventory: journal records with the same ``run`` are later than its
-    listing. ``inherits`` maps ``dataset/batch`` to the batches that held its entries before.
+    listing. ``start`` is the param of the job that took it. ``inherits`` maps ``dataset/batch`` to
+    the batches that held its entries before.
     ``places`` are the datasets by name. ``datasets`` are the names of those that have batches and
     do not rest. ``settings`` are the settings that a diff depends on. The counts are of all
     datasets; only ``batches`` leaves out datasets that rest. ``open`` names the batches without a
@@ -58,6 +59,7 @@ class State(Counts):
     destination: str = ""
     source: str = ""
     run: str = field(default_factory=lambda: secrets.token_hex(8))
+    start: str = ""
     datasets: list[str] = field(default_factory=list)
     accelerate: bool = False
     settings: str = ""

@@ -60,9 +60,9 @@ def run(
     another ``layout``, such as that of a verification, chooses them itself.
     """
     transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
-    dataset, batch = (snakemake.wildcards.get(name, "") for name in ("dataset", "batch"))
-    task = Task(transfer, layout(transfer.results), name or snakemake.rule, dataset, batch)
-    names = (transfer.name, task.stage, task.batch)
+    dataset, *about = (snakemake.wildcards.get(key, "") for key in ("dataset", "batch", "path"))
+    task = Task(transfer, layout(transfer.results), name or snakemake.rule, dataset, *about)
+    names = (transfer.name, task.stage, task.batch or task.path)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
     _allow_open_files()
@@ -72,7 +72,9 @@ def run(
         failures.write(task.failure_record, [])
         if dataset and layout is Layout:
             task = replace(task, transfer=_view(task))
-        seals.check(task.layout, map(Path, snakemake.input), patience=PATIENCE_SECONDS)
+        own = (Path(path) for path in snakemake.input)  # a host workflow may add others
+        own = [path for path in own if path.is_relative_to(task.layout.root)]
+        seals.check(task.layout, own, patience=PATIENCE_SECONDS)
         stage(task)
         _log_cost()
     except WaybillError as error:

@@ -1,5 +1,5 @@
-"""The stages ``upload`` and ``download``: move one batch and prove it. ``move`` does checksum and
-diff in the same job."""
+"""The stages ``upload`` and ``download``: move one batch and prove it. With ``one_job_per_batch``
+the same job does checksum and diff, too."""
 
 from __future__ import annotations
 
@@ -30,13 +30,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def attempt(task: Task, *, one_job: bool) -> None:
+def run(task: Task, *, prove: bool = True) -> None:
+    """Move one batch in the direction of its transfer, after checksum and diff where one job does
+    all of it."""
+    if task.transfer.one_job_per_batch:
+        move(task, prove=prove)
+    else:
+        (upload if task.transfer.direction == "upload" else download)(task, prove=prove)
+
+
+def attempt(task: Task) -> None:
     """Try each entry of a batch that moves first. Other batches do not wait for entries that fail:
     the job that proves this batch tries them again, and fails for them. No marker is written."""
-    stage = task.of_stage(task.transfer.direction)
-    run = move if one_job else upload if stage.stage == "upload" else download
     try:
-        run(stage, prove=False)
+        run(task.of_stage(task.transfer.direction), prove=False)
     except WaybillError as error:
         log.info("to be tried again: %s", error)
     write_atomic(task.layout.tried(task.dataset, task.batch), b"")

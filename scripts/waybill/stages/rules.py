@@ -16,7 +16,7 @@ from waybill.model import difference
 from waybill.model.errors import ReportedError
 from waybill.model.escaping import escape
 from waybill.model.transfer import Transfer
-from waybill.results import failures, marker, published, seals, sha256sum, state
+from waybill.results import batch_tables, failures, marker, published, seals, sha256sum, state
 from waybill.results.batch_tables import (
     ASIDE_COLUMNS,
     PLAN_COLUMNS,
@@ -27,6 +27,7 @@ from waybill.results.batch_tables import (
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.stages.task import Task
+from waybill.system.files import write_atomic
 from waybill.system.root import Root
 from waybill.system.tsv import read, render, rows
 
@@ -36,12 +37,13 @@ log = logging.getLogger(__name__)
 PROVEN = "proven by its marker"
 
 
-def inventory(task: Task) -> None:
-    """Write what both sides hold into batch tables. Every run does it."""
+def inventory(task: Task, start: str = "") -> None:
+    """Write what both sides hold into batch tables. Every run does it. ``start`` is the param of
+    the job, which differs in every run."""
     from waybill.inventory import take as module
     from waybill.s3.bucket import Bucket
 
-    seen = module.run(task.transfer, task.layout, Bucket(task.transfer))
+    seen = module.run(task.transfer, task.layout, Bucket(task.transfer), start)
     log.info(
         "%d files, %d bytes in %d batches, %d not proven; %d held back, %d refused, %d skipped,"
         " %d only at the destination",
@@ -67,6 +69,21 @@ def checksum(task: Task) -> None:
     failures.write(task.failure_record, failed)
     table = sha256sum.render(hashes.items())
     task.write(layout.checksums(task.dataset, task.batch), table)
+
+
+def file_checksum(task: Task) -> None:
+    """Write the line of one file in the checksum table of its batch. Raises ReportedError when the
+    file could not be hashed, because the job of its batch has recorded why."""
+    layout, path = task.layout, task.path
+    batch = batch_tables.batch_of(layout, task.dataset, path, task.transfer.direction)
+    if batch is not None:
+        table = layout.checksums(task.dataset, batch)
+        for name, sha256 in sha256sum.read(table):
+            if name == path:
+                line = sha256sum.render([(path, sha256)])
+                return write_atomic(layout.file_checksum(task.dataset, path), line)
+    log.error("%s: has no checksum; see what was said about it above", path)
+    raise ReportedError(f"{path}: has no checksum")
 
 
 def plan(task: Task) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from waybill.results import closing_lines, outcome, state
 from waybill.results.layout import Layout
 from waybill.stages.rules import summarise
 from waybill.stages.run_inputs import Inputs
+from waybill.stages.snakemake_private import Snakemake
 from waybill.stages.verify_run import VerifyRun
 from waybill.system import encoding, installed
 from waybill.system.collector import spare_imports
@@ -28,19 +30,17 @@ from waybill.verify.outcome import conclude as conclude_verification
 DEFAULT_TOML = "config/config.toml"
 
 # Keys of `snakemake --config` that are not settings of a transfer.
-_OWN_KEYS = {
-    "toml", "transfers", "start", "waybill", "waybill_tree", "defaults", "one_job_per_batch"
-}  # fmt: skip
+_OWN_KEYS = {"toml", "transfers", "start", "waybill", "waybill_tree", "defaults"}
 
 
 class Run(Inputs):
     """One run of the Snakefile over the chosen transfers."""
 
-    def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
-        super().__init__(transfers, workflow, config)
-        self.verification = VerifyRun(
-            transfers, workflow, target=self._named("verify"), in_host=self._in_host
-        )
+    def __init__(
+        self, transfers: dict[str, Transfer], snakemake: Snakemake, config: Mapping[str, Any]
+    ) -> None:
+        super().__init__(transfers, snakemake, config)
+        self.verification = VerifyRun(transfers, snakemake, target=snakemake.named("verify"))
         self._locks: list[int | None] = []
         self._held = False
         self._folders: set[Path] = set()
@@ -54,9 +54,7 @@ class Run(Inputs):
 
         A mistake ends the process with exit code 2 and one line for each mistake.
         With ``--config start=WORD`` the last inventory is used and no new one is taken.
-        ``defaults`` is for profiles: settings below those of the TOML file. With
-        ``one_job_per_batch`` (the default) one job does checksum, diff and upload of a batch, and
-        reads small files once.
+        ``defaults`` is for profiles: settings below those of presets and of the TOML file.
         """
         spare_imports()
         if problem := encoding.mistaken():
@@ -65,6 +63,10 @@ class Run(Inputs):
         chosen = config.get("transfers") or []
         names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
         overrides = {k: v for k, v in config.items() if k not in _OWN_KEYS}
+        # Snakemake turns only `True` and `False` into a boolean, not other words for it.
+        words = {"true": True, "yes": True, "false": False, "no": False, "0": False, "1": True}
+        if (word := str(overrides.get("one_job_per_batch")).lower()) in words:
+            overrides["one_job_per_batch"] = words[word]
         try:
             transfers = configuration.load(
                 config.get("toml", DEFAULT_TOML),
@@ -76,27 +78,21 @@ class Run(Inputs):
             for problem in error.problems:
                 print(f"waybill: {problem}", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
-        # Snakemake turns only `False` into a boolean, not the other words for "no".
-        one_job = str(config.get("one_job_per_batch", True)).lower()
-        config["one_job_per_batch"] = one_job not in ("false", "no", "0")
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
         config["waybill_tree"] = os.fspath(installed.tree())
-        run = cls(transfers, workflow, config)
-        if workflow.is_main_process:
+        snakemake = Snakemake(workflow)
+        run = cls(transfers, snakemake, config)
+        if snakemake.is_main_process:
             installed.tell_jobs()
-            if Path(workflow.main_snakefile).resolve().parent == project_root():
+            if snakemake.main_folder == project_root():
                 run._take_signals()
         return run
 
     def _take_signals(self) -> None:
         """From here on a signal ends the run. It is not called in a workflow that uses this one as
         a module: that workflow handles its signals itself."""
-        from snakemake.shell import shell
-
-        self._interrupts = Interrupts(self._workflow)
-        # An interrupt from the keyboard reaches the jobs, too. A job that is importing Snakemake
-        # would print a traceback. So jobs ignore it, and this process ends them.
-        shell.prefix("trap '' INT; exec ")
+        self._interrupts = Interrupts(self._snakemake)
+        self._snakemake.shield_jobs()
 
     @property
     def _moves(self) -> bool:
@@ -107,10 +103,8 @@ class Run(Inputs):
     def _hold(self) -> None:
         """Lock the results of every transfer, and the folder of a download, until this process
         ends. A transfer that another run holds is left out of this run."""
-        plugin = self._workflow.executor_plugin
-        if self._held or not self._workflow.is_main_process or plugin is None:
-            return
-        if self._workflow.dryrun:
+        snakemake = self._snakemake
+        if self._held or not snakemake.is_main_process or not snakemake.executes:
             return
         self._held = True
         for transfer in self.transfers.values():
@@ -139,7 +133,7 @@ class Run(Inputs):
         if self._interrupts:
             self._interrupts.install()
         self._hold()
-        named = any("/" in target for target in self._workflow.dag_settings.targets)
+        named = any("/" in target for target in self._snakemake.targets)
         if self._busy and (named or len(self._busy) == len(self.transfers)):
             self._tell_busy()
             sys.exit(EXIT_FAILED)
@@ -150,16 +144,14 @@ class Run(Inputs):
             if self.verification.wanted:
                 self.verification.begin(transfer.name)
                 continue
-            if not self._taken:
+            if not self._look.is_shared:
                 self._last[transfer.name] = state.read(layout).run
-                self._before[transfer.name] = self._last[transfer.name]
+                self._look.begins(transfer.name, self._last[transfer.name])
                 if layout.root.is_dir() and not layout.begun.exists():
                     layout.begun.touch()
                     self._begun.append(layout.begun)
-            # Snakemake copies an output marked `update` before its job, and fails when a killed run
-            # has left such a copy. The folder itself is complete at every moment.
-            self._workflow.persistence.cleanup_backup(layout.inventory)
-            if self._only_looks:  # a new plan is wanted, not that of the last run
+            self._snakemake.drop_backup(layout.inventory)  # the folder is complete at every moment
+            if self._plans:  # a new plan is wanted, not that of the last run
                 layout.plan.unlink(missing_ok=True)
 
     def end(self, *, success: bool) -> None:
@@ -200,7 +192,7 @@ class Run(Inputs):
             return conclude_verification(transfer, self.verification.layout(transfer.name))
         layout = Layout(transfer.results)
         found, asked = outcome.read(transfer, layout), self._asked(transfer)
-        if not (self._taken or found.blind) and found.run == self._last.get(transfer.name):
+        if not (self._look.is_shared or found.blind) and found.run == self._last.get(transfer.name):
             text = "nothing was looked at, so there is no verdict; run again, for all of it"
             return [text], EXIT_FAILED
         if found.failures and found.is_whole and not found.blind and layout.plan.exists():

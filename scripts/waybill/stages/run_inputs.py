@@ -5,46 +5,44 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from waybill.inventory.batches import is_first, is_last
-from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED
+from waybill.model.errors import EXIT_FAILED
 from waybill.model.transfer import Transfer
 from waybill.results import state
+from waybill.results.batch_tables import batch_of
 from waybill.results.layout import Layout
 from waybill.results.outcome import Asked
+from waybill.stages.look import Look
+from waybill.stages.snakemake_private import Snakemake
+from waybill.system.resources import project_root
 
 # Targets that look and do not move: rules, and how their files end.
 _LOOKING_TARGETS = ("plan", "report")
 _LOOKING_FILES = ("/inventory", "/plan.tsv", "/report/plan.html")
 # Rules that look and do not move, as `--until` names them.
-_LOOKING_RULES = {"inventory", "checksum", "diff", "gather_plan", "plan_page", *_LOOKING_TARGETS}
+_LOOKING_BEFORE_PLAN = {"inventory", "checksum", "diff"}
+_LOOKING_RULES = {*_LOOKING_BEFORE_PLAN, "gather_plan", "plan_page", *_LOOKING_TARGETS}
 # Rules whose jobs are known, or complete, only after the inventory.
 _CHAIN = {"checksum", "diff", "gather_plan", "upload", "download", "manifest", "publish", "summary"}
 
 
 class Inputs(ABC):
-    """The input files of the rules, for the chosen transfers. ``workflow`` is Snakemake's."""
+    """The input files of the rules, for the chosen transfers."""
 
-    def __init__(self, transfers: dict[str, Transfer], workflow: Any, config: Any) -> None:
+    def __init__(
+        self, transfers: dict[str, Transfer], snakemake: Snakemake, config: Mapping[str, Any]
+    ) -> None:
         self.transfers = transfers
-        self.start = str(config.get("start", time.time_ns()))
-        self._workflow = workflow
-        # A host that uses the Snakefile as a module may give its rules other names, and calls none
-        # of its handlers.
-        self._named: Callable[[str], str] = workflow.modifier.modify_rulename
-        self._in_host = not workflow.modifier.is_main_snakefile()
-        self._taken = "start" in config  # the inventory is taken for granted
-        self._fused = config["one_job_per_batch"]
-        self._looks_anyway = False
+        self._snakemake = snakemake
+        self._look = Look(transfers, snakemake, config)
+        self.start = self._look.start
         self._busy: dict[str, str] = {}  # transfers that another run holds, with a message
-        # The last inventory of each transfer; None once the inventory of this run is visible.
-        self._before: dict[str, str | None] = {}
 
     @abstractmethod
     def _hold(self) -> None:
@@ -76,8 +74,7 @@ class Inputs(ABC):
         """An input function: the file ``name`` of every transfer."""
 
         def files(_wildcards: Any) -> list[str]:
-            self._check_triggers()
-            self._force_look()
+            self._look.require()
             self._hold()
             self._hold_in_host()
             return [os.fspath(self.transfers[free].results / name) for free in self._free()]
@@ -91,14 +88,28 @@ class Inputs(ABC):
         summaries = self.per_transfer("summary.tsv")
 
         def files(wildcards: Any) -> list[str]:
-            found, rules = summaries(wildcards), self._until
+            if rules := self._until:
+                self._snakemake.forget_until()
+            found = summaries(wildcards)
             if not rules:
-                return found
+                return [*found, *self._for_report()]
             return [
                 path for name in self._free() for path in self._made_by(rules, name, checkpoints)
             ]
 
         return files
+
+    def _for_report(self) -> Iterator[str]:
+        """The files that ``snakemake --report`` shows, of those that are there. A declared output
+        with this mark would end it with an error where it is not there yet."""
+        if self._snakemake.executes or self._snakemake.is_dry_run:
+            return
+        for name, transfer in self.transfers.items():
+            layout = Layout(transfer.results)
+            for path, caption in ((layout.summary, "summary.rst"), (layout.page, "plan.rst")):
+                if path.exists():
+                    caption_file = project_root() / "workflow" / "report" / caption
+                    yield self._snakemake.in_report(path, caption_file, category=name)
 
     def _made_by(self, rules: set[str], name: str, checkpoints: Any) -> Iterator[str]:
         """The files that these rules make for a transfer."""
@@ -126,6 +137,15 @@ class Inputs(ABC):
         """The transfers that no other run holds."""
         return [name for name in self.transfers if name not in self._busy]
 
+    def mem_mb(self, wildcards: Any, attempt: int) -> int:
+        """A resource function: memory of a job on a cluster (MB), more with each attempt. 270 MB of
+        it are Snakemake's own."""
+        return 1024 * attempt
+
+    def runtime(self, wildcards: Any, attempt: int) -> int:
+        """A resource function: time of a job on a cluster (minutes), more with each attempt."""
+        return 240 * attempt
+
     def setting(self, name: str) -> Callable[[Any], Any]:
         """A params function: one setting of the job's transfer."""
         return lambda wildcards: getattr(self.transfers[wildcards.transfer], name)
@@ -137,7 +157,7 @@ class Inputs(ABC):
 
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
-            table = layout.marker if self._one_job else layout.diff
+            table = layout.marker if self._one_job(wildcards.transfer) else layout.diff
             tables = [table(dataset, batch) for dataset, batch in state.batches(layout)]
             return [os.fspath(p) for p in (*tables, *sorted(layout.inventory.glob("*.aside.tsv")))]
 
@@ -149,6 +169,25 @@ class Inputs(ABC):
         def files(wildcards: Any) -> list[str]:
             layout = self._of_batch(checkpoints, wildcards)
             return [os.fspath(layout.local(wildcards.dataset, wildcards.batch))]
+
+        return files
+
+    def table_of_file(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: the checksum table with the line of one file. Ends the process with
+        exit code 1 when no batch has the file, and removes what an earlier run has cut out."""
+
+        def files(wildcards: Any) -> list[str]:
+            transfer, dataset, path = wildcards.transfer, wildcards.dataset, wildcards.path
+            layout = Layout(self.transfers[transfer].results)
+            if not self._snakemake.is_main_process:
+                return []
+            layout = self._after_inventory(checkpoints, wildcards)
+            direction = self.transfers[transfer].direction
+            batch = batch_of(layout, dataset, path, direction)
+            if batch is None:
+                layout.file_checksum(dataset, path).unlink(missing_ok=True)
+                self._end(transfer, f"{path}: no file of {dataset} to be moved; see the plan")
+            return [os.fspath(layout.checksums(dataset, batch))]
 
         return files
 
@@ -182,8 +221,6 @@ class Inputs(ABC):
         return lambda wildcards: self._to_try(self._of_batch(checkpoints, wildcards), wildcards)
 
     def _moved_before(self, layout: Layout, wildcards: Any) -> list[str]:
-        from snakemake.io import ancient
-
         transfer = self.transfers[wildcards.transfer]
         dataset, batch = wildcards.dataset, wildcards.batch
         others = layout.batches_of(dataset) if transfer.first or transfer.last else ()
@@ -194,13 +231,14 @@ class Inputs(ABC):
             before = [layout.marker(dataset, other) for other in others if not is_last(other)]
         else:
             before = [_tried(layout, dataset, other) for other in others if is_first(other)]
-        # The type that Snakemake declares for ``ancient`` does not depend on its argument.
-        return [ancient(os.fspath(path)) for path in before]  # pyright: ignore[reportReturnType]
+        return self._snakemake.ancient(map(os.fspath, before))
 
     def _to_try(self, layout: Layout, wildcards: Any) -> list[str]:
         batch = wildcards.dataset, wildcards.batch
-        tables = [layout.local(*batch), layout.remote(*batch)]
-        return [os.fspath(path) for path in (tables if self._one_job else [layout.diff(*batch)])]
+        tables = [layout.diff(*batch)]
+        if self._one_job(wildcards.transfer):
+            tables = [layout.local(*batch), layout.remote(*batch)]
+        return [os.fspath(path) for path in tables]
 
     def markers(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: the markers of a dataset."""
@@ -224,34 +262,42 @@ class Inputs(ABC):
 
         return files
 
-    @property
-    def _one_job(self) -> bool:
-        """Whether one job does checksum, diff and upload. It does not when targets only look."""
-        return self._fused and not self._only_looks
+    def _one_job(self, name: str) -> bool:
+        """Whether one job does checksum, diff and move. It does not when targets only look."""
+        return self.transfers[name].one_job_per_batch and not self._only_looks
 
     @property
     def _only_looks(self) -> bool:
-        settings = self._workflow.dag_settings
-        if settings.until and settings.until <= set(map(self._named, _LOOKING_RULES)):
+        snakemake = self._snakemake
+        if snakemake.until and snakemake.until <= set(map(snakemake.named, _LOOKING_RULES)):
             return True
-        rules = set(map(self._named, _LOOKING_TARGETS))
-        return bool(settings.targets) and all(
-            target in rules or target.endswith(_LOOKING_FILES) for target in settings.targets
+        rules = set(map(snakemake.named, _LOOKING_TARGETS))
+        return bool(snakemake.targets) and all(
+            target in rules or target.endswith(_LOOKING_FILES) for target in snakemake.targets
+        )
+
+    @property
+    def _plans(self) -> bool:
+        """Whether the plan is what this run is for."""
+        named = self._snakemake.until or self._snakemake.targets
+        short = set(map(self._snakemake.named, _LOOKING_BEFORE_PLAN))
+        return self._only_looks and not all(
+            name in short or name.endswith("/inventory") for name in named
         )
 
     @property
     def _until(self) -> set[str]:
         """The rules that ``--until`` names, if the target is everything and the jobs of all these
         rules are known only after the inventory; otherwise none."""
-        settings = self._workflow.dag_settings
-        names = {self._named(rule): rule for rule in _CHAIN}
-        if set(settings.targets) - {self._named("all")} or not settings.until <= names.keys():
+        snakemake = self._snakemake
+        names = {snakemake.named(rule): rule for rule in _CHAIN}
+        if snakemake.targets - {snakemake.named("all")} or not snakemake.until <= names.keys():
             return set()
-        return {names[rule] for rule in settings.until}
+        return {names[rule] for rule in snakemake.until}
 
     def _concerned(self) -> dict[str, Transfer]:
         """The transfers of this run. If all targets are files, only the transfers of the files."""
-        targets = self._workflow.dag_settings.targets
+        targets = self._snakemake.targets
         if not targets or any("/" not in target for target in targets):
             return self.transfers
         files = [Path(target).absolute() for target in targets]
@@ -263,10 +309,10 @@ class Inputs(ABC):
 
     def _asked(self, transfer: Transfer) -> Asked:
         """Whether this run was to do all of a transfer, or a part of it."""
-        targets = self._workflow.dag_settings.targets
+        targets = self._snakemake.targets
         last = Layout(transfer.results).summary.absolute()
-        whole = {self._named("all"), os.fspath(last), os.path.relpath(last)}
-        chosen = self._workflow.dag_settings.until
+        whole = {self._snakemake.named("all"), os.fspath(last), os.path.relpath(last)}
+        chosen = self._snakemake.until
         if self._only_looks or chosen or (targets and whole.isdisjoint(targets)):
             return Asked.PART
         return Asked.ALL
@@ -275,85 +321,28 @@ class Inputs(ABC):
         """The layout of a batch's transfer. The main process has the inventory taken first, even
         for a batch that was named as a target; a job does not take it again. Ends the process with
         exit code 1 when the batch no longer exists."""
-        if not self._workflow.is_main_process:
+        if not self._snakemake.is_main_process:
             return Layout(self.transfers[wildcards.transfer].results)
         layout = self._after_inventory(checkpoints, wildcards)
         if not layout.local(wildcards.dataset, wildcards.batch).exists():
-            print(
-                f"waybill: {wildcards.transfer}: FAILED there is no batch {wildcards.batch} of"
-                f" {wildcards.dataset} any more; see {layout.inventory}",
-                file=sys.stderr,
-            )
-            sys.exit(EXIT_FAILED)
+            text = f"there is no batch {wildcards.batch} of {wildcards.dataset} any more"
+            self._end(wildcards.transfer, f"{text}; see {layout.inventory}")
         return layout
+
+    def _end(self, name: str, text: str) -> NoReturn:
+        """End the process, because a target of a transfer cannot be made."""
+        print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
 
     def _after_inventory(self, checkpoints: Any, wildcards: Any) -> Layout:
-        self._check_triggers()
-        self._force_look()
+        self._look.require()
         self._hold_in_host()
-        checkpoints.inventory.get(results=wildcards.results, transfer=wildcards.transfer)
-        layout = Layout(self.transfers[wildcards.transfer].results)
-        if self._before.get(wildcards.transfer) is not None:
-            self._await_inventory(wildcards.transfer, layout)
-        return layout
-
-    def _await_inventory(self, name: str, layout: Layout) -> None:
-        """Wait until all tables of the new inventory are visible: a shared file system may show the
-        files of another node late, and the old ones until then. Ends the process with exit code 1
-        after ``latency-wait`` seconds."""
-        end = time.monotonic() + self._workflow.execution_settings.latency_wait
-        while True:
-            now = state.read(layout)
-            batches = {f"{dataset}/{batch}" for dataset, batch in state.batches(layout)}
-            complete = len(batches) == now.batches and batches.issuperset(now.open)
-            if complete and now.run not in ("", self._before[name]):
-                self._before[name] = None
-                return
-            if time.monotonic() > end:
-                print(
-                    f"waybill: {name}: FAILED the inventory is not to be seen in {layout.root}"
-                    " after `latency-wait` seconds; give it more and run again",
-                    file=sys.stderr,
-                )
-                sys.exit(EXIT_FAILED)
-            time.sleep(0.5)
-
-    def _check_triggers(self) -> None:
-        """Refuse a run that would not take the inventory. Snakemake takes it because one of its
-        params always differs. Ends the process with exit code 2."""
-        if self._named("inventory") in self._workflow.dag_settings.omit_from:
-            print("waybill: --omit-from inventory: nothing would be looked at", file=sys.stderr)
-            sys.exit(EXIT_CONFIG)
-        triggers = {str(trigger).lower() for trigger in self._workflow.rerun_triggers}
-        if self._workflow.is_main_process and "params" not in triggers:
-            print(
-                "waybill: --rerun-triggers without params: the inventory would not be taken again,"
-                " and a transfer that does not look is worse than none; add params",
-                file=sys.stderr,
-            )
-            sys.exit(EXIT_CONFIG)
-
-    def _force_look(self) -> None:
-        """Have the inventory taken, no matter what Snakemake recorded about the last one. With
-        ``start`` it is taken only when the last one, or Snakemake's record of it, is missing."""
-        if self._looks_anyway or not self._workflow.is_main_process:
-            return
-        self._looks_anyway = True
-        from snakemake.io import IOFile
-
-        if self._until:
-            self._workflow.dag.untilrules.clear()
-
-        known = self._workflow.persistence.metadata
-        for transfer in self.transfers.values():
-            path = os.fspath(Layout(transfer.results).inventory)
-            if not self._taken or not Path(path).exists() or known(IOFile(path)) is None:
-                self._workflow.dag.forcefiles.add(path)
+        return self._look.after(checkpoints, wildcards)
 
     def _hold_in_host(self) -> None:
         """Lock the results in a host workflow. Ends the process with exit code 1 when another run
         holds any of them, because a host workflow cannot leave a transfer out."""
-        if not self._in_host:
+        if not self._snakemake.in_host:
             return
         self._hold()
         if self._busy:

@@ -13,13 +13,15 @@ from waybill.results.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One job: the transfer, its layout, and the batch it is about (empty where there is none)."""
+    """One job: the transfer, its layout, and the dataset, the batch or the path of the file that it
+    is about (empty where there is none)."""
 
     transfer: Transfer
     layout: Layout
     stage: str
     dataset: str = ""
     batch: str = ""
+    path: str = ""
 
     @property
     def failure_record(self) -> Path:

@@ -14,28 +14,28 @@ from waybill.verify.layout import VerifyLayout, read_state
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
+    from waybill.stages.snakemake_private import Snakemake
 
 
 class VerifyRun:
-    """The part of a run that verifies. ``workflow`` is Snakemake's, and ``target`` is the name of
-    the rule ``verify`` in it. With ``in_host`` it is a workflow that uses this one as a module.
+    """The part of a run that verifies. ``target`` is the name of the rule ``verify``, which a host
+    workflow may have changed.
 
     Each verification has its own folder of tables, so that Snakemake makes all of them anew.
     """
 
     def __init__(
-        self, transfers: dict[str, Transfer], workflow: Any, *, target: str, in_host: bool
+        self, transfers: dict[str, Transfer], snakemake: Snakemake, *, target: str
     ) -> None:
-        self._transfers, self._workflow = transfers, workflow
-        self._target, self._in_host = target, in_host
+        self._transfers, self._snakemake, self._target = transfers, snakemake, target
         self._run = f"run-{time.time_ns()}"
 
     @property
     def wanted(self) -> bool:
         """Whether this run verifies. Ends the process with exit code 2 when there are other targets
         too, because nothing would keep them apart."""
-        targets = set(self._workflow.dag_settings.targets)
-        if self._target in targets and len(targets) > 1 and not self._in_host:
+        targets = self._snakemake.targets
+        if self._target in targets and len(targets) > 1 and not self._snakemake.in_host:
             print("waybill: verify runs by itself; name no other target with it", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
         return self._target in targets
@@ -46,7 +46,8 @@ class VerifyRun:
 
     def verdicts(self, _wildcards: Any) -> list[str]:
         """An input function: the verdict on every transfer."""
-        if self._in_host and self._workflow.is_main_process and not self._workflow.dryrun:
+        snakemake = self._snakemake
+        if snakemake.in_host and snakemake.is_main_process and snakemake.executes:
             for name in self._transfers:  # a host calls no handlers of this workflow
                 self.begin(name)
         return [os.fspath(self.layout(name).verdict) for name in self._transfers]
@@ -75,7 +76,7 @@ class VerifyRun:
         """The batches that need a closer look, when the tables of all of them are visible: a shared
         file system may show the files of another node late. Ends the process with exit code 1 after
         ``latency-wait`` seconds."""
-        end = time.monotonic() + self._workflow.execution_settings.latency_wait
+        end = time.monotonic() + self._snakemake.latency_seconds
         while True:
             found = layout.to_look()
             if layout.verified.exists() and len(found) == read_state(layout).batches:
@@ -91,8 +92,6 @@ class VerifyRun:
 
     def begin(self, name: str) -> None:
         """Remove the files of earlier verifications, and Snakemake's records of them."""
-        from snakemake.io import IOFile
-
         layout = self.layout(name)
         layout.copy.unlink(missing_ok=True)
         shutil.rmtree(layout.failures, ignore_errors=True)
@@ -104,5 +103,5 @@ class VerifyRun:
                 earlier.looks,
                 *folder.glob("checked/*/*.tsv"),
             ):
-                self._workflow.persistence.cleanup_metadata(IOFile(os.fspath(path)))
+                self._snakemake.drop_record(path)
             shutil.rmtree(folder, ignore_errors=True)

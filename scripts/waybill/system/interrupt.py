@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from waybill.model.errors import EXIT_INTERRUPTED
 
@@ -33,12 +32,25 @@ def exit_code(number: int) -> int:
     return EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number
 
 
+class Jobs(Protocol):
+    """What ends the jobs of a run, and gives back what it holds."""
+
+    @property
+    def jobs_are_local(self) -> bool: ...
+
+    def cancel_jobs(self) -> None: ...
+
+    def unlock(self) -> None: ...
+
+    def silence(self) -> None: ...
+
+
 class Interrupts:
     """Handles the signals of Snakemake's main process. A signal that is ignored, as under
     ``nohup``, or that has another handler, is left alone."""
 
-    def __init__(self, workflow: Any) -> None:
-        self._workflow = workflow
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._verdict: int | None = None
         self._line = "waybill: interrupted; run the same command to go on"
         self._ender: int | None = None  # the thread that ends the process
@@ -81,7 +93,7 @@ class Interrupts:
 
     def _give_up(self, number: int) -> NoReturn:
         """Exit when the thread that ends the process has not done so in time."""
-        cancel = 0.0 if self._workflow.local_exec else CLUSTER_SECONDS
+        cancel = 0.0 if self._jobs.jobs_are_local else CLUSTER_SECONDS
         time.sleep(cancel + JOBS_SECONDS + KILLED_SECONDS + SPARE_SECONDS)
         os._exit(exit_code(number))
 
@@ -92,40 +104,19 @@ class Interrupts:
             return
         self._begun.set()
         try:
-            _silence()
+            self._jobs.silence()
             self._end_jobs()
-            self._unlock()
+            self._jobs.unlock()
             _say(self._line)
         finally:
             os._exit(exit_code(number) if self._verdict is None else self._verdict)
 
     def _end_jobs(self) -> None:
-        if not self._workflow.local_exec:
-            self._cancel()
+        if not self._jobs.jobs_are_local:
+            canceller = threading.Thread(target=self._jobs.cancel_jobs, daemon=True)
+            canceller.start()
+            canceller.join(CLUSTER_SECONDS)
         end_children(JOBS_SECONDS, KILLED_SECONDS)
-
-    def _cancel(self) -> None:
-        """Have the executor of a cluster cancel its jobs. Waits ``CLUSTER_SECONDS`` at most."""
-        scheduler = self._workflow.scheduler
-        if scheduler is None:
-            return
-
-        def cancel() -> None:
-            executor = scheduler._executor
-            submitted = [job for job in list(scheduler.running) if not job.is_local]
-            while submitted and not executor.active_jobs:  # it is querying them just now
-                time.sleep(POLL_SECONDS)
-            executor.cancel_jobs(list(executor.active_jobs))
-
-        canceller = threading.Thread(target=cancel, daemon=True)
-        canceller.start()
-        canceller.join(CLUSTER_SECONDS)
-
-    def _unlock(self) -> None:
-        """Give back the lock that Snakemake takes unless it runs with ``nolock``."""
-        if self._workflow.scheduler is not None:  # before, the lock may be another run's
-            with suppress(OSError):
-                self._workflow.persistence.unlock()
 
 
 def end_children(seconds: float, killed_seconds: float) -> None:
@@ -157,13 +148,6 @@ def end_children(seconds: float, killed_seconds: float) -> None:
                     told.add(child)
                     child.terminate()
         time.sleep(POLL_SECONDS)
-
-
-def _silence() -> None:
-    """Keep Snakemake from printing anything about the jobs that are ended."""
-    logging = sys.modules.get("snakemake.logging")
-    if logging is not None:
-        logging.logger.disabled = True
 
 
 def _say(line: str) -> None:

@@ -70,8 +70,9 @@ class _Stock:
 def _cut(looks: list[Look], transfer: Transfer) -> Iterator[tuple[str, list[Look]]]:
     looks = sorted(looks)
     paths, sizes = [escape(look.path) for look in looks], [look.size for look in looks]
-    limits = {"max_files": transfer.max_files, "max_bytes": transfer.max_bytes}
-    for batch in batches.assign(paths, sizes, **limits):
+    for batch in batches.assign(
+        paths, sizes, max_files=transfer.max_files, max_bytes=transfer.max_bytes
+    ):
         yield batch.name, [looks[i] for i in batch.indices]
 
 

@@ -1,9 +1,13 @@
 """Batches: limits kept, nothing lost, and one more file disturbs at most two of them."""
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.inventory.batches import START, assign, assign_in_order, is_first, is_last
+from waybill.inventory import batches as batches_module
+from waybill.inventory.batches import ALONE_BYTES, assign, assign_in_order, is_first, is_last
+from waybill.results.layout import BATCH_NAME, FIRST_BATCH_NAME
 
 PATHS = st.lists(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
@@ -18,6 +22,7 @@ def members(paths, sizes, **limits):
     batches = assign(paths, sizes, **limits)
     names = [batch.name for batch in batches]
     assert len(names) == len(set(names))
+    assert all(re.fullmatch(BATCH_NAME, name) for name in names)
     return {b.name: [(paths[i], sizes[i]) for i in b.indices] for b in batches}
 
 
@@ -33,8 +38,9 @@ def test_every_entry_is_in_one_batch_and_the_limits_hold(paths, max_files, data)
         assert len(batch.indices) <= max_files
         assert total <= 100 or len(batch.indices) == 1
         assert list(batch.indices) == sorted(batch.indices)
-        large = any(sizes[i] >= 100 for i in batch.indices)
-        assert large == batch.name.startswith("f")
+        if any(sizes[i] >= 100 for i in batch.indices):
+            assert len(batch.indices) == 1
+        assert batch.name[0] == ("f" if len(batch.indices) == 1 else "b")
 
 
 @given(PATHS, st.integers(1, 10), st.data())
@@ -70,12 +76,38 @@ def test_batches_are_reasonably_full():
 
 def test_names_are_frozen():
     """A change here would upload nothing twice, but every batch of every user would run again."""
-    # blake2b-64 of "a", "b" and "c", the cuts made in front of a and b; c is large and alone
-    names = ["b40f89e395b66422f", "b8472c2e34d854f75", "f373f6364cd072c1b"]
+    # the first 32 bits of blake2b-64 of "a", "b" and "c"
+    names = ["f.a.40f89e39", "f.b.8472c2e3", "f.c.373f6364"]
     batches = assign(["a", "b", "c"], [1, 1, 500], max_files=1, max_bytes=100)
     assert [batch.name for batch in batches] == names
     (batch,) = assign(["a", "b"], [1, 1], max_files=2, max_bytes=100)
-    assert batch.name == START
+    assert batch.name == "b.a.40f89e39"
+
+
+def test_the_name_is_safe_and_begins_like_the_path():
+    (batch,) = assign(["scan 1/gut $é\n.h5ad"], [1], max_files=1, max_bytes=100)
+    assert batch.name.startswith("f.scan_1_gut____.h5ad.")
+    (batch,) = assign(["x" * 500 + "/gut.h5ad"], [1], max_files=1, max_bytes=100)
+    assert batch.name.startswith("f.x") and "_gut.h5ad." in batch.name
+    assert len(batch.name) < 100
+
+
+def test_names_that_would_be_equal_get_all_digits(monkeypatch):
+    monkeypatch.setattr(
+        batches_module, "path_hash", lambda path: bytes(4) + path.encode()[:4].ljust(4, b"-")
+    )
+    found = assign(["a é", "b", "é é"], [1, 1, 1], max_files=1, max_bytes=100)
+    assert len({batch.name for batch in found}) == 3
+    found = assign(["a?x", "a_x"], [1, 1], max_files=1, max_bytes=100)
+    assert [batch.name for batch in found] == [
+        f"f.a_x.{8 * '0'}{b'a?x-'.hex()}", f"f.a_x.{8 * '0'}{b'a_x-'.hex()}"
+    ]  # fmt: skip
+
+
+def test_a_file_of_a_gibibyte_is_alone_whatever_the_limits_are():
+    sizes = [5, ALONE_BYTES, ALONE_BYTES - 1, 5]
+    found = assign(["a", "b", "c", "d"], sizes, max_files=100, max_bytes=1 << 40)
+    assert [list(batch.indices) for batch in found] == [[0, 2, 3], [1]]
 
 
 @given(
@@ -95,7 +127,7 @@ def test_what_goes_first_and_last_is_apart(paths, max_files, some_first, some_la
     assert len({batch.name for batch in batches}) == len(batches)
     for batch in batches:
         for i in batch.indices:
-            expected = "b"
+            expected = "b" if len(batch.indices) > 1 else "f"
             if some_first and ordered[i].startswith("a"):
                 expected = "a"
             elif some_last and ordered[i].endswith("b"):
@@ -104,5 +136,7 @@ def test_what_goes_first_and_last_is_apart(paths, max_files, some_first, some_la
 
 
 def test_the_name_tells_who_waits():
-    assert [letter for letter in "abfz" if is_first(letter + "0")] == ["a"]
-    assert [letter for letter in "abfz" if is_last(letter + "0")] == ["z"]
+    names = [f"{letter}.x.00000000" for letter in "abfz"]
+    assert [name[0] for name in names if is_first(name)] == ["a"]
+    assert [name[0] for name in names if is_last(name)] == ["z"]
+    assert [name[0] for name in names if re.fullmatch(FIRST_BATCH_NAME, name)] == ["a"]

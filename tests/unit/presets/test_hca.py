@@ -41,6 +41,7 @@ def test_defaults():
         "include": ["/*.h5ad"],
         "exclude": ["*/"],
         "publish": "../manifests/",
+        "batch": {"max_files": 1},
         "region": "us-east-1",
     }
 

@@ -22,8 +22,8 @@ OVERDUE_SECONDS = 24 * 3600  # a sample takes 20 minutes; a bin that waits longe
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the preset: many requests at a time, because the files are small."""
-    return {"max_concurrency": CONCURRENCY}
+    """The settings of the preset. Its files are many and small, so one job reads and sends them."""
+    return {"max_concurrency": CONCURRENCY, "one_job_per_batch": True}
 
 
 def hold(transfer: Transfer, sides: Sides) -> None:
@@ -115,7 +115,7 @@ def _tail(root: Root, path: str, size: int, count: int) -> bytes:
 _DESCRIPTION = (
     "Which files of an Imaging FlowCytobot are taken; only with preset `ifcb`. They are the "
     "`.adc`, `.hdr` and `.roi` of bins, with old and new names; what is half-written waits. The "
-    "preset sets `max_concurrency` to 32. See [ifcb.md](ifcb.md)."
+    "preset sets `max_concurrency` to 32 and `one_job_per_batch` to true. See [ifcb.md](ifcb.md)."
 )
 
 _SETTINGS: dict[str, dict[str, Any]] = {

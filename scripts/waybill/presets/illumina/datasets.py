@@ -190,7 +190,7 @@ class _Search:
 
     def _failures_of(self, name: str) -> Iterator[Failure]:
         layout = Layout(self.transfer.results)
-        for path in sorted(layout.failures.glob(f"*.{name}.*")):
+        for path in sorted(layout.failures.glob(f"*.{name}[.@]*")):
             stage, dataset, _ = failures.parts_of(path.name)
             if stage in _FORGOTTEN and dataset == name:
                 yield from failures.read(layout, path.name)

@@ -47,7 +47,7 @@ def look(tmp_path):
 
 
 def test_defaults():
-    assert settings.defaults({}) == {"max_concurrency": 32}
+    assert settings.defaults({}) == {"max_concurrency": 32, "one_job_per_batch": True}
     table = check.default_settings("ifcb")["ifcb"]
     assert table == {"all_files": False, "skip_folders": ["skip", "beads"]}
 

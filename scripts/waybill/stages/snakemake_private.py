@@ -1,0 +1,182 @@
+"""All that leans on Snakemake's insides, which a new version may change without notice.
+
+``pyproject.toml`` bounds the versions. tests/unit/stages/test_snakemake_private.py has a test for
+each use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_POLL_SECONDS = 0.02
+
+
+class Snakemake:
+    """One run of Snakemake, as its object ``workflow`` in a Snakefile shows it."""
+
+    def __init__(self, workflow: Any) -> None:
+        self._workflow = workflow
+        self._modifier = workflow.modifier  # of this Snakefile; later it is that of a host
+
+    # What was asked for
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this is the process that a user has started, not one that runs a job."""
+        return self._workflow.is_main_process
+
+    @property
+    def in_host(self) -> bool:
+        """Whether another workflow uses this Snakefile as a module."""
+        return not self._modifier.is_main_snakefile()
+
+    @property
+    def main_folder(self) -> Path:
+        """The folder of the Snakefile that Snakemake was started with."""
+        return Path(self._workflow.main_snakefile).resolve().parent
+
+    def named(self, rule: str) -> str:
+        """The name of a rule of this Snakefile. A host workflow may give it another name."""
+        return self._modifier.modify_rulename(rule)
+
+    @property
+    def executes(self) -> bool:
+        """Whether jobs are run. They are not in a dry run, nor for a summary, a report or a graph.
+        It is known only after the Snakefile was read."""
+        return self._workflow.executor_plugin is not None and not self._workflow.dryrun
+
+    @property
+    def is_dry_run(self) -> bool:
+        return self._workflow.dryrun
+
+    @property
+    def touches(self) -> bool:
+        """Whether ``--touch`` was given."""
+        return self._workflow.touch
+
+    @property
+    def targets(self) -> Set[str]:
+        return set(self._workflow.dag_settings.targets)
+
+    @property
+    def until(self) -> Set[str]:
+        """The rules that ``--until`` names."""
+        return set(self._workflow.dag_settings.until)
+
+    @property
+    def omitted(self) -> Set[str]:
+        """The rules that ``--omit-from`` names."""
+        return set(self._workflow.dag_settings.omit_from)
+
+    @property
+    def rerun_triggers(self) -> Set[str]:
+        """Why Snakemake runs a job again: ``mtime``, ``params``, ``input``, …"""
+        return {str(trigger).lower() for trigger in self._workflow.rerun_triggers}
+
+    @property
+    def latency_seconds(self) -> float:
+        """How late a shared file system may show the files of a job."""
+        return self._workflow.execution_settings.latency_wait
+
+    # The graph of jobs
+
+    def force(self, path: str) -> None:
+        """Have the file or folder made again, whatever Snakemake has recorded about it."""
+        self._workflow.dag.forcefiles.add(path)
+
+    def forget_until(self) -> None:
+        """Do not stop at the rules of ``--until``, because the target is made of their files."""
+        self._workflow.dag.untilrules.clear()
+
+    def reconsider(self) -> None:
+        """Forget which jobs were to run because a job before them was to run. Snakemake finds it
+        out again after a checkpoint, but keeps what it found before. So every job of a host
+        workflow that follows from a transfer would run whenever the inventory is taken."""
+        dag = self._workflow.dag
+        for job in dag.jobs:
+            if dag.finished(job):
+                continue
+            made = {
+                f for d, files in dag.dependencies[job].items() if dag.finished(d) for f in files
+            }
+            dag.reason(job).updated_input_run.intersection_update(made)
+
+    @staticmethod
+    def ancient(paths: Iterable[str]) -> list[str]:
+        """The paths as input files whose modification time does not count."""
+        from snakemake.io import ancient
+
+        # The type that Snakemake declares for ``ancient`` does not depend on its argument.
+        return [ancient(path) for path in paths]  # pyright: ignore[reportReturnType]
+
+    @staticmethod
+    def in_report(path: Path, caption: Path, category: str) -> str:
+        """The path as an input file that ``--report`` shows. ``caption`` is a file of RST."""
+        from snakemake.io import report
+        from snakemake.sourcecache import LocalSourceFile
+
+        text = LocalSourceFile(os.fspath(caption))
+        marked: Any = report(os.fspath(path), caption=text, category=category)
+        return marked
+
+    # Snakemake's records
+
+    def has_record(self, path: str) -> bool:
+        """Whether Snakemake has recorded how this file or folder was made."""
+        from snakemake.io import IOFile
+
+        return self._workflow.persistence.metadata(IOFile(path)) is not None
+
+    def drop_record(self, path: Path) -> None:
+        from snakemake.io import IOFile
+
+        self._workflow.persistence.cleanup_metadata(IOFile(os.fspath(path)))
+
+    def drop_backup(self, path: Path) -> None:
+        """Remove the copy that Snakemake has made of an output marked ``update`` before its job.
+        It fails when a killed run has left such a copy."""
+        self._workflow.persistence.cleanup_backup(path)
+
+    # Signals (``system.interrupt``)
+
+    @staticmethod
+    def shield_jobs() -> None:
+        """Make jobs ignore an interrupt from the keyboard, which reaches them, too. A job that is
+        importing Snakemake would print a traceback. The main process ends them."""
+        from snakemake.shell import shell
+
+        shell.prefix("trap '' INT; exec ")
+
+    @property
+    def jobs_are_local(self) -> bool:
+        return self._workflow.local_exec
+
+    def cancel_jobs(self) -> None:
+        """Have the executor of a cluster cancel its jobs."""
+        scheduler = self._workflow.scheduler
+        if scheduler is None:
+            return
+        executor = scheduler._executor
+        submitted = [job for job in list(scheduler.running) if not job.is_local]
+        while submitted and not executor.active_jobs:  # it is querying them just now
+            time.sleep(_POLL_SECONDS)
+        executor.cancel_jobs(list(executor.active_jobs))
+
+    def unlock(self) -> None:
+        """Give back the lock that Snakemake takes unless it runs with ``nolock``."""
+        if self._workflow.scheduler is not None:  # before, the lock may be another run's
+            with suppress(OSError):
+                self._workflow.persistence.unlock()
+
+    @staticmethod
+    def silence() -> None:
+        """Keep Snakemake from printing anything about the jobs that are ended."""
+        logging = sys.modules.get("snakemake.logging")
+        if logging is not None:
+            logging.logger.disabled = True
