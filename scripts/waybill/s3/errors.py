@@ -73,10 +73,10 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
     profile = f" of profile {transfer.profile!r}" if transfer.profile else ""
     if isinstance(error, be.ClientError):
         return WaybillError(f"{where}: {_explain_code(error, transfer, profile)}")
-    if isinstance(error, be.ProfileNotFound):
+    if isinstance(error, be.ProfileNotFound):  # AWS_PROFILE may have named it
+        name = transfer.profile or error.kwargs.get("profile")
         return WaybillError(
-            f"{where}: AWS profile {transfer.profile!r} is not configured;"
-            " see `aws configure list-profiles`",
+            f"{where}: AWS profile {name!r} is not configured; see `aws configure list-profiles`",
             exit_code=EXIT_CONFIG,
         )
     if isinstance(error, be.NoCredentialsError | be.PartialCredentialsError):
@@ -101,7 +101,8 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
             " check the network and run again"
         )
     if isinstance(error, be.ConnectionError | be.HTTPClientError):
-        endpoint = _endpoint(error) or transfer.endpoint_url or "the S3 endpoint"
+        tried = host_of(str(error.kwargs.get("endpoint_url", "")))
+        endpoint = tried or transfer.endpoint_url or "the S3 endpoint"
         return WaybillError(
             f"{where}: cannot reach {endpoint} ({type(error).__name__});"
             " check the network, `endpoint_url` and `region`, and run again"
@@ -109,11 +110,11 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
     return WaybillError(f"{where}: {error}")
 
 
-def _endpoint(error: be.BotoCoreError) -> str:
-    """The scheme and host of a failed connection. The rest of its address may hold a secret."""
+def host_of(url: str) -> str:
+    """The scheme and host of an address. The rest of it may hold a secret."""
     from urllib.parse import urlsplit
 
-    parts = urlsplit(str(error.kwargs.get("endpoint_url", "")))
+    parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}" if host else ""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus
 from xml.etree import ElementTree
 
 import botocore.exceptions as be
@@ -21,7 +21,7 @@ import botocore.exceptions as be
 from waybill.model.entries import RemoteEntry
 from waybill.model.errors import WaybillError
 from waybill.model.times import nanoseconds
-from waybill.s3.errors import explain
+from waybill.s3.errors import explain, host_of
 from waybill.s3.evidence import Answer, OddAnswerError, ask
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class _Checks:
     def _broken(self, what: str) -> WaybillError:
         return WaybillError(
             f"list {self._transfer.url}: {what}, so the listing is not complete; the store"
-            f" {_host(self._store)} does not list as S3 does"
+            f" {host_of(self._store)} does not list as S3 does"
         )
 
 
@@ -234,12 +234,6 @@ def _repeated(keys: list[str], before: set[str]) -> str:
             return key
         before.add(key)
     return ""
-
-
-def _host(url: str) -> str:
-    """The address of a store without a user and a password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _page(arguments: dict[str, Any], answer: Answer) -> tuple[list[dict[str, str]], dict[str, str]]:
