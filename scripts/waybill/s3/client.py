@@ -26,9 +26,10 @@ def make_client(
     *,
     accelerate: bool = False,
     session: botocore.session.Session | None = None,
+    attempts: int = MAX_ATTEMPTS,
 ) -> Any:
-    """A botocore S3 client with the transfer's settings. Its credentials come from the AWS chain of
-    ``session``.
+    """A botocore S3 client with the transfer's settings, which tries each request ``attempts``
+    times. Its credentials come from the AWS chain of ``session``.
 
     Raises WaybillError when the profile does not exist or the region is missing.
     """
@@ -43,7 +44,7 @@ def make_client(
             config=Config(
                 connect_timeout=min(CONNECT_TIMEOUT_SECONDS, transfer.timeout),
                 read_timeout=transfer.timeout,
-                retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+                retries={"total_max_attempts": attempts, "mode": "standard"},
                 max_pool_connections=transfer.threads + 2,
                 tcp_keepalive=True,
                 request_checksum_calculation=transfer.request_checksum_calculation,
