@@ -7,19 +7,29 @@ name with an umlaut would become another key. In the locales C and POSIX, Python
 from __future__ import annotations
 
 import codecs
+import locale
 import os
 import sys
 
 
 def mistaken() -> str:
     """Why this process would misread names, and what to set; ``""`` when it reads them right."""
-    encoding = sys.getfilesystemencoding()
+    return _problem(sys.getfilesystemencoding())
+
+
+def mended() -> str:
+    """As ``mistaken``, of a process that ``ensure`` had to start again; ``""`` for another."""
+    again = sys.orig_argv[1:3] == ["-X", "utf8"]
+    return _problem(locale.getencoding()) if again else ""
+
+
+def _problem(encoding: str) -> str:
     if codecs.lookup(encoding).name == "utf-8":
         return ""
     names = ("LC_ALL", "LC_CTYPE", "LANG")
-    locale = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
+    named = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
     return (
-        f"the locale{f' ({locale})' if locale else ''} is {encoding}, not UTF-8, so names of files"
+        f"the locale{f' ({named})' if named else ''} is {encoding}, not UTF-8, so names of files"
         " would become other keys; set PYTHONUTF8=1 and run again"
     )
 

@@ -21,7 +21,7 @@ def tree() -> Path:
 
 def tell_jobs(environment: MutableMapping[str, str] = os.environ) -> None:
     """Have the jobs that this process starts check that they run the same code."""
-    environment[_RUN] = f"{_content()} {_stamp()} {_PACKAGE}"
+    environment[_RUN] = f"{identity()} {_stamp()} {_PACKAGE}"
 
 
 def check_job(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -31,7 +31,7 @@ def check_job(environment: MutableMapping[str, str] = os.environ) -> None:
     if len(told) != 3:  # a cluster that hands no variables on
         return
     content, stamp, package = told
-    if (stamp, package) == (_stamp(), str(_PACKAGE)) or content == (own := _content()):
+    if (stamp, package) == (_stamp(), str(_PACKAGE)) or content == (own := identity()):
         return
     raise WaybillError(
         f"this job would run waybill {own} of {_PACKAGE}, and the run was started with waybill"
@@ -45,7 +45,7 @@ def _modules() -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
 
 
-def _content() -> str:
+def identity() -> str:
     """Version and digest of all modules: 0.1.0+febde3917551."""
     digest = hashlib.sha256()
     for path in _modules():
@@ -54,7 +54,7 @@ def _content() -> str:
 
 
 def _stamp() -> str:
-    """Digest of the times and sizes of all modules: a tenth of the time of ``_content``."""
+    """Digest of the times and sizes of all modules: a tenth of the time of ``identity``."""
     digest = hashlib.sha256()
     for path in _modules():
         found = path.stat()
