@@ -124,6 +124,13 @@ def show_config(screen: Screen, given: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def doctor(screen: Screen, given: argparse.Namespace) -> int:
+    """What machine, cluster and buckets let a run do, what will hurt it, and what to set."""
+    from waybill.cli.doctor.command import examine
+
+    return examine(screen, given)
+
+
 def init(screen: Screen, given: argparse.Namespace) -> int:
     """Write a starter configuration where there is none."""
     path = Path(given.path)
@@ -243,7 +250,18 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             add("--yes", "-y", action="store_true", help="move without a question")
     verifying.add_parser(commands, _cores)
+<<<<<<< HEAD
     finding.add_parser(commands)
+=======
+    sub = commands.add_parser(
+        "doctor", help=doctor.__doc__, description=doctor.__doc__, allow_abbrev=False
+    )
+    sub.set_defaults(command=doctor)
+    sub.add_argument("--config", metavar="TOML", help=f"default: {DEFAULT_TOML}, if it exists")
+    sub.add_argument("--transfers", metavar="A,B", help="some of its transfers (default: all)")
+    sub.add_argument("--local", action="store_true", help="leave SLURM out")
+    sub.add_argument("--json", action="store_true", help="one JSON document, not a table")
+>>>>>>> 4d21ad0 (waybill doctor: what machine, cluster and bucket let a run do, and what to set)
     sub = commands.add_parser("init", help=init.__doc__, description=init.__doc__)
     sub.set_defaults(command=init)
     sub.add_argument("path", nargs="?", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
