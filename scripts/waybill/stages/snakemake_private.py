@@ -81,8 +81,9 @@ class Snakemake:
 
     @property
     def latency_seconds(self) -> float:
-        """How late a shared file system may show the files of a job."""
-        return self._workflow.execution_settings.latency_wait
+        """How late a shared file system may show the files of a job; 0 where no job is run."""
+        settings = self._workflow.execution_settings
+        return settings.latency_wait if settings else 0
 
     # The graph of jobs
 
