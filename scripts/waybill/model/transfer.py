@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -99,9 +99,15 @@ class Transfer:
         return f"s3://{self.bucket}/{self.prefix}"
 
     def for_jobs(self) -> dict[str, Any]:
-        """The settings for jobs, as plain values. ``notify`` is left out, because Snakemake writes
-        these settings into a file, and the addresses in ``notify`` are secrets."""
-        return asdict(replace(self, notify=None))
+        """The settings for jobs, as values that JSON can hold, because Snakemake may hand its
+        ``config`` on as text. ``notify`` is left out, because Snakemake writes these settings into
+        a file, and the addresses in ``notify`` are secrets."""
+        return _plain(asdict(replace(self, notify=None)))
+
+    @classmethod
+    def of_jobs(cls, settings: Mapping[str, Any]) -> Transfer:
+        """The transfer whose settings ``for_jobs`` gave."""
+        return cls(**{name: _FROM_PLAIN.get(name, _same)(v) for name, v in settings.items()})
 
     def for_dataset(self, folder: str, prefix: str) -> Transfer:
         """The transfer with the folder and the key prefix of one of its datasets."""
@@ -136,3 +142,30 @@ class Notify:
     smtp_security: Literal["starttls", "ssl", "none"]
     smtp_user: str | None = None
     smtp_password: str | None = field(default=None, repr=False)
+
+
+def _plain(value: Any) -> Any:
+    """The value with each path as text and each tuple as a list."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# The fields of a Transfer that JSON has no type for.
+_FROM_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "folder": Path,
+    "folders": lambda names: tuple(map(Path, names)),
+    "results": Path,
+    "verify_against": lambda name: None if name is None else Path(name),
+    **dict.fromkeys(
+        ("include", "exclude", "first", "last", "verify_sample", "exclude_regexes"), tuple
+    ),
+}

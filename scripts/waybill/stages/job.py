@@ -59,7 +59,7 @@ def run(
     A job of a dataset gets the transfer with the folder and prefix of this dataset. A job with
     another ``layout``, such as that of a verification, chooses them itself.
     """
-    transfer = Transfer(**snakemake.config["waybill"][snakemake.wildcards.transfer])
+    transfer = Transfer.of_jobs(snakemake.config["waybill"][snakemake.wildcards.transfer])
     dataset, *about = (snakemake.wildcards.get(key, "") for key in ("dataset", "batch", "path"))
     task = Task(transfer, layout(transfer.results), name or snakemake.rule, dataset, *about)
     names = (transfer.name, task.stage, task.batch or task.path)
