@@ -229,11 +229,11 @@ class _Dialogue:
         if self._sink.users and self._user is None:
             self._say("530 5.7.0 log in first")
             return
-        self._sender, self._to = rest.removeprefix("FROM:").split()[0].strip("<>"), []
+        self._sender, self._to = _address(rest), []
         self._say("250 ok")
 
     def _rcpt(self, rest: str) -> None:
-        address = rest.removeprefix("TO:").strip("<>")
+        address = _address(rest)
         if address in self._sink.refused:
             self._say("550 5.1.1 unknown here")
             return
@@ -252,3 +252,9 @@ class _Dialogue:
         mail = Mailed(self._sender, self._to, self._user, self._encrypted, message)
         self._sink.mails.append(mail)
         self._say("250 taken")
+
+
+def _address(rest: str) -> str:
+    """The address in the rest of MAIL or RCPT; smtplib of Python 3.13 writes ``from:`` and ``to:``
+    in small letters."""
+    return rest.partition(":")[2].split()[0].strip("<>")

@@ -107,4 +107,7 @@ def why(error: Exception) -> str:
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, OSError) and not isinstance(error, urllib.error.URLError):
         return one_line(error.strerror or str(error))
+    # The codec for names of hosts says more since Python 3.13.
+    if type(error) is UnicodeError or getattr(error, "encoding", None) == "idna":
+        return "its host name is not valid"
     return type(error).__name__
