@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # LocalStack asks for another boto3 than Waybill.
 LOCALSTACK := .venv-localstack
+LOWEST := .venv-lowest
 
 # The clone is used as it stands; only what it needs is installed.
 export PYTHONPATH := scripts
@@ -14,11 +15,21 @@ export PYTHONPATH := scripts
 NEEDS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*p["dependencies"], *sum((p["optional-dependencies"][e] for e in sys.argv[1:]), []), sep="\n")'
 
-.PHONY: help demo test test-slurm test-stores storm bench lint docs clean
+define CHECK_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "waybill: $(PYTHON) is missing or older than 3.11; install Python, or name one: make PYTHON=python3.12" >&2; exit 2; }
+@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	echo "waybill: $(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 2; }
+endef
+
+.PHONY: help demo test test-lowest pin test-slurm test-stores storm bench lint docs clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
 	@echo "make test   the whole test suite"
+	@echo "make test PYTHON=python3.13 VENV=.venv-3.13  the same with another Python, beside .venv/"
+	@echo "make test-lowest  the whole test suite with the lowest versions that pyproject.toml allows"
+	@echo "make pin    the versions that conda finds for environment.yml; writes $(PIN)"
 	@echo "make test-slurm  the suite on a real SLURM on this machine; needs root on Debian"
 	@echo "make test-stores  uploads and downloads on Ceph, SeaweedFS, LocalStack and rclone"
 	@echo "make storm  random kills, faults and damage, ROUNDS=1000 SEED=1; writes benchmarks/storm.md"
@@ -37,6 +48,20 @@ FAULTS := $(addprefix tests/workflow/test_,conditions.py download_damage.py down
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 4 --dist worksteal
 	@TEST_ENGINE=boto3 $(BIN)/python -m pytest -n 4 --dist worksteal $(FAULTS)
+
+test-lowest: $(LOWEST)/.ready
+	@$(LOWEST)/bin/python -m pytest -n 4 --dist worksteal
+
+CONDA := conda
+PIN := environment.linux-64.pin.txt
+
+# Each package with its checksum, as `conda create --file` reads it.
+pin:
+	@command -v $(CONDA) >/dev/null || { echo "waybill: $(CONDA) is missing; install conda," \
+		"or name another: make pin CONDA=/opt/conda/bin/conda" >&2; exit 2; }
+	@echo "waybill: making .venv-conda/, this takes some minutes"
+	@CONDA_SUBDIR=linux-64 $(CONDA) env create --yes --quiet --prefix .venv-conda -f environment.yml
+	@$(CONDA) list --prefix .venv-conda --explicit --md5 > $(PIN).tmp && mv $(PIN).tmp $(PIN)
 
 test-slurm: $(VENV)/.slurm
 	@tests/slurm/cluster.sh run $(BIN)/python -m pytest -n 6 tests/slurm
@@ -67,14 +92,11 @@ docs: $(VENV)/.ready
 	@$(BIN)/python -m waybill.config.docs --write
 
 clean:
-	rm -rf $(VENV) $(LOCALSTACK) demo
+	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) .venv-conda demo
 
 # The environment is made anew when the dependencies change.
 $(VENV)/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "waybill: $(PYTHON) is missing or older than 3.11; install Python, or name one: make PYTHON=python3.12" >&2; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-		echo "waybill: $(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 2; }
+	$(CHECK_PYTHON)
 	@echo "waybill: making $(VENV)/, this takes a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(NEEDS) demo test > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
@@ -95,6 +117,17 @@ $(VENV)/.slurm: $(VENV)/.ready
 $(VENV)/.stores: $(VENV)/.ready
 	@$(NEEDS) stores > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt \
 		|| echo "waybill: the packages of extra stores cannot be installed here" >&2
+	@touch $@
+
+# Reaches the lower bounds themselves; a bound that cannot be installed is an error.
+$(LOWEST)/.ready: BIN := $(LOWEST)/bin
+$(LOWEST)/.ready: pyproject.toml
+	$(CHECK_PYTHON)
+	@echo "waybill: making $(LOWEST)/, this takes a minute"
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(NEEDS) lowest | grep ^uv > $(LOWEST)/needs.txt && $(PIP) -r $(LOWEST)/needs.txt
+	@$(NEEDS) demo test | sed 's/>=\([0-9.]*\).*/==\1/' > $(LOWEST)/needs.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(LOWEST)/needs.txt
 	@touch $@
 
 $(LOCALSTACK)/.ready: tests/storm/localstack.txt

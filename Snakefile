@@ -6,7 +6,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.14")
+min_version("9.24")
 
 
 include: "workflow/rules/common.smk"

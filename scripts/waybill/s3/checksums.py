@@ -76,8 +76,6 @@ _NATIVE: dict[str, tuple[Callable[[], Hasher], int]] = {
     "CRC32C": (lambda: _Crc(crt.crc32c, 4), 4),
     "CRC32": (lambda: _Crc(zlib.crc32, 4), 4),
 }
-if not hasattr(crt, "XXHash"):  # awscrt before 0.29
-    _NATIVE = {name: kind for name, kind in _NATIVE.items() if not name.startswith("XXHASH")}
 
 
 class Composite:
