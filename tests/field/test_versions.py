@@ -229,3 +229,35 @@ def test_F9_the_service_runs_what_a_stranger_can() -> None:
     called = set(re.findall(r"make ([a-z-]+)", text))
     assert called <= targets
     assert {"lint", "test", "test-lowest", "docs", "demo", "pin"} <= called
+
+
+# F13: what a job needs, and no more
+
+
+def test_F13_every_rule_asks_for_what_jobs_import_and_no_more() -> None:
+    asked = set()
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(r'^    conda:\n        "(.*)"$', text, re.M)
+        assert len(found) == len(re.findall(r"^    script:$", text, re.M))
+        asked |= {(path.parent / name).resolve() for name in found}
+    (file,) = asked  # one environment to build, for all rules
+    listed = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
+    wanted = {f"python{PROJECT['requires-python']}"}
+    wanted |= {text for text in PROJECT["dependencies"] if not text.startswith("snakemake")}
+    assert set(listed) == wanted
+
+
+def test_F13_no_job_imports_what_its_environment_lacks() -> None:
+    file = ROOT / "workflow" / "envs" / "waybill.yaml"
+    listed = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
+    given = closure(re.split(r"[<>=]", text)[0] for text in listed)
+    missing = {
+        name: sorted(p for p in files if not p.startswith("waybill/demo/"))
+        for name, files in imported(ROOT / "scripts").items()
+        if name not in given
+    }
+    missing = {name: files for name, files in missing.items() if files}
+    # Snakemake and what it brings are used in the main process only.
+    runs = [f"waybill/stages/{name}.py" for name in ("run", "run_inputs", "verify_run")]
+    assert missing == {"snakemake": runs, "psutil": ["waybill/system/interrupt.py"]}

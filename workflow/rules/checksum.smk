@@ -11,7 +11,7 @@ rule checksum:
     wildcard_constraints:
         transfer=runner.direction_pattern("upload"),
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,
@@ -30,7 +30,7 @@ rule file_checksum:
         "{results}/{transfer}/logs/files/{dataset}/{path}.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     message:
         "{wildcards.transfer}: the checksum of {wildcards.path} of {wildcards.dataset}"
     script:

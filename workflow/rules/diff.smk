@@ -10,7 +10,7 @@ rule diff:
         "{results}/{transfer}/logs/diff/{dataset}/{batch}.log",
     priority: 1
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,
@@ -34,7 +34,7 @@ rule gather_plan:
         "{results}/{transfer}/logs/plan.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     message:
         "{wildcards.transfer}: gathering the plan"
     script:

@@ -14,7 +14,7 @@ rule download:
         transfer=runner.direction_pattern("download"),
     priority: 2
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,

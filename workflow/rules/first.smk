@@ -12,7 +12,7 @@ rule first:
         batch=FIRST_BATCH_NAME,
     priority: 3
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,

@@ -7,7 +7,7 @@ checkpoint inventory:
     log:
         "{results}/{transfer}/logs/inventory.log",
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,

@@ -10,7 +10,7 @@ rule manifest:
         "{results}/{transfer}/logs/manifest/{dataset}.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     message:
         "{wildcards.transfer}: assembling the manifest of {wildcards.dataset}"
     script:
@@ -26,7 +26,7 @@ rule publish:
         "{results}/{transfer}/logs/publish/{dataset}.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     params:
         destination=runner.setting("publish_prefix"),
     message:

@@ -11,7 +11,7 @@ rule summary:
         "{results}/{transfer}/logs/summary.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     message:
         "{wildcards.transfer}: summing up"
     script:
@@ -27,7 +27,7 @@ rule plan_page:
         "{results}/{transfer}/logs/plan_page.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     message:
         "{wildcards.transfer}: writing the plan as a page"
     script:

@@ -13,7 +13,7 @@ rule upload:
     # Before the next batch is hashed, so that the second read comes from the page cache.
     priority: 2
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,

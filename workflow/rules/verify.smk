@@ -17,7 +17,7 @@ checkpoint stock:
     log:
         "{results}/{transfer}/verify/{run}/logs/stock.log",
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,
@@ -36,7 +36,7 @@ rule verify_batch:
     log:
         "{results}/{transfer}/verify/{run}/logs/{dataset}/{batch}.log",
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     resources:
         mem_mb=runner.mem_mb,
         runtime=runner.runtime,
@@ -57,7 +57,7 @@ rule verify_report:
         "{results}/{transfer}/verify/{run}/logs/report.log",
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/waybill.yaml"
     message:
         "{wildcards.transfer}: writing the report"
     script:
