@@ -29,9 +29,13 @@ SECRET_KEY = "waybill/Test+SecretKey/0123456789abcdefABCD"
 # The child watches its parent's pid: a parent killed with SIGKILL leaves no server behind. This
 # holds whatever thread started the child, which PR_SET_PDEATHSIG does not promise.
 # moto's routes are regular expressions whose dot leaves out the newline, so a key that holds one
-# would not be found.
+# would not be found. For each request it looks twice for the folders it has, which takes half of
+# the time of a small one.
 _BOOTSTRAP = """\
 import os, runpy, sys, threading, time
+from moto import backends
+folders = list(backends.list_of_moto_modules())
+backends.list_of_moto_modules = lambda: folders
 from moto.moto_server.utilities import RegexConverter
 plain = RegexConverter.__init__
 RegexConverter.__init__ = lambda self, map, regex: plain(self, map, f"(?s:{regex})")
