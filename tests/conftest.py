@@ -12,12 +12,14 @@ from doors import Door
 from glaciers import Glacier
 from sequencing import Core
 
+from support import models
 from support.proxy import Proxy
 from support.server import S3Server
 
 # A suite that was started in the background is told to ignore interrupts, and so would be all the
 # runs whose interrupts are looked at.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+models.keep()
 
 # Folders of tests that run Snakemake. The slowest take 150 s on a quiet machine of two cores, and
 # five times that on a busy one; more stands on the test itself.

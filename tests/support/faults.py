@@ -277,6 +277,15 @@ class CheckSha256:
         return None
 
 
+def short_pages(keys: int) -> Call:
+    """The server, which signs nothing, is asked for pages of so many keys."""
+
+    def ask(request: Request) -> None:
+        request.target += f"&max-keys={keys}"
+
+    return Call(ask)
+
+
 Action = (
     Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | DropHeader | SetHeaders
     | Call | CheckSha256 | Instead

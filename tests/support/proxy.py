@@ -30,6 +30,7 @@ from support.faults import (
     SetHeaders,
     Stall,
     Truncate,
+    short_pages,
 )
 from support.s3_errors import (
     access_denied,
@@ -53,8 +54,8 @@ __all__ = [
     "Instead", "LoseResponse", "Page", "Proxy", "Request", "Reset", "SetHeaders", "Stall",
     "Truncate", "access_denied",
     "expired_token", "internal_error", "invalid_access_key", "no_such_bucket", "no_such_key",
-    "no_such_upload", "not_implemented", "precondition_failed", "signature_mismatch", "slow_down",
-    "wrong_region",
+    "no_such_upload", "not_implemented", "precondition_failed", "short_pages",
+    "signature_mismatch", "slow_down", "wrong_region",
 ]
 # fmt: on
 

@@ -97,12 +97,12 @@ def _load() -> None:
     import psutil  # noqa: F401
     import smart_open  # noqa: F401
     import tomli  # noqa: F401
-    from botocore.loaders import JSONFileLoader
     from snakemake import cli, script  # noqa: F401
 
+    from support import models
+
+    models.keep()
     cli.get_argument_parser()  # loads the plugins
-    read = functools.cache(JSONFileLoader().load_file)
-    JSONFileLoader.load_file = lambda _, path: read(path)
     boto3.client("s3", "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     gc.collect()
     gc.freeze()  # or the first collection in each fork would copy all of it

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support.proxy import Answer, Fault
+from support.proxy import Answer, Fault, short_pages
 from support.transfers import transfer_of
 from waybill.model.entries import RemoteEntry
 from waybill.model.errors import WaybillError
@@ -82,17 +82,22 @@ def test_every_object_of_the_prefix_is_listed_once(control, s3, proxy, bucket):
     assert proxy.count() == 1
 
 
+PAGE_KEYS = 50
+
+
 def test_pages_are_followed(control, s3, proxy, bucket):
+    proxy.fault(short_pages(PAGE_KEYS), op="ListObjectsV2")
     client = s3.client()
-    for i in range(1005):
+    for i in range(PAGE_KEYS + 5):
         client.put_object(Bucket=bucket, Key=f"p/{i:04}", Body=b"")
-    assert len(list(control.list_prefix())) == 1005
+    assert len(list(control.list_prefix())) == PAGE_KEYS + 5
     assert proxy.count(op="ListObjectsV2") == 2
 
 
 def test_a_page_that_fails_for_good_is_no_listing(control, s3, proxy, bucket):
+    proxy.fault(short_pages(PAGE_KEYS), op="ListObjectsV2")
     client = s3.client()
-    for i in range(1005):
+    for i in range(PAGE_KEYS + 5):
         client.put_object(Bucket=bucket, Key=f"p/{i:04}", Body=b"")
     proxy.faults.append(Fault(Answer(403, "AccessDenied", "no"), op="ListObjectsV2", after=1))
     with pytest.raises(WaybillError, match="access denied to ListObjectsV2"):
@@ -127,7 +132,7 @@ def test_times_are_utc_to_the_millisecond():
     assert utc(-1) == "1969-12-31T23:59:59.999Z"
 
 
-MANY = [f"{i % 13:02}/{i:04}" for i in range(2600)] + NAMES
+MANY = [f"{i % 13:02}/{i:04}" for i in range(260)] + NAMES
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +149,11 @@ def full_bucket(s3):
 
 
 @pytest.fixture
-def crowded(control_of, full_bucket, monkeypatch):
-    """The reader of that bucket, with ranges that are worth while from 500 names on."""
-    monkeypatch.setattr(listing, "RANGE_NAMES", 500)
+def crowded(control_of, full_bucket, proxy, monkeypatch):
+    """The reader of that bucket, with small pages, and ranges that are worth while from 50 names
+    on, which are more than a page."""
+    proxy.fault(short_pages(PAGE_KEYS), op="ListObjectsV2")
+    monkeypatch.setattr(listing, "RANGE_NAMES", 50)
     return control_of(full_bucket)
 
 
@@ -161,7 +168,7 @@ def test_ranges_side_by_side_hold_every_object_once(crowded, proxy):
 
 @pytest.mark.parametrize("name", ["q", "!", "\udcff"], ids=["after", "before", "no text"])
 def test_what_is_known_may_be_wrong(crowded, name):
-    found = crowded.list_prefix(known=[f"{name}{i}" for i in range(3000)])
+    found = crowded.list_prefix(known=[f"{name}{i}" for i in range(300)])
     assert sorted(entry.path for entry in found) == sorted(MANY)
 
 
