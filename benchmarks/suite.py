@@ -1,12 +1,11 @@
-"""Where the CPU time of the test suite goes: a plugin of pytest, for the root of the repository.
+"""Where the CPU time of the test suite goes: a plugin of pytest, used at the root of the clone.
 
     python -m pytest -p benchmarks.suite -n 2 tests/workflow
 
-The end of pytest's summary then has the CPU seconds of the folders, the files and the costliest
-tests, and ``--cpu-table FILE`` writes a line for each test: seconds, its name. A second is counted
-for the test during which a process of pytest, or one that it has started, used it; so a server that
-several tests share counts for the one that it works for. What is killed together with its parent
-is lost.
+The end of the summary has the CPU seconds of the folders, the files and the costliest tests;
+`--cpu-table FILE` writes a line for each test, its seconds and its name. Seconds count for the test
+in which a process of pytest, or one that it has started, used them: those of a server that several
+tests share for the one it works for. What is killed together with its parent is lost.
 """
 
 from __future__ import annotations
@@ -19,17 +18,13 @@ import psutil
 import pytest
 
 COSTLIEST = 40
-PROPERTY = "cpu_seconds"
+PROPERTY = "cpu_seconds"  # of a report
 BEGUN = pytest.StashKey[float]()
-SPENT = pytest.StashKey[Counter[str]]()
+SPENT: Counter[str] = Counter()  # by test
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cpu-table", type=Path, help="write the CPU seconds of all tests here")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[SPENT] = Counter()
 
 
 def cpu() -> float:
@@ -58,13 +53,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         item.user_properties.append((PROPERTY, cpu() - item.stash[BEGUN]))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "teardown":
-        _spent[report.nodeid] += dict(report.user_properties).get(PROPERTY, 0.0)
-
-
-_spent: Counter[str] = Counter()
+        SPENT[report.nodeid] += dict(report.user_properties).get(PROPERTY, 0.0)
 
 
 def pytest_terminal_summary(
@@ -72,21 +63,17 @@ def pytest_terminal_summary(
 ) -> None:
     folders: Counter[str] = Counter()
     files: Counter[str] = Counter()
-    for name, seconds in _spent.items():
-        file = name.partition("::")[0]
-        files[file] += seconds
-        folders[str(Path(*Path(file).parts[:2]))] += seconds
-    write = terminalreporter.write_line
-    for title, counts in (
-        ("folders", folders),
-        ("files", files),
-        ("costliest tests", Counter(dict(_spent.most_common(COSTLIEST)))),
-    ):
-        terminalreporter.write_sep("=", f"CPU seconds: {title}")
+    for name, seconds in SPENT.items():
+        file = Path(name.partition("::")[0])
+        files[str(file)] += seconds
+        folders["/".join(file.parts[:2])] += seconds
+    tests = dict(SPENT.most_common(COSTLIEST))
+    for title, counts in (("folders", folders), ("files", files), ("tests", Counter(tests))):
+        terminalreporter.write_sep("=", f"CPU seconds of {title}")
         for name, seconds in counts.most_common():
-            write(f"{seconds:8.1f}  {name}")
-    write(f"{_spent.total():8.1f}  all {len(_spent)} tests")
+            terminalreporter.write_line(f"{seconds:8.1f}  {name}")
+    terminalreporter.write_line(f"{SPENT.total():8.1f}  all {len(SPENT)} tests")
     table = config.getoption("cpu_table")
     if table is not None:
-        lines = [f"{seconds:.2f}\t{name}\n" for name, seconds in _spent.most_common()]
+        lines = [f"{seconds:.2f}\t{name}\n" for name, seconds in SPENT.most_common()]
         table.write_text("".join(lines), encoding="utf-8")

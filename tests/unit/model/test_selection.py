@@ -162,13 +162,13 @@ def test_invalid_patterns(pattern, why):
 def test_fast_enough_for_many_files():
     selection = Selection(["*.fastq.gz", "*.bam", "qc/**"], ["*.tmp", "scratch/", "/logs/", ".*"])
     many = [f"run_{n % 97}/lane_{n % 8}/sample_{n}.fastq.gz" for n in range(100_000)]
-    start = time.perf_counter()
+    start = time.thread_time()
     assert all(map(selection.matches, many))
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_many_stars_do_not_explode():
     selection = Selection(["*a" * 30 + "b"])
-    start = time.perf_counter()
+    start = time.thread_time()
     assert not selection.matches("a" * 200)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
