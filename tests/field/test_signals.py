@@ -1,6 +1,7 @@
 """A signal at any moment: the end comes soon, leaves nothing at work, and the next run goes on.
 
-TEST_MOMENT_SECONDS sets how far apart the moments of a run's life are, in place of a few of them.
+TEST_MOMENT_SECONDS sets how far apart the moments of a run's life are, in place of a few of them,
+and has the jobs start as new interpreters, which at first import for a while.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doors import SCRIPTS, Door
@@ -23,13 +25,15 @@ from sequencing import until
 from support.objects import stored
 from support.proxy import Proxy, Stall
 from support.server import S3Server
+from support.warm import Fork
 from support.workflow import RUN_TIMEOUT_SECONDS, Finished, Running, Workflow
 from waybill.results import journal
 from waybill.results.marker import Proof
 
-MOMENTS = 6  # of one way to end a run
+MOMENTS = 5  # of one way to end a run
+FINE = "TEST_MOMENT_SECONDS" in os.environ
 # Each moment is a run of its own; of how many a person asks for, no limit is known.
-MOMENTS_TIMEOUT_SECONDS = 0 if "TEST_MOMENT_SECONDS" in os.environ else 1800
+MOMENTS_TIMEOUT_SECONDS = 0 if FINE else 1800
 SOON_SECONDS = 15  # five, and what a busy machine takes
 FILES = 6
 CODES = {
@@ -97,7 +101,7 @@ def moments(whole: float) -> Iterator[float]:
 
 @pytest.fixture
 def life(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> Life:
-    return Life(Workflow(tmp_path / "work", proxy, forks=False), s3, bucket)
+    return Life(Workflow(tmp_path / "work", proxy, forks=not FINE), s3, bucket)
 
 
 @pytest.mark.timeout(MOMENTS_TIMEOUT_SECONDS)
@@ -142,6 +146,7 @@ def test_E3_a_signal_while_jobs_are_rebuilt_ends_a_run(life: Life) -> None:
 @pytest.mark.parametrize("number", CODES)
 def test_E3_a_signal_does_not_wait_for_the_store(life: Life, proxy: Proxy, number: int) -> None:
     """The signal reaches Snakemake alone, which has to end the jobs as well."""
+    life.workflow.forks = False
     fault = proxy.fault(Stall(60), op="PutObject")
     running = life.workflow.start()
     until(lambda: fault.hits, "upload under way")
@@ -151,6 +156,7 @@ def test_E3_a_signal_does_not_wait_for_the_store(life: Life, proxy: Proxy, numbe
     assert not NOISE.search(run.output), run.output
     life.check_free()
     proxy.faults.clear()
+    life.workflow.forks = True
     life.check_whole()
 
 
@@ -171,44 +177,44 @@ def test_E3_a_signal_at_any_moment_ends_a_command_soon(door: Door, tmp_path: Pat
     (work / "config").mkdir(parents=True)
     toml = f'[transfers.t]\nsource = "{door.data}"\ndestination = "s3://{door.bucket}/t/"\n'
     (work / "config" / "config.toml").write_text(toml)
-    arguments = [sys.executable, "-m", "waybill.cli.main", "run", "--yes"]
+    log = tmp_path / "output.log"
     numbers = itertools.cycle([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 
-    def change() -> None:
+    def start() -> subprocess.Popen[bytes] | Fork:
         for name in range(FILES):
             (door.data / str(name)).write_bytes(os.urandom(200))
-
-    def start() -> subprocess.Popen[str]:
-        change()
-        return subprocess.Popen(
-            arguments,
-            cwd=work,
-            env=door.env(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            process_group=0,
-        )
+        command, arguments = "waybill.cli.main", ["run", "--yes"]
+        where: dict[str, Any] = {"cwd": work, "env": door.env()}
+        with log.open("wb") as out:
+            if not FINE:
+                return Fork(arguments, module=command, log=out, **where)
+            return subprocess.Popen(
+                [sys.executable, "-m", command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                **where,
+            )
 
     begun = time.monotonic()
-    with start() as process:
-        assert process.wait(RUN_TIMEOUT_SECONDS) == 0
+    assert start().wait(RUN_TIMEOUT_SECONDS) == 0
     whole = time.monotonic() - begun
     for moment, number in zip(moments(whole), numbers, strict=False):
         process = start()
         try:
-            output = process.communicate(timeout=moment)[0]
+            code = process.wait(moment)
         except subprocess.TimeoutExpired:
             sent = time.monotonic()
-            process.send_signal(number)
-            output = process.communicate(timeout=4 * SOON_SECONDS)[0]
-            assert time.monotonic() - sent < SOON_SECONDS, output
-        assert process.returncode in (0, *CODES[number]), output
+            os.kill(process.pid, number)
+            code = process.wait(4 * SOON_SECONDS)
+            assert time.monotonic() - sent < SOON_SECONDS, log.read_text()
+        output = log.read_text()
+        assert code in (0, *CODES[number]), output
         # Python itself reports an interrupt until it has found the command.
         if moment or number != signal.SIGINT:
             assert not NOISE.search(output), output
-        if process.returncode == 0 or moment > 1.5 * whole:
+        if code == 0 or moment > 1.5 * whole:
             break
     said = door.run("run", "--yes", command="main", cwd=work)
     assert len(door.keys("^t/[0-9]$")) == FILES, said.all
@@ -292,6 +298,7 @@ def test_E16_an_interrupt_while_jobs_start_is_one_line(life: Life) -> None:
     """The keyboard reaches the jobs too, which import Snakemake for a while before Waybill."""
     life.workflow.run()
     life.change()
+    life.workflow.forks = False
     log = life.workflow.folder / "output.log"
     for rest in (0.0, 0.1, 0.2):
         running = life.workflow.start()
