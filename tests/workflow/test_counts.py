@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from support.objects import keys, stored
-from support.proxy import Proxy
+from support.proxy import Proxy, short_pages
 from support.server import S3Server
 from support.workflow import Finished, Workflow, is_manifest
 
 IDLE = Counter(inventory=1, all=1)
 BUCKET = "waybill-counts"
-SMALL_FILES, SMALL_BYTES = 1000, 8 << 10
-MAX_FILES = 180
+SMALL_FILES, SMALL_BYTES = 300, 8 << 10
+MAX_FILES = 54
+PAGE_KEYS = 200
 
 
 def random_bytes(seed: object, size: int) -> bytes:
@@ -42,7 +43,7 @@ def operations(run: Finished) -> set[str]:
     return set(run.operations)
 
 
-# --- 1,000 small files and 5 larger ones, in ten batches and more -----------------------------
+# --- 300 small files and 5 larger ones, in ten batches and more -------------------------------
 
 
 class World(Workflow):
@@ -69,8 +70,9 @@ def world(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     s3.make_bucket(BUCKET)
     with Proxy(s3.endpoint_url) as proxy:
         world = World(tmp_path_factory.mktemp("counts"), proxy)
+        proxy.fault(short_pages(PAGE_KEYS), op="ListObjectsV2")
         for i in range(SMALL_FILES):
-            world.write(f"plate{i // 200}/cell{i:04}.tif", random_bytes(i, SMALL_BYTES))
+            world.write(f"plate{i // 60}/cell{i:04}.tif", random_bytes(i, SMALL_BYTES))
         for i in range(5):
             world.write(f"atlas/tissue{i}.h5ad", random_bytes(-i, 100_000 + 50_000 * i))
         world.placed = sorted(
@@ -106,31 +108,31 @@ def test_a_second_run_has_nothing_to_do(world: World) -> None:
     run = world.run()
     assert operations(run) == {"ListObjectsV2"}
     assert listings(run, "data/") == 1
-    assert len(run.requests) == 2  # pages of 1,000 objects
+    assert len(run.requests) == 2  # pages
     assert run.jobs == IDLE
 
 
 def test_a_changed_file_is_one_put(world: World, s3: S3Server) -> None:
     changed = random_bytes("changed", SMALL_BYTES)
-    world.write("plate1/cell0250.tif", changed)
+    world.write("plate1/cell0075.tif", changed)
     run = world.run()
-    assert run.data_puts == ["data/plate1/cell0250.tif"]
+    assert run.data_puts == ["data/plate1/cell0075.tif"]
     assert len(run.manifest_puts) == 1
     assert data_heads(run) == []
     assert run.jobs["upload"] == 1
-    assert stored(s3, BUCKET, "data/plate1/cell0250.tif") == changed
+    assert stored(s3, BUCKET, "data/plate1/cell0075.tif") == changed
     world.check(s3)
 
 
 def test_a_deleted_object_is_one_put(world: World, s3: S3Server) -> None:
-    key = "data/plate3/cell0777.tif"
+    key = "data/plate3/cell0233.tif"
     s3.client().delete_object(Bucket=BUCKET, Key=key)
     run = world.run()
     assert run.data_puts == [key]
     assert run.manifest_puts == []  # it would list the same
     assert data_heads(run) == []
     assert run.jobs["upload"] == 1
-    assert stored(s3, BUCKET, key) == random_bytes(777, SMALL_BYTES)
+    assert stored(s3, BUCKET, key) == random_bytes(233, SMALL_BYTES)
 
 
 def test_an_object_somebody_overwrote_is_one_put(world: World, s3: S3Server) -> None:
@@ -153,12 +155,12 @@ def test_an_added_file_disturbs_at_most_two_batches(world: World, s3: S3Server) 
 
 
 def test_a_removed_file_leaves_the_manifest(world: World, s3: S3Server) -> None:
-    (world.source / "plate4/cell0999.tif").unlink()
+    (world.source / "plate4/cell0299.tif").unlink()
     run = world.run()
     assert run.data_puts == []
     assert len(run.manifest_puts) == 1
     world.check(s3)
-    assert "data/plate4/cell0999.tif" in keys(s3, BUCKET)  # nothing is ever deleted
+    assert "data/plate4/cell0299.tif" in keys(s3, BUCKET)  # nothing is ever deleted
     assert any("1 only at the destination" in line for line in run.lines)
 
 
