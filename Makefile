@@ -41,13 +41,9 @@ help:
 demo: $(VENV)/.ready
 	@$(BIN)/python -m waybill.demo
 
-# What goes wrong on the way to S3 and back, for the engine that is not the default.
-FAULTS := $(addprefix tests/workflow/test_,conditions.py download_damage.py download_failures.py \
-	download_kill.py failures.py integrity.py kill.py resume.py source_failures.py)
-
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 4 --dist worksteal
-	@TEST_ENGINE=boto3 $(BIN)/python -m pytest -n 4 --dist worksteal $(FAULTS)
+	@TEST_ENGINE=boto3 $(BIN)/python -m pytest -n 4 --dist worksteal -m engine tests/workflow
 
 test-lowest: $(LOWEST)/.ready
 	@$(LOWEST)/bin/python -m pytest -n 4 --dist worksteal

@@ -59,6 +59,7 @@ def statuses(way: Way) -> dict[str, str]:
     return {path: row["status"] for path, row in way.results.all("diff").items()}
 
 
+@pytest.mark.engine
 def test_what_may_be_overwritten(ships: Fleet, s3: S3Server) -> None:
     files = {f"{i} {name}": b"data" * 9 for i, name in enumerate((
         "absent", "same", "same by MD5", "same by upload_file", "larger", "other", "other by MD5",
@@ -148,6 +149,7 @@ def test_what_counts_as_equal(ships: Fleet, s3: S3Server) -> None:
         assert ships[name].marked() == {"longer", "newer", "older"}
 
 
+@pytest.mark.engine
 def test_two_writers_at_one_key(ships: Fleet, s3: S3Server) -> None:
     """What somebody else wrote after the listing is not overwritten unseen."""
     way = ships.add("raced", {f"f{i}": b"mine" for i in range(5)} | {"large": bytes(LARGE)})
@@ -187,6 +189,7 @@ def test_two_writers_at_one_key(ships: Fleet, s3: S3Server) -> None:
         assert stored(s3, way.bucket, f"raced/{path}") == (way.folder / path).read_bytes()
 
 
+@pytest.mark.engine
 def test_answers_that_are_lost(ships: Fleet, s3: S3Server) -> None:
     """The request was done though nobody said so: it is not done twice, and it counts."""
     way = ships.add("lost", {"new": b"1", "changed": b"22", "large": bytes(LARGE)})
@@ -221,6 +224,7 @@ def test_answers_that_are_lost(ships: Fleet, s3: S3Server) -> None:
         assert stored(s3, way.bucket, f"lost/{path}") == data
 
 
+@pytest.mark.engine
 def test_a_store_without_conditional_writes(ships: Fleet, s3: S3Server) -> None:
     files = {f"f{i}": b"mine" for i in range(20)} | {"large": bytes(LARGE)}
     way = ships.add("plain", files, max_concurrency=10)
@@ -244,6 +248,7 @@ def test_a_store_without_conditional_writes(ships: Fleet, s3: S3Server) -> None:
     assert alone.marked() == {"large"}
 
 
+@pytest.mark.engine
 def test_settings_that_travel_as_headers(ships: Fleet, s3: S3Server) -> None:
     written = {
         "x-amz-storage-class": "STANDARD_IA",

@@ -276,6 +276,7 @@ def changing(ships: Fleet, s3: S3Server) -> Scenario:
     assert way.marked() == set(whole)
 
 
+@pytest.mark.engine
 def test_damage_on_the_way(ships: Fleet, s3: S3Server) -> None:
     scenarios = [prepare(ships, s3) for prepare in (small_once, small_ever, large, changing)]
     for scenario in scenarios:

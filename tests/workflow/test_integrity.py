@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from support.failing import Way, fleet, the_failures
 from support.objects import keys, stored
 from support.proxy import CheckSha256, FlipByte, Proxy, Truncate
@@ -22,6 +24,7 @@ def check_bytes(way: Way) -> None:
     way.fault(CheckSha256(MISMATCH), op="UploadPart")
 
 
+@pytest.mark.engine
 def test_damage_on_the_way(s3: S3Server, proxy: Proxy, bucket: str, tmp_path: Path) -> None:
     """What is damaged once is sent again, what is always damaged fails by name, and nothing that
     S3 refused is marked."""
