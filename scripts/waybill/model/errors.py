@@ -33,12 +33,17 @@ def one_line(text: str) -> str:
 class WaybillError(Exception):
     """One clear line for the user: what failed, where, and what to do about it.
 
-    It is printed without a traceback; ``exit_code`` is what the command ends with.
+    It is printed without a traceback; ``exit_code`` is what the command ends with. ``lasting``
+    means that a person must do something first: another attempt would fail for the same reason. So
+    it is with every mistake in the configuration.
     """
 
-    def __init__(self, message: str, *, exit_code: int = EXIT_FAILED) -> None:
+    def __init__(
+        self, message: str, *, exit_code: int = EXIT_FAILED, lasting: bool = False
+    ) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.lasting = lasting or exit_code == EXIT_CONFIG
 
 
 class ConfigError(WaybillError):
@@ -65,8 +70,8 @@ class DamagedError(WaybillError):
 class EntryError(WaybillError):
     """A failure of one entry (one file or object); the other entries go on."""
 
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, path: str, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message, lasting=lasting)
         self.path = path
 
 

@@ -146,7 +146,8 @@ class Comparer:
             if is_fatal(error):
                 raise explain(error, self._transfer) from None
             url = f"s3://{self._transfer.bucket}/{self._transfer.prefix}{entry.path}"
-            return EntryError(entry.path, str(explain(error, self._transfer, what=url)))
+            why = explain(error, self._transfer, what=url)
+            return EntryError(entry.path, str(why), lasting=why.lasting)
 
     def _same(self, entry: LocalEntry, sha256: str, listed: RemoteEntry) -> Verdict:
         head = self._head(entry)

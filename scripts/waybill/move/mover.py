@@ -220,8 +220,8 @@ class Mover(ABC):
         except (be.ClientError, be.BotoCoreError) as error:
             if is_fatal(error):
                 raise explain(error, self._transfer) from None
-            message = str(explain(error, self._transfer, what=self._url(item)))
-            self.outcome.failed.append(Failure(item.path, 1, message))
+            why = explain(error, self._transfer, what=self._url(item))
+            self.outcome.failed.append(Failure(item.path, 1, str(why), why.lasting))
         else:
             self.outcome.proofs[item.path] = proof
             self.outcome.moved_files += 1

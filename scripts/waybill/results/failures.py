@@ -1,9 +1,10 @@
 """Failure records: the failures of a job, kept until the same job succeeds.
 
 ``failures/{stage}.{dataset}@{batch}.tsv``: ``path`` (empty when the failure is not of one entry),
-``exit_code``, ``message``. A job removes its own record when it starts. Records are never Snakemake
+``exit_code``, ``message`` and ``lasting`` (``yes`` when another attempt would fail for the same
+reason, otherwise empty). A job removes its own record when it starts. Records are never Snakemake
 outputs, because Snakemake removes the outputs of a failed job. Earlier versions wrote a dot in the
-place of ``@``.
+place of ``@``, and no ``lasting``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from waybill.system.files import write_atomic
 from waybill.system.tsv import render
 
 _FORMER_BATCH = re.compile("[abfz][0-9a-f]{16}")
-COLUMNS = ("path", "exit_code", "message")
+COLUMNS = ("path", "exit_code", "message", "lasting")
+_ADDED = 1  # columns since the first version
 
 
 def record_path(layout: Layout, stage: str, dataset: str = "", batch: str = "") -> Path:
@@ -45,7 +47,10 @@ def write(record: Path, failures: list[Failure]) -> None:
     if not failures:
         record.unlink(missing_ok=True)
         return
-    lines = (f"{escape(f.path)}\t{f.exit_code}\t{escape(f.message)}" for f in failures)
+    lines = (
+        f"{escape(f.path)}\t{f.exit_code}\t{escape(f.message)}\t{'yes' if f.lasting else ''}"
+        for f in failures
+    )
     write_atomic(record, render(COLUMNS, lines))
 
 
@@ -59,7 +64,7 @@ def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iter
     for record in sorted(layout.failures.glob(records)):
         dataset = parts_of(record.name)[1] if named else ""
         try:
-            for failure in tsv.read(record, COLUMNS, _failure):
+            for failure in tsv.read(record, COLUMNS, _failure, added=_ADDED):
                 name = failure.path
                 if dataset:
                     name = f"{dataset}/{name}" if name else dataset
@@ -71,4 +76,4 @@ def read(layout: Layout, records: str = "*.tsv", *, named: bool = False) -> Iter
 
 
 def _failure(row: list[str]) -> Failure:
-    return Failure(unescape(row[0]), int(row[1]), unescape(row[2]))
+    return Failure(unescape(row[0]), int(row[1]), unescape(row[2]), row[3:] == ["yes"])

@@ -231,7 +231,7 @@ def standing_failures(layout: Layout, *, several: bool = False) -> Iterator[Fail
     that of the upload which follows from it."""
     for record in sorted(layout.failures.glob("*.tsv")):
         stage, dataset, batch = failures.parts_of(record.name)
-        for path, exit_code, message in failures.read(layout, record.name):
+        for path, exit_code, message, _ in failures.read(layout, record.name):
             named = "/".join(filter(None, (dataset, path))) if several else path
             yield Failed(stage, dataset, batch, path, message, exit_code, named)
 

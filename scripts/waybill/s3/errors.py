@@ -23,6 +23,8 @@ ELSEWHERE = {
     "307",
 }
 DENIED = {"AccessDenied", "AllAccessDisabled", "403", "Forbidden"}
+_REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"}
+_LASTING = _EXPIRED | ELSEWHERE | DENIED | _REFUSED | {"NoSuchBucket"}
 DAMAGED = {
     "BadDigest",
     "InvalidDigest",
@@ -52,8 +54,7 @@ def is_fatal(error: BaseException) -> bool:
     """Whether all other requests would meet the error too, so that going on is useless."""
     if isinstance(error, be.ClientError):
         code = error_code(error)
-        useless = _EXPIRED | ELSEWHERE | {"NoSuchBucket", "InvalidAccessKeyId", "InvalidToken"}
-        return code in useless | {"SignatureDoesNotMatch", "RequestTimeTooSkewed"}
+        return code in (_LASTING - DENIED) | {"RequestTimeTooSkewed"}
     return isinstance(
         error,
         be.NoCredentialsError
@@ -68,11 +69,13 @@ def is_fatal(error: BaseException) -> bool:
 
 
 def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillError:
-    """The error in one line: what failed, where, and what to do; never a credential."""
+    """The error in one line: what failed, where, and what to do; never a credential. It lasts when
+    the credentials, the bucket or the region must be seen to first."""
     where = what or transfer.url
     profile = f" of profile {transfer.profile!r}" if transfer.profile else ""
     if isinstance(error, be.ClientError):
-        return WaybillError(f"{where}: {_explain_code(error, transfer, profile)}")
+        lasting = error_code(error) in _LASTING
+        return WaybillError(f"{where}: {_explain_code(error, transfer, profile)}", lasting=lasting)
     if isinstance(error, be.ProfileNotFound):  # AWS_PROFILE may have named it
         name = transfer.profile or error.kwargs.get("profile")
         return WaybillError(
@@ -81,14 +84,15 @@ def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillE
         )
     if isinstance(error, be.NoCredentialsError | be.PartialCredentialsError):
         advice = "set `profile` in the config or AWS_PROFILE, or run `aws configure`"
-        return WaybillError(f"{where}: no AWS credentials found{profile}; {advice}")
+        return WaybillError(f"{where}: no AWS credentials found{profile}; {advice}", lasting=True)
     if isinstance(
         error,
         be.SSOError | be.TokenRetrievalError | be.CredentialRetrievalError | be.SSOTokenLoadError,
     ):
         return WaybillError(
             f"{where}: the AWS login{profile} has expired or cannot be read; renew it"
-            " (for example `aws sso login`) and run again"
+            " (for example `aws sso login`) and run again",
+            lasting=not isinstance(error, be.CredentialRetrievalError),  # of a helper program
         )
     if isinstance(error, be.NoRegionError):
         return WaybillError(
@@ -136,7 +140,7 @@ def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> st
         return (
             f"access denied to {action}{profile}; ask for the permission or use other credentials"
         )
-    if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"}:
+    if code in _REFUSED:
         return f"S3 does not accept the AWS credentials{profile} ({code}); check or renew them"
     if code == "RequestTimeTooSkewed":
         return "the clock of this machine is wrong by more than S3 allows; set it and run again"

@@ -16,6 +16,7 @@ from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError,
 from waybill.model.transfer import Transfer
 from waybill.results import closing_lines, outcome, state
 from waybill.results.layout import Layout
+from waybill.stages.repeats import give_up_lasting_failures
 from waybill.stages.rules import summarise
 from waybill.stages.run_inputs import Inputs
 from waybill.stages.snakemake_private import Snakemake
@@ -153,6 +154,10 @@ class Run(Inputs):
             self._snakemake.drop_backup(layout.inventory)  # the folder is complete at every moment
             if self._plans:  # a new plan is wanted, not that of the last run
                 layout.plan.unlink(missing_ok=True)
+        give_up_lasting_failures(
+            self.verification.layout(name) if self.verification.wanted else Layout(t.results)
+            for name, t in self.transfers.items()
+        )
 
     def end(self, *, success: bool) -> None:
         """Print the outcome of each transfer. Ends the process unless the exit code is 0."""
