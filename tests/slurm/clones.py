@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "environment.yml", "profiles", "scripts", "slurm", "workflow")
 # Polls for the impatient; a status check that saw no job succeed makes the next 10 s later.
 QUICK = ["--slurm-init-seconds-before-status-checks", "2"]
-RUN_SECONDS = 300
+RUN_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Job:
     memory: str
 
 
-def scontrol(*arguments: str) -> str:
+def scontrol(*arguments: str, env: Mapping[str, str] | None = None) -> str:
     """The output of one ``scontrol`` command, which must succeed."""
     command = ["scontrol", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
 
 
 def sbatch(clone: Clone, *arguments: str) -> int:
@@ -110,7 +112,7 @@ class Clone(Workflow):
     def jobs(self, rule: str | None = None) -> list[Job]:
         """SLURM's records of all jobs of this clone, the oldest first."""
         found = []
-        for line in scontrol("show", "job", "-o").splitlines():
+        for line in scontrol("show", "job", "-o", env=self.environment).splitlines():
             record = dict(re.findall(r"(\S+?)=(\S*)", line))
             if record.get("WorkDir") != str(self.folder):
                 continue
@@ -226,6 +228,63 @@ def can_mount() -> bool:
     command = ["unshare", "--mount", "mount", "--bind", "/tmp", "/mnt"]
     bound = subprocess.run(command, capture_output=True, check=False).returncode == 0
     return bound and Path("/dev/fuse").exists()
+
+
+class OwnCluster:
+    """A SLURM cluster for one test, beside the one of all tests. ``slurm_conf`` is the value of
+    SLURM_CONF that leads a command there."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.slurm_conf = folder / "slurm.conf"
+        self._environment = {
+            **os.environ, "WAYBILL_CLUSTER": str(folder), "WAYBILL_CLUSTER_PORT": str(port)
+        }  # fmt: skip
+        # The nested srun of a job reads /etc/slurm; in a mount namespace that is another folder.
+        inside = "mount -t tmpfs none /etc/slurm && echo ready && read end"
+        self._inside = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._inside.stdout is not None
+        assert self._inside.stdout.readline() == b"ready\n"
+
+    def do(self, command: str) -> None:
+        """One command of ``cluster.sh``: ``start``, which starts what has died, or ``stop``."""
+        enter = ["nsenter", "--mount", "--target", str(self._inside.pid)]
+        script = ROOT / "tests" / "slurm" / "cluster.sh"
+        subprocess.run([*enter, script, command], check=True, env=self._environment)
+
+    def remember(self, seconds: int) -> None:
+        """Set how long the cluster remembers an ended job (MinJobAge)."""
+        text = re.sub(r"(?m)^MinJobAge=.*", f"MinJobAge={seconds}", self.slurm_conf.read_text())
+        self.slurm_conf.write_text(text)
+        env = {**os.environ, "SLURM_CONF": str(self.slurm_conf)}
+        scontrol("reconfigure", env=env)
+        until(lambda: re.search(rf"MinJobAge += {seconds} ", scontrol("show", "config", env=env)))
+
+    def kill_controller(self) -> None:
+        """``kill -9`` of slurmctld."""
+        pid = int((self.slurm_conf.parent / "run" / "slurmctld.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: gone([pid]))
+
+    def end(self) -> None:
+        """Stop the cluster and leave its namespace."""
+        self.do("stop")
+        self._inside.communicate(timeout=30)
+
+
+@contextmanager
+def own_cluster(folder: Path) -> Iterator[OwnCluster]:
+    """A cluster of one's own until the end of the block."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    cluster = OwnCluster(folder, 17500 + 20 * worker)
+    try:
+        cluster.do("start")
+        yield cluster
+    finally:
+        cluster.end()
 
 
 class Hold:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real SLURM cluster on this machine, for the tests: six nodes behind one loopback address, with
+# A real SLURM cluster on this machine, for the tests: seven nodes behind one loopback address, with
 # no systemd, no cgroups and no accounting database. Needs root; on Debian or Ubuntu it installs the
 # packages that are missing.
 #
@@ -14,7 +14,7 @@ set -euo pipefail
 
 DIR=${WAYBILL_CLUSTER:-${TMPDIR:-/tmp}/waybill-cluster}
 PORT=${WAYBILL_CLUSTER_PORT:-17400}
-NODES=(n1 n2 n3 n4 n5 n6)
+NODES=(n1 n2 n3 n4 n5 n6 n7)
 LINK=/etc/slurm/slurm.conf
 export WAYBILL_CLUSTER=$DIR SLURM_CONF=$DIR/slurm.conf
 PATH=$PATH:/usr/sbin:/sbin
@@ -63,9 +63,10 @@ install_packages() {
     [[ $done ]] || { tail -5 "$DIR/log/apt.log" >&2 && fail "apt-get failed, see $DIR/log/apt.log"; }
 }
 
-# MinJobAge is Slurm's own default; the waits below it are shortened for the tests. Nodes may claim
-# more CPUs and memory than the machine has. Jobs are spread over the nodes (CR_LLN); n5 and n6 are
-# for a test that loses one.
+# MinJobAge is Slurm's own default; other waits are shortened for the tests (cred_expire is how long
+# a requeued job waits). Nodes may claim more CPUs and memory than the machine has. Jobs are spread
+# over the nodes (CR_LLN); n5 and n6 are for a test that loses one, and on n7 the jobs of `urgent`
+# preempt those of `spare`.
 configure() {
     local host
     host=$(hostname -s)
@@ -76,7 +77,7 @@ SlurmctldPort=$PORT
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$DIR/run/munge.socket
+AuthInfo=socket=$DIR/run/munge.socket,cred_expire=30
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -88,6 +89,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory,CR_LLN
 AccountingStorageType=accounting_storage/none
 MinJobAge=300
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 OverTimeLimit=0
 SlurmdTimeout=10
 SlurmctldTimeout=10
@@ -101,10 +104,12 @@ SlurmctldPidFile=$DIR/run/slurmctld.pid
 SlurmdPidFile=$DIR/run/%n.pid
 SlurmctldLogFile=$DIR/log/slurmctld.log
 SlurmdLogFile=$DIR/log/%n.log
-NodeName=n[1-6] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 6))] CPUs=16 RealMemory=32768
+NodeName=n[1-7] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 7))] CPUs=16 RealMemory=32768
 PartitionName=main    Nodes=n[1-4] Default=YES MaxTime=INFINITE DefaultTime=60
 PartitionName=transfer Nodes=n4    MaxTime=INFINITE DefaultTime=60
 PartitionName=fragile Nodes=n[5-6] MaxTime=INFINITE DefaultTime=60
+PartitionName=spare   Nodes=n7     MaxTime=INFINITE DefaultTime=60 PriorityTier=1
+PartitionName=urgent  Nodes=n7     MaxTime=INFINITE DefaultTime=60 PriorityTier=10
 CONF
 }
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clones import RUN_SECONDS, Clone, can_mount, sent
+from clones import RUN_SECONDS, Clone, can_mount, scontrol, sent
 
 from support.server import S3Server
 
 FILES = 200
 BIG_MIB = 300
 LOCAL_RULES = {"gather_plan", "manifest", "publish", "summary", "all"}
+
+
+def records(clone: Clone) -> list[str]:
+    """SLURM's records of the jobs of this clone."""
+    lines = scontrol("show", "job", "-o").splitlines()
+    return [line for line in lines if f"WorkDir={clone.folder} " in line]
 
 
 @contextmanager
@@ -46,6 +53,7 @@ def test_the_literal_command_and_again(
     with read_only(clone.source):
         first = clone.start(options=[]).wait(RUN_SECONDS).ended(0)
         jobs = clone.jobs()
+        names = set(re.findall(r"JobName=(\S+)", "\n".join(records(clone))))
         second = clone.start(options=[]).wait(RUN_SECONDS).ended(0)
         clone.check_end(s3, bucket)
 
@@ -63,6 +71,9 @@ def test_the_literal_command_and_again(
     assert Counter(job.rule for job in jobs) == Counter(inventory=1, upload=batches)
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert len({job.node for job in jobs}) >= 3
+    # A person tells them from others in squeue.
+    (name,) = names
+    assert name.startswith("waybill_")
     assert {(job.memory, job.limit) for job in jobs} == {("1G", 240)}
     assert first.jobs.keys() - {"inventory", "upload"} == LOCAL_RULES
     assert len(results.files("checksums")) == len(results.files("diff")) == batches
