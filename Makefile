@@ -107,7 +107,7 @@ $(VENV)/.bench: $(VENV)/.ready
 	@touch $@
 
 $(VENV)/.slurm: $(VENV)/.ready
-	@$(NEEDS) demo test slurm > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	@$(NEEDS) demo test slurm schedulers > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
 	@touch $@
 
 $(VENV)/.stores: $(VENV)/.ready
