@@ -250,9 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             add("--yes", "-y", action="store_true", help="move without a question")
     verifying.add_parser(commands, _cores)
-<<<<<<< HEAD
     finding.add_parser(commands)
-=======
     sub = commands.add_parser(
         "doctor", help=doctor.__doc__, description=doctor.__doc__, allow_abbrev=False
     )
@@ -261,7 +259,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--transfers", metavar="A,B", help="some of its transfers (default: all)")
     sub.add_argument("--local", action="store_true", help="leave SLURM out")
     sub.add_argument("--json", action="store_true", help="one JSON document, not a table")
->>>>>>> 4d21ad0 (waybill doctor: what machine, cluster and bucket let a run do, and what to set)
     sub = commands.add_parser("init", help=init.__doc__, description=init.__doc__)
     sub.set_defaults(command=init)
     sub.add_argument("path", nargs="?", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
