@@ -22,6 +22,10 @@ from waybill.stages.look import Look
 from waybill.stages.snakemake_private import Snakemake
 from waybill.system.resources import project_root
 
+# What a job asks of a cluster in its first attempt.
+MEM_MB = 1024
+RUNTIME_MINUTES = 240
+
 # Targets that look and do not move: rules, and how their files end.
 _LOOKING_TARGETS = ("plan", "report")
 _LOOKING_FILES = ("/inventory", "/plan.tsv", "/report/plan.html")
@@ -140,11 +144,11 @@ class Inputs(ABC):
     def mem_mb(self, wildcards: Any, attempt: int) -> int:
         """A resource function: memory of a job on a cluster (MB), more with each attempt. 270 MB of
         it are Snakemake's own."""
-        return 1024 * attempt
+        return MEM_MB * attempt
 
     def runtime(self, wildcards: Any, attempt: int) -> int:
         """A resource function: time of a job on a cluster (minutes), more with each attempt."""
-        return 240 * attempt
+        return RUNTIME_MINUTES * attempt
 
     def setting(self, name: str) -> Callable[[Any], Any]:
         """A params function: one setting of the job's transfer."""

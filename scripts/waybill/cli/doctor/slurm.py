@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+import yte
+from yte.exceptions import YteError
 
 from waybill.cli.doctor.rows import Row, Verdict
 from waybill.model.errors import one_line
+from waybill.stages.run_inputs import MEM_MB, RUNTIME_MINUTES
 from waybill.system.resources import project_root
 
 ASK_SECONDS = 15  # for one answer of scontrol
@@ -49,7 +52,7 @@ class Said(NamedTuple):
 class Profile(NamedTuple):
     """The entries of a Snakemake profile that count here. ``requeue`` is None when SLURM decides
     (JobRequeue); ``mem_mb`` and ``runtime`` (minutes) are those of the first attempt and of the
-    last, None when the profile does not tell."""
+    last."""
 
     status_command: str | None = None
     first_look: int = DEFAULT_FIRST_LOOK_SECONDS
@@ -126,9 +129,11 @@ def read_profile(file: Path) -> Profile:
     """The profile in ``file``. Raises OSError when it cannot be read, ValueError when it is not
     YAML."""
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yte.process_yaml(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: not valid YAML") from error
+    except YteError as error:
+        raise ValueError(f"{file}: {error}") from error
     return profile_of(found if isinstance(found, dict) else {})
 
 
@@ -143,8 +148,7 @@ def _says_without_variables() -> str:
 
 
 def profile_of(entries: Mapping[str, Any]) -> Profile:
-    """The entries of a profile, read as Snakemake reads them. ``1024 * attempt`` is understood,
-    other expressions are not."""
+    """The entries of a profile, and what the rules ask for in the first attempt and the last."""
     resources = entries.get("default-resources") or {}
     if isinstance(resources, list):
         resources = dict(str(each).split("=", 1) for each in resources if "=" in str(each))
@@ -157,20 +161,10 @@ def profile_of(entries: Mapping[str, Any]) -> Profile:
         status_command=entries.get("slurm-status-command"),
         first_look=first if isinstance(first, int) else DEFAULT_FIRST_LOOK_SECONDS,
         requeue=False if entries.get("slurm-no-requeue") else requeue,
-        mem_mb=_of_attempts(resources.get("mem_mb"), attempts),
-        runtime=_of_attempts(resources.get("runtime"), attempts),
+        mem_mb=(MEM_MB, MEM_MB * attempts),
+        runtime=(RUNTIME_MINUTES, RUNTIME_MINUTES * attempts),
         partition=None if partition is None else str(partition),
     )
-
-
-def _of_attempts(value: object, attempts: int) -> tuple[int, int] | None:
-    """The value of a resource in the first attempt and in the last."""
-    text = str(value).replace(" ", "")
-    match = re.fullmatch(r"(?:attempt\*)?(\d+)(?:\*attempt)?", text, re.ASCII)
-    if match is None:
-        return None
-    number = int(match[1])
-    return number, number * attempts if "attempt" in text else number
 
 
 def parse_config(text: str) -> dict[str, str]:
@@ -338,7 +332,7 @@ def partitions(
 def time_limit(partition: Mapping[str, str], profile: Profile) -> Row:
     """The row about the time limit of a job."""
     most = minutes_of(partition.get("MaxTime"))
-    option = "--default-resources runtime=MINUTES mem_mb=MB, or another partition"
+    option = "--set-resources upload:runtime=MINUTES, or another partition"
     return _fits("MaxTime", most, profile.runtime, "min", option)
 
 
@@ -349,7 +343,7 @@ def memory(config: Mapping[str, str], partition: Mapping[str, str], profile: Pro
         most = megabytes_of(config.get("MaxMemPerNode"))
     if most is None and "MaxMemPerCPU" in partition:  # SLURM gives a job more CPUs for its memory
         most = math.inf
-    option = "--default-resources mem_mb=MB runtime=MINUTES, or another partition"
+    option = "--set-resources upload:mem_mb=MB, or another partition"
     return _fits("MaxMemPerNode", most, profile.mem_mb, "MB", option)
 
 

@@ -227,12 +227,11 @@ def test_the_profile() -> None:
     given = {
         "slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 10,
         "slurm-requeue": True, "retries": 2,
-        "default-resources": {"mem_mb": "1024 * attempt", "runtime": 240, "slurm_partition": "p"},
+        "default-resources": {"slurm_partition": "p"},
     }  # fmt: skip
-    assert slurm.profile_of(given) == Profile("squeue", 10, True, (1024, 3072), (240, 240), "p")
-    listed = {"slurm-no-requeue": True, "default-resources": ["mem_mb=attempt * 8", "runtime=x+1"]}
-    assert slurm.profile_of(listed) == Profile(None, 40, False, (8, 8))
-    assert slurm.profile_of({}) == Profile()
+    assert slurm.profile_of(given) == Profile("squeue", 10, True, (1024, 3072), (240, 720), "p")
+    listed = {"slurm-no-requeue": True, "default-resources": ["slurm_partition=q"]}
+    assert slurm.profile_of(listed) == Profile(None, 40, False, (1024, 1024), (240, 240), "q")
 
 
 def test_the_profile_of_waybill_is_understood(tmp_path: Path) -> None:
