@@ -38,7 +38,8 @@ kinds = {os.path.realpath(f"/proc/self/fd/{n}").split(":")[0]
 logging.getLogger("of.this.job").warning("by nobody's handler")
 told = {
     "arguments": len(sys.argv), "folder": os.getcwd(), "name": __name__,
-    "environment": {n: v for n, v in os.environ.items() if n not in ("PWD", "OLDPWD", "_")},
+    "environment": {n: v for n, v in os.environ.items()
+                    if n not in ("PWD", "OLDPWD", "SHLVL", "_")},  # the shell's own
     "path": [p for p in sys.path[1:] if os.path.isabs(p)], "file": os.path.basename(__file__),
     "group": os.getpgrp() == os.getpgid(os.getppid()), "threads": threading.active_count(),
     "main": threading.current_thread() is threading.main_thread(),
@@ -47,7 +48,9 @@ told = {
                  for n in ("", "botocore", "snakemake")},
     "waybill": [name for name in sys.modules if name.startswith("waybill")],
     "encodings": [(s.encoding, s.errors, s.line_buffering) for s in (sys.stdout, sys.stderr)],
-    "open": sorted(k for k in kinds if k != "/dev/null" and not k.startswith("/proc/")),
+    # libffi keeps itself open on some systems
+    "open": sorted(k for k in kinds if k != "/dev/null" and not k.startswith("/proc/")
+                   and "/libffi.so" not in k),
     "filters": len(warnings.filters) > 0,
 }
 with open("told", "w") as file:
