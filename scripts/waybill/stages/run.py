@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,7 +160,7 @@ class Run(Inputs):
 
     def end(self, *, success: bool) -> None:
         """Print the outcome of each transfer. Ends the process unless the exit code is 0."""
-        _drop_timers()
+        self._snakemake.drop_timers()
         if success:  # where no inventory was taken, none was needed
             for path in self._begun:
                 path.unlink(missing_ok=True)
@@ -214,11 +213,3 @@ class Run(Inputs):
     def _tell_busy(self) -> None:
         for name, text in self._busy.items():
             print(f"waybill: {name}: FAILED {text}", file=sys.stderr)
-
-
-def _drop_timers() -> None:
-    """Cancel the timers that wake Snakemake's scheduler a second after each start of jobs. The
-    scheduler has ended, and the process would wait for them."""
-    for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
-            thread.cancel()

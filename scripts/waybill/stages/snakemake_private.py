@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Set
 from contextlib import suppress
@@ -144,7 +145,15 @@ class Snakemake:
         It fails when a killed run has left such a copy."""
         self._workflow.persistence.cleanup_backup(path)
 
-    # Signals (``system.interrupt``)
+    # The end (``system.interrupt`` for signals)
+
+    @staticmethod
+    def drop_timers() -> None:
+        """Cancel the timers that wake the scheduler a second after each start of jobs. The
+        scheduler has ended, and the process would wait for them."""
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.cancel()
 
     @staticmethod
     def shield_jobs() -> None:

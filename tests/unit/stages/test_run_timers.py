@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from waybill.stages.run import _drop_timers
+from waybill.stages.snakemake_private import Snakemake
 
 
 def test_timers_end_unheard_and_other_threads_go_on() -> None:
@@ -13,7 +13,7 @@ def test_timers_end_unheard_and_other_threads_go_on() -> None:
     other = threading.Thread(target=go_on.wait, args=(60,))
     for thread in (timer, other):
         thread.start()
-    _drop_timers()
+    Snakemake.drop_timers()
     timer.join(10)
     assert not timer.is_alive()
     assert not rung.is_set()
