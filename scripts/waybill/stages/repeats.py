@@ -1,18 +1,18 @@
 """Jobs that are not repeated: those that have failed for a reason that lasts.
 
 Snakemake repeats a failed job as often as ``retries`` says, on a cluster through the queue. It does
-not ask why the job failed; ``Job.restart_times`` is where it looks whether to repeat it.
+not ask why the job failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from waybill.model.failure import Failure
 from waybill.results import failures
 from waybill.results.layout import Layout
+from waybill.stages.snakemake_private import Snakemake
 
 # What the job that moves a batch does besides; their failures end it, too.
 _WITHIN = ("checksum", "diff")
@@ -23,20 +23,15 @@ _Stamp = tuple[int, int]
 def give_up_lasting_failures(layouts: Iterable[Layout]) -> None:
     """Have Snakemake, in this process, not repeat a job whose recorded failures all last. Records
     that are here already are of an earlier run and do not count."""
-    from snakemake.jobs import Job
-
     known = {layout.root: layout for layout in layouts}
     old = {r: _stamp(r) for layout in known.values() for r in layout.failures.glob("*.tsv")}
-    times = Job.restart_times
 
-    def restart_times(job: Any) -> int:
-        names = job.wildcards_dict
+    def last(rule: str, names: Mapping[str, str]) -> bool:
         layout = known.get(Path(names.get("results", ""), names.get("transfer", "")))
-        found = list(_failures(layout, job.rule.name, names, old)) if layout else []
-        return 0 if found and all(f.lasting for f in found) else times.__get__(job)
+        found = list(_failures(layout, rule, names, old)) if layout else []
+        return bool(found) and all(failure.lasting for failure in found)
 
-    # A property of the class: Snakemake has no other place where a job decides for itself.
-    Job.restart_times = property(restart_times)  # pyright: ignore[reportAttributeAccessIssue]
+    Snakemake.do_not_repeat(last)
 
 
 def _failures(

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,19 @@ class Snakemake:
         """Remove the copy that Snakemake has made of an output marked ``update`` before its job.
         It fails when a killed run has left such a copy."""
         self._workflow.persistence.cleanup_backup(path)
+
+    @staticmethod
+    def do_not_repeat(gives_up: Callable[[str, Mapping[str, str]], bool]) -> None:
+        """Have this process not repeat a failed job for which ``gives_up(rule, wildcards)`` is
+        true. It is a property of the class of jobs: there is no other place to decide it."""
+        from snakemake.jobs import Job
+
+        times: Any = Job.restart_times
+
+        def restart_times(job: Any) -> int:
+            return 0 if gives_up(job.rule.name, job.wildcards_dict) else times.__get__(job)
+
+        Job.restart_times = property(restart_times)  # pyright: ignore[reportAttributeAccessIssue]
 
     # The end (``system.interrupt`` for signals)
 

@@ -177,6 +177,7 @@ OTHERS = {
     failures.record_path(VERIFY, **RECORD).relative_to(LAYOUT.root).as_posix(),
     notify_state.NAME,
     ".door.lock",
+    LAYOUT.file_checksum("{dataset}", "{path}").relative_to(LAYOUT.root).as_posix(),
 }
 
 
@@ -308,6 +309,7 @@ SIGNS = {
     of(LAYOUT.seals_of_all): r"seals_of\(|seals\.check",
     LAYOUT.root / notify_state.NAME: r"state\.(read|write)\(",
     LAYOUT.root / ".door.lock": r"\.door\.lock",
+    LAYOUT.file_checksum("{dataset}", "{path}"): r"\.file_checksum\(",
     LAYOUT.root / "resting/{dataset}": r"\.set_aside",
     LAYOUT.root / "logs": r"\.log\b",
     LAYOUT.root / "verify/{run}/logs": r"\.log\b",
