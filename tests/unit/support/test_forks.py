@@ -14,6 +14,8 @@ import pytest
 from support import forks
 from support.warm import Fork
 
+SECONDS = 300  # for a run of Snakemake that takes one on a quiet machine
+
 SNAKEFILE = f"""\
 from snakemake.shell import shell
 
@@ -72,11 +74,11 @@ def run(folder: Path, end: object, *, warm: bool) -> tuple[int, str, dict[str, A
     env = {name: value for name, value in os.environ.items() if name[:6] != "PYTHON"}
     with (folder / "log").open("w+b") as log:
         if warm:
-            code = Fork(arguments, cwd=folder, env=env, log=log).wait(60)
+            code = Fork(arguments, cwd=folder, env=env, log=log).wait(SECONDS)
         else:
             command = [sys.executable, "-m", "snakemake", *arguments]
             code = subprocess.run(
-                command, cwd=folder, env=env, stdout=log, stderr=log, check=False, timeout=60
+                command, cwd=folder, env=env, stdout=log, stderr=log, check=False, timeout=SECONDS
             ).returncode
         log.seek(0)
         said = log.read().decode()
@@ -85,6 +87,7 @@ def run(folder: Path, end: object, *, warm: bool) -> tuple[int, str, dict[str, A
     return code, said, {**told, "folder": Path(told["folder"]).name}
 
 
+@pytest.mark.timeout(3 * SECONDS)
 @pytest.mark.parametrize("end", [0, 3, "raise"])
 def test_a_job_in_a_fork_is_a_job(tmp_path: Path, end: object) -> None:
     code, said, told = run(tmp_path / "a", end, warm=False)

@@ -15,6 +15,8 @@ import pytest
 
 from support.warm import Fork
 
+pytestmark = pytest.mark.timeout(1200)  # seconds, for several runs of Snakemake
+
 TESTS = Path(__file__).parents[2]
 
 # What a run can tell of itself, and how it ends.
@@ -71,7 +73,7 @@ class Told:
 
     def tells(self) -> dict[str, Any]:
         """What it says of itself, as soon as it does."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (lines := [x for x in self.log.read_text().splitlines() if x.startswith("{")]):
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
@@ -83,7 +85,7 @@ def test_a_fork_is_a_run_of_its_own(folder: Path) -> None:
     for warm in (False, True, True):
         beside = Told(folder, "wait", warm=True)
         run = Told(folder, 7, warm=warm, OF_THIS_RUN="ü")
-        assert run.process.wait(60) == 7
+        assert run.process.wait(300) == 7
         assert run.process.wait() == run.process.poll() == 7
         told.append(run.tells())
         os.killpg(beside.process.pid, signal.SIGKILL)
@@ -92,7 +94,7 @@ def test_a_fork_is_a_run_of_its_own(folder: Path) -> None:
     assert told[0]["environment"]["OF_THIS_RUN"] == "ü"
     assert told[0]["waybill"] == []
     (folder / "Snakefile").write_text("rule all:\n    shell: 'true'\n")
-    assert Told(folder, 0, warm=True).process.wait(60) == 0
+    assert Told(folder, 0, warm=True).process.wait(300) == 0
 
 
 def test_a_fork_is_waited_for_and_killed(folder: Path) -> None:
@@ -102,17 +104,17 @@ def test_a_fork_is_waited_for_and_killed(folder: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         run.process.wait(0.05)
     os.killpg(run.process.pid, signal.SIGKILL)
-    assert run.process.wait(10) == -signal.SIGKILL
+    assert run.process.wait(60) == -signal.SIGKILL
     assert beside.process.poll() is None
     os.killpg(beside.process.pid, signal.SIGTERM)
-    assert beside.process.wait(10) == -signal.SIGTERM
+    assert beside.process.wait(60) == -signal.SIGTERM
 
 
 def test_the_warm_interpreter_ends_with_its_test_process(folder: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom support.warm import Fork\n"
         "run = Fork(['--version'], cwd=Path.cwd(), env=os.environ, log=sys.stdout.buffer)\n"
-        "run.wait(60)\nprint('ended', flush=True)\nsys.stdin.read()\n"
+        "run.wait(300)\nprint('ended', flush=True)\nsys.stdin.read()\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
