@@ -3,8 +3,6 @@ misbehave, and what such a run must have said and left behind."""
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +11,6 @@ from typing import Any
 
 from support.proxy import Fault, Proxy, Request
 from support.workflow import Finished, Results, Workflow
-
-_PR_CAPBSET_DROP = 24
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 
 
 @dataclass
@@ -148,15 +143,3 @@ def the_failures(run: Finished, transfer: str, expected: list[tuple[str, ...]]) 
     assert len(found) == len(expected), found
     for line, parts in zip(found, expected, strict=True):
         assert all(part in line for part in parts), (line, parts)
-
-
-def bound_by_permissions() -> None:
-    """For ``preexec_fn``: root reads what it has no permission for; this process shall not.
-
-    A root process starts with the capabilities of its bounding set, so those two leave it.
-    """
-    if os.geteuid() == 0:
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-            if prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "prctl(PR_CAPBSET_DROP)")

@@ -28,6 +28,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from support.limits import Limits
+
 ROOT = Path(__file__).parents[2]
 LEASH = ROOT / "scripts" / "waybill" / "cli" / "leash.py"
 START_SECONDS = 120
@@ -106,13 +108,14 @@ def request(
     leads: bool = False,
     starts: bool = False,
     interrupts: bool = True,
+    limits: Limits | None = None,
 ) -> Request:
     """A process that runs ``name``, a module or the path of a file. ``path`` stands first in its
     ``sys.path``. It leads a group of its own or not, starts processes or not, heeds interrupts or
-    not."""
+    not, and it and what it starts have these limits."""
     return {
         "name": name, "arguments": [*arguments], "cwd": cwd, "env": dict(env), "path": [*path],
-        "leads": leads, "starts": starts, "interrupts": interrupts,
+        "leads": leads, "starts": starts, "interrupts": interrupts, "limits": limits or (),
     }  # fmt: skip
 
 
@@ -259,6 +262,7 @@ def _enter(found: Request, path: Sequence[str]) -> None:
     for number in _SIGNALS - {signal.SIGINT}:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
+    Limits(*found["limits"]).impose()
     heeded = signal.default_int_handler if found["interrupts"] else signal.SIG_IGN
     signal.signal(signal.SIGINT, heeded)
 

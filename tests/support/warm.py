@@ -23,7 +23,7 @@ from typing import IO
 class Fork:
     """One run of ``module``, whose standard output is ``log`` and whose standard error is
     ``errors`` or ``log``; ``pid``, ``poll`` and ``wait`` are those of ``subprocess.Popen``. With
-    ``starts`` the processes that it starts are forks, too."""
+    ``starts`` the processes that it starts are forks, too. They have its ``limits``."""
 
     def __init__(
         self,
@@ -35,10 +35,12 @@ class Fork:
         errors: IO[bytes] | None = None,
         module: str = "snakemake",
         starts: bool = True,
+        limits: Limits | None = None,
     ):
         run = request(
-            module, arguments, cwd=str(cwd), env=env, path=[str(cwd)], leads=True, starts=starts
-        )
+            module, arguments, cwd=str(cwd), env=env, path=[str(cwd)], leads=True, starts=starts,
+            limits=limits,
+        )  # fmt: skip
         with Path(os.devnull).open("rb") as nothing:
             streams = [stream.fileno() for stream in (nothing, log, errors or log)]
             self._started = _warm().start(run, streams)
@@ -112,6 +114,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.forks import Server, request, serve  # noqa: E402
+from support.limits import Limits  # noqa: E402
 
 if __name__ == "__main__":
     del sys.path[0]

@@ -183,8 +183,8 @@ class Workflow:
         self, *targets: str, options: list[str] | None = None, config: str = "", **settings: Any
     ) -> Running:
         """Start Snakemake; ``config`` is one more ``KEY=VALUE`` for its ``--config``, ``settings``
-        other than ``env`` go to ``subprocess.Popen``. The variable TEST_ENGINE names the engine of
-        all transfers."""
+        other than ``env`` and ``limits`` (``support.limits``) go to ``subprocess.Popen``. The
+        variable TEST_ENGINE names the engine of all transfers."""
         inherited = {
             k: v for k, v in os.environ.items()
             if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON"))
@@ -195,7 +195,7 @@ class Workflow:
         arguments += [*(options or []), "--config", "toml=config.toml", *filter(None, more)]
         env = settings.pop("env", {**inherited, **self.proxy.env(), **self.env})
         settings = {"cwd": self.folder, "env": env, **settings}
-        if settings.keys() == {"cwd", "env"}:
+        if settings.keys() <= {"cwd", "env", "limits"}:
             return RunningWarm(self, arguments, settings)
         return Running(self, [sys.executable, "-m", "snakemake", *arguments], settings)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import shutil
 import subprocess
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import Limits
 from support.objects import keys, stored
 from support.proxy import Call, Proxy
 from support.server import S3Server
@@ -171,16 +171,6 @@ class TinyDisk:
             subprocess.run(["umount", "--lazy", os.fspath(self.path)], check=True)
 
 
-class LimitedFiles:
-    """Where nothing can be mounted: files that cannot grow beyond a limit, told by EFBIG."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-
-    def __call__(self) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self._limit, self._limit))
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[TinyDisk]:
     disk = TinyDisk(tmp_path / "disk")
@@ -201,7 +191,7 @@ def full(work: Workflow, disk: TinyDisk, bucket: str) -> Workflow:
 
 def run_full(work: Workflow, disk: TinyDisk, limit: int) -> Finished:
     """A run on a full disk: exit code 1, clear lines that say the same, nothing marked."""
-    settings = {} if disk.mounted else {"preexec_fn": LimitedFiles(limit)}
+    settings = {} if disk.mounted else {"limits": Limits(file_bytes=limit)}
     run = work.run(code=1, **settings)
     reasons = (os.strerror(errno.ENOSPC), os.strerror(errno.EFBIG))
     told = [line for line in run.lines if any(reason in line for reason in reasons)]

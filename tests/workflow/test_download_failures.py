@@ -4,7 +4,6 @@ rest goes on, and a plain rerun does what is missing."""
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -16,12 +15,12 @@ import pytest
 from support.downloads import MIB, add_download, fetched, files, put, remove_objects, unfinished
 from support.failing import (
     Fleet,
-    bound_by_permissions,
     failures,
     fleet,
     the_failure,
     the_failures,
 )
+from support.limits import Limits
 from support.proxy import Answer, Proxy, access_denied
 from support.server import S3Server
 from support.workflow import Workflow
@@ -86,6 +85,7 @@ def test_keys_that_cannot_be_files(ships: Fleet, s3: S3Server) -> None:
     assert fetched(way) == {path: [None] for path in fine}
 
 
+@pytest.mark.engine
 def test_what_cannot_be_read_or_written(ships: Fleet, s3: S3Server) -> None:
     archived = Answer(403, "InvalidObjectState", "The operation is not valid for the storage class")
     objects = {"a": b"1", "archived": b"2", "denied": b"3", "large": bytes(LARGE)}
@@ -104,7 +104,7 @@ def test_what_cannot_be_read_or_written(ships: Fleet, s3: S3Server) -> None:
     for folder, mode in ({closed.folder / "secret": 0} | shut).items():
         folder.chmod(mode)
 
-    run = ships.run(code=1, preexec_fn=bound_by_permissions)
+    run = ships.run(code=1, limits=Limits(permissions=True))
 
     url = f"s3://{ships.bucket}/objects"
     restore = "the object is archived; restore it"
@@ -140,7 +140,7 @@ def test_what_cannot_be_read_or_written(ships: Fleet, s3: S3Server) -> None:
     (closed.folder / "secret").chmod(0o600)
     (closed.folder / "pipe").unlink()
     ships.mend()
-    ships.run(preexec_fn=bound_by_permissions)
+    ships.run(limits=Limits(permissions=True))
     assert files(way.folder) == objects
     mine = {"sub/there": b"m", "dark/there": b"m"}
     given = {"a": b"1", "sub/b": b"2", "dark/c": b"3", "secret": b"4", "pipe": b""}
@@ -207,10 +207,10 @@ def little_room(folder: Path) -> Iterator[dict[str, object]]:
         finally:
             subprocess.run(["umount", "--lazy", folder], check=True)
     else:
-        limit = (ROOM_BYTES, ROOM_BYTES)
-        yield {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)}
+        yield {"limits": Limits(file_bytes=ROOM_BYTES)}
 
 
+@pytest.mark.engine
 def test_a_full_disk(ships: Fleet, s3: S3Server) -> None:
     way = add_download(ships, s3, "full", {"a": b"1", "b": bytes(6 * MIB)})
     with little_room(way.folder) as how:
@@ -228,6 +228,7 @@ def test_a_full_disk(ships: Fleet, s3: S3Server) -> None:
         assert files(way.folder) == {"a": b"1", "b": b"smaller"}
 
 
+@pytest.mark.engine
 def test_times_and_encodings(ships: Fleet, s3: S3Server) -> None:
     """A time no file can have does not fail a download, and bytes stay as they are stored."""
     way = add_download(ships, s3, "data", {})

@@ -4,7 +4,6 @@ leaves nothing marked and the other transfers done, and a plain rerun sends what
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.failing import Fleet, failures, fleet, the_failure, the_failures
+from support.limits import Limits
 from support.objects import keys, stored
 from support.proxy import (
     Answer,
@@ -59,6 +59,7 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.engine
 def test_what_refuses_a_listing(ships: Fleet, s3: S3Server) -> None:
     url = {}
     refusals = {
@@ -200,6 +201,7 @@ def test_nothing_selected_ends_in_3_and_held_back_in_0(ships: Fleet) -> None:
     assert ships["held"].puts() == list(ONE)
 
 
+@pytest.mark.engine
 def test_failures_in_the_middle_of_an_upload(ships: Fleet, s3: S3Server) -> None:
     """What fails for one object fails it alone; what would fail them all ends the job at once;
     retries help, and have an end. What was done is known either way."""
@@ -277,17 +279,12 @@ def test_failures_in_the_middle_of_an_upload(ships: Fleet, s3: S3Server) -> None
     }
 
 
-def little_room() -> None:
-    """For ``preexec_fn``: no file may become larger than this, a full disk for those that would."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, ROOM_BYTES))
-
-
 def test_a_full_disk_for_results(ships: Fleet) -> None:
     """What was sent but could not be written down is neither marked nor sent again."""
     # By the size of what is written about one file, in ascending order: list, journal.
     for name, count in (("list", 2000), ("journal", 600)):
         ships.add(name, {f"{name}-{i:04}": b"%d" % i for i in range(count)})
-    run = ships.run(code=1, preexec_fn=little_room)
+    run = ships.run(code=1, limits=Limits(file_bytes=ROOM_BYTES))
     for name in ships.ways:
         the_failure(run, name, f"results/{name}: the results folder is full (", "make room")
         ships[name].check_nothing_claimed()

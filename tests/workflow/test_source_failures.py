@@ -15,11 +15,11 @@ import pytest
 from support.failing import (
     Fleet,
     Way,
-    bound_by_permissions,
     failures,
     fleet,
     the_failures,
 )
+from support.limits import Limits
 from support.objects import keys, stored
 from support.proxy import Call, Proxy
 from support.server import S3Server
@@ -87,7 +87,7 @@ def test_what_a_walk_cannot_take(ships: Fleet, s3: S3Server) -> None:
         (folder / "sub" / "up").symlink_to("..")
         (folder / "good").symlink_to("a")
         os.mkfifo(folder / "fifo")
-    run = ships.run(code=1, preexec_fn=bound_by_permissions)
+    run = ships.run(code=1, limits=Limits(permissions=True))
 
     denied = "Permission denied; give read permission"
     the_failures(run, "closed", [("a: cannot be read: ", denied), ("sub/: ", denied)])
@@ -121,7 +121,7 @@ def test_what_a_walk_cannot_take(ships: Fleet, s3: S3Server) -> None:
     for name in ("follow", "error"):
         for link in links:
             (ships[name].folder / link).unlink()
-    ships.run(preexec_fn=bound_by_permissions)
+    ships.run(limits=Limits(permissions=True))
     check_marked(closed, s3, {"a", "b", "sub/c", "other/d"})
     assert [way.puts() for way in ships.ways.values()] == [["a", "sub/c"], [], [], []]
 
@@ -162,6 +162,7 @@ def test_what_happens_between_the_stages(ships: Fleet, s3: S3Server) -> None:
         assert ships[name].puts() == ["grown", "new-date"]
 
 
+@pytest.mark.engine
 def test_a_file_that_changes_while_it_is_read(ships: Fleet, s3: S3Server) -> None:
     """``grows`` and ``touched`` while they are hashed, ``sent`` while it is uploaded."""
     way = ships.add("reading", {"kept": b"1", "grows": b"", "touched": b"", "sent": b""})
@@ -192,6 +193,7 @@ def test_a_file_that_changes_while_it_is_read(ships: Fleet, s3: S3Server) -> Non
     assert way.puts() == ["grows", "touched"]  # what was sent is the file's content after all
 
 
+@pytest.mark.engine
 def test_other_bytes_behind_the_same_size_and_time(ships: Fleet, s3: S3Server) -> None:
     """Neither inventory nor cache can see it, but the bytes that are sent are looked at."""
     large = 65 << 20  # in parts
