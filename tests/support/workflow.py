@@ -108,6 +108,10 @@ class Running:
         """What reached the server since this run began."""
         return self._workflow.proxy.requests[self._first :]
 
+    def output(self) -> bytes:
+        """What it has printed so far."""
+        return (self._workflow.folder / "output.log").read_bytes()
+
     def wait(self, timeout: float = RUN_TIMEOUT_SECONDS) -> Finished:
         """Wait until it has ended; a run that does not end is killed and fails the test."""
         try:

@@ -21,12 +21,12 @@ from support.proxy import Call, Proxy
 from support.server import S3Server
 from support.workflow import Results, Running, Workflow
 
-RUN_KILLS, JOB_KILLS = 4, 16
+RUN_KILLS, JOB_KILLS = 2, 6
 SEED = 3
-FILES = 300
+FILES = 120
 BIG = "big.h5ad"
-BIG_BYTES = 200 * MIB
-RANGES = 13
+BIG_BYTES = 100 * MIB
+RANGES = 7
 LATENCY_SECONDS = 0.1  # so that kills meet requests under way
 
 
@@ -128,6 +128,14 @@ def kill_runs(killing: Killing, rng: random.Random, *, count: int) -> None:
         killing.check()
 
 
+def kill_halfway(killing: Killing, what: str) -> None:
+    """Kill a run when the journals tell of a first ``done`` or ``range``."""
+    running = killing.workflow.start()
+    wait_for(running, lambda: any(what in record for record in killing.results.journal()))
+    running.kill()
+    killing.check()
+
+
 def kill_jobs(killing: Killing, rng: random.Random, *, count: int) -> None:
     """Kill single jobs of one run, as a machine short of memory does; Snakemake starts them
     again."""
@@ -144,7 +152,8 @@ def kill_jobs(killing: Killing, rng: random.Random, *, count: int) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_twenty_kills(killing: Killing, bucket: str) -> None:
+@pytest.mark.engine
+def test_kills_in_a_row(killing: Killing, bucket: str) -> None:
     """Of a run with two jobs: one for many files, one for a large object whose last range is not
     answered as long as there is something left to kill."""
     killing.workflow.configure(
@@ -161,6 +170,8 @@ def test_twenty_kills(killing: Killing, bucket: str) -> None:
     go_on = threading.Event()
     last_range = RangeFault(Call(lambda _: go_on.wait(120)), key=f"data/{BIG}", number=RANGES)
     proxy.faults.append(last_range)
+    for what in ("done", "range"):
+        kill_halfway(killing, what)
     kill_runs(killing, rng, count=RUN_KILLS)
     kill_jobs(killing, rng, count=JOB_KILLS)
     assert killing.halfway["ranges"]

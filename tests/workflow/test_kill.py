@@ -1,25 +1,23 @@
-"""``kill -9`` of the whole process group, again and again: nothing is lost, nothing sent twice."""
+"""``kill -9`` of the whole process group, again and again: nothing is lost, nothing sent twice.
+`make storm` kills at random moments, hundreds of times."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.objects import stored
-from support.proxy import Delay, Proxy, Request
+from support.proxy import Delay, Fault, Proxy, Request
 from support.server import S3Server
-from support.workflow import Results, Workflow, is_manifest
+from support.workflow import Results, Running, Workflow, is_manifest
 
-KILLS = 8  # `make storm` has hundreds
-SEED = 20
-START = 0.2  # the share of a run before its first upload
-FILES = 300
+FILES = 120
 BIG = "big.h5ad"
 BIG_BYTES = 70 << 20  # above the limit for multipart, in five parts
 LATENCY_SECONDS = 0.1  # so that kills meet uploads under way
@@ -115,62 +113,66 @@ class Killing:
                 assert stored(self.s3, self.bucket, key) == data
 
 
-def kill_between(killing: Killing, op: str, count: int) -> None:
-    """One kill more, after so many requests of a run: the others come when they come."""
-    slow = killing.proxy.fault(Delay(2), op=op, after=count)
+Reached = Callable[[Running], bool]
+
+
+def at_once(_: Running) -> bool:
+    return True
+
+
+def answered(op: str, count: int) -> Reached:
+    return lambda run: sum(r.status == 200 for r in run.requests if r.op == op) >= count
+
+
+def finished(jobs: int) -> Reached:
+    return lambda run: run.output().count(b"Finished jobid") >= jobs
+
+
+def publishing(run: Running) -> bool:
+    return any(r.op == "PutObject" and is_manifest(r.key) for r in run.requests)
+
+
+def kill_when(killing: Killing, reached: Reached, *late: Fault) -> None:
+    """One kill more, of a run that has come so far; what is ``late`` meets the kill under way."""
+    killing.proxy.faults += late
     running = killing.workflow.start()
-    deadline = time.monotonic() + 120
-    while sum(r.status == 200 for r in running.requests if r.op == op) < count:
-        assert running.process.poll() is None
+    deadline = time.monotonic() + 300
+    while not reached(running):
+        assert running.process.poll() is None, running.output().decode()
         assert time.monotonic() < deadline
         time.sleep(0.005)
     running.kill()
-    killing.proxy.faults.remove(slow)
+    for fault in late:
+        killing.proxy.faults.remove(fault)
     killing.after_kill(running.requests)
 
 
-@pytest.mark.timeout(1800)
-def test_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
-    proxy.latency = LATENCY_SECONDS
-    batches = {"batch.max_files": 60, "batch.max_bytes": "32MiB"}
-    work, twin = Workflow(tmp_path / "work", proxy), Workflow(tmp_path / "twin", proxy)
-    killing = Killing(work, s3, bucket)
-    # A run that nobody kills tells how far the moments must reach.
-    twin.configure(t={"source": str(work.source), "destination": f"s3://{bucket}/twin", **batches})
-    whole = twin.run()
-    assert whole.jobs["upload"] == 9
-    rng = random.Random(SEED)
-    moments = [(i + rng.random()) / KILLS for i in range(KILLS)]  # of a run that does everything
+def kill_between(killing: Killing, op: str, count: int) -> None:
+    """One kill more, after so many requests of a run: the others come when they come."""
+    kill_when(killing, answered(op, count), Fault(Delay(2), op=op, after=count))
 
+
+@pytest.mark.timeout(1800)
+@pytest.mark.engine
+def test_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
+    """In each stage of a run, and in the middle of each kind of request."""
+    proxy.latency = LATENCY_SECONDS
+    work = Workflow(tmp_path / "work", proxy)
+    killing = Killing(work, s3, bucket)
+    batches = {"batch.max_files": 24, "batch.max_bytes": "32MiB"}
     work.configure(t={"destination": f"s3://{bucket}/data", **batches})
-    kill_between(killing, "PutObject", 90)
+
+    kill_when(killing, at_once)
+    kill_between(killing, "ListObjectsV2", 1)
+    kill_when(killing, finished(1))
+    kill_between(killing, "PutObject", 36)
     kill_between(killing, "UploadPart", 2)
-    early_ends = 0
-    duration, left = whole.seconds, 0.5  # ``left``: about the share of it there is to do
-    while moments:
-        within = [moment for moment in moments if moment < left]
-        if not within:
-            killing.change_everything()
-            left = 1.1
-            continue
-        moment = rng.choice(within)
-        running = work.start()
-        try:
-            running.process.wait(moment * duration)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            killing.after_kill(running.requests)
-            moments.remove(moment)
-            left -= max(0.0, moment - START)
-        else:  # it had less to do than expected
-            ended = running.wait().ended(0)
-            killing.check_sent(ended.requests)
-            killing.check_all_right()
-            early_ends += 1
-            assert early_ends < KILLS, f"no run takes {moment} of {duration} s"
-            if left > 1:  # the machine has become faster
-                duration = ended.seconds
-            left = 0.0
+    killing.change_everything()
+    kill_between(killing, "PutObject", 60)
+    kill_when(killing, finished(3))
+    killing.change_everything()
+    kill_between(killing, "CompleteMultipartUpload", 1)
+    kill_when(killing, publishing, Fault(Delay(2), op="PutObject", key="data/manifests/*"))
 
     assert killing.halfway["batch"]
     assert killing.halfway["multipart"]
@@ -178,4 +180,5 @@ def test_kills_in_a_row(s3: S3Server, bucket: str, proxy: Proxy, tmp_path: Path)
     last = work.run()
     killing.check_sent(last.requests)
     killing.check_all_right(download=True)
+    assert len(killing.results.files("markers")) > 8
     assert work.run().jobs == Counter(inventory=1, all=1)
