@@ -229,6 +229,7 @@ class Play:
         if one.door == "waybill":
             running: Any = Command(world)
         else:
+            world.workflow.forks = world.lean and not shots_
             running = world.workflow.start(config=f"one_job_per_batch={one.one_job}")
         log = world.folder / "output.log"
         if one.door == "waybill":

@@ -38,6 +38,7 @@ class World:
         self.bucket = server.make_bucket(f"storm-{rng.getrandbits(48):012x}-{os.getpid()}")
         self.proxy = StormProxy(server.endpoint_url)
         self.workflow = Workflow(folder, self.proxy, forks=False)
+        self.lean = lean  # the jobs of a run that nobody shoots at are forks
         self.eyes = Eyes(self.client, self.bucket, PREFIX, PUBLISHED)
         self.history: dict[str, set[str]] = defaultdict(set)
         self.source_now: dict[str, Content] = {}
