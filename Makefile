@@ -43,7 +43,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 4 --dist worksteal
-	@TEST_ENGINE=boto3 $(BIN)/python -m pytest -n 4 --dist worksteal -m engine tests/workflow
+	@TEST_ENGINE=boto3 TEST_ONE_JOB=true $(BIN)/python -m pytest -n 4 --dist worksteal -m engine tests/workflow
 
 test-lowest: $(LOWEST)/.ready
 	@$(LOWEST)/bin/python -m pytest -n 4 --dist worksteal

@@ -174,7 +174,7 @@ FILES = {
 FIRST, LAST = ("RunInfo.xml", "SampleSheet.csv"), ("RTAComplete.txt", "CopyComplete.txt")
 
 
-@pytest.mark.parametrize("form", ["", "one_job_per_batch=false"], ids=["one job", "chain"])
+@pytest.mark.parametrize("form", ["", "one_job_per_batch=true"], ids=["chain", "one job"])
 def test_D3_only_what_is_last_waits_for_a_first_file_that_fails(
     tmp_path: Path, bucket: str, proxy: Proxy, form: str
 ) -> None:

@@ -62,7 +62,7 @@ def pages_of(*pages: bytes) -> Pages:
     return lambda query: (200, pages[int(query.get("continuation-token", 0))])
 
 
-@pytest.mark.parametrize("form", ["download", "one_job_per_batch=false"])
+@pytest.mark.parametrize("form", ["download", "one_job_per_batch=true"])
 def test_A4_an_object_at_the_prefix_itself_is_refused(
     tmp_path: Path, bucket: str, proxy: Proxy, form: str
 ) -> None:

@@ -188,14 +188,17 @@ class Workflow:
     ) -> Running:
         """Start Snakemake; ``config`` is one more ``KEY=VALUE`` for its ``--config``, ``settings``
         other than ``env`` and ``limits`` (``support.limits``) go to ``subprocess.Popen``. The
-        variable TEST_ENGINE names the engine of all transfers."""
+        variable TEST_ENGINE names the engine of all transfers, and TEST_ONE_JOB is their setting
+        `one_job_per_batch`."""
         inherited = {
             k: v for k, v in os.environ.items()
             if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON"))
         }  # fmt: skip
         arguments = [*targets, "--snakefile", str(SNAKEFILE), "-d", str(self.folder)]
-        engine = os.environ.get("TEST_ENGINE")
+        engine, one_job = os.environ.get("TEST_ENGINE"), os.environ.get("TEST_ONE_JOB")
         more = [config, f"engine={engine}" if engine else ""]
+        if one_job and "one_job_per_batch" not in config:
+            more.append(f"one_job_per_batch={one_job}")
         arguments += [*(options or []), "--config", "toml=config.toml", *filter(None, more)]
         env = settings.pop("env", {**inherited, **self.proxy.env(), **self.env})
         settings = {"cwd": self.folder, "env": env, **settings}
