@@ -63,8 +63,8 @@ install_packages() {
     [[ $done ]] || { tail -5 "$DIR/log/apt.log" >&2 && fail "apt-get failed, see $DIR/log/apt.log"; }
 }
 
-# MinJobAge is Slurm's own default; other waits are shortened for the tests (cred_expire is how long
-# a requeued job waits). Nodes may claim more CPUs and memory than the machine has. Jobs are spread
+# The tests read the records of ended jobs (MinJobAge); waits are shortened (cred_expire is how long a
+# requeued job waits). Nodes may claim more CPUs and memory than the machine has. Jobs are spread
 # over the nodes (CR_LLN); n5 and n6 are for a test that loses one, and on n7 the jobs of `urgent`
 # preempt those of `spare`.
 configure() {
@@ -88,7 +88,7 @@ SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory,CR_LLN
 AccountingStorageType=accounting_storage/none
-MinJobAge=300
+MinJobAge=3600
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 OverTimeLimit=0

@@ -97,7 +97,7 @@ def test_F5_a_pilot_job_runs_all_of_it_and_goes_on_where_it_was_cut_off(
     scripts = clone.processes("upload.py")
     command = ["scancel"] if how == "cancelled" else ["scontrol", "requeue"]
     subprocess.run([*command, str(first)], check=True)
-    until(lambda: clone.job(first).state != "RUNNING" and gone(scripts))
+    until(lambda: clone.job(first).state not in ("RUNNING", "COMPLETING") and gone(scripts))
     done = clone.finished()
     begun = len(clone.proxy.requests)
     hold.release()

@@ -10,7 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from clones import QUICK, RUN_SECONDS, Clone, Hold, OwnCluster, can_mount, own_cluster, sent, until
+from clones import (
+    QUICK,
+    RUN_SECONDS,
+    Clone,
+    Hold,
+    OwnCluster,
+    can_mount,
+    own_cluster,
+    sbatch,
+    scontrol,
+    sent,
+    until,
+)
 
 from support.server import S3Server
 from support.workflow import Running
@@ -18,6 +30,7 @@ from support.workflow import Running
 pytestmark = pytest.mark.skipif(not can_mount(), reason="a container that may not mount")
 
 FILES = 6
+SPARE = ["--default-resources", "slurm_partition=spare", "mem_mb=1024", "runtime=30"]
 
 
 @pytest.fixture
@@ -54,7 +67,17 @@ def controller_away(alone: OwnCluster, clone: Clone, run: Running, hold: Hold) -
     until(lambda: clone.submitted() and not clone.running("upload"))
 
 
-@pytest.mark.parametrize("lose", [forgotten, controller_away])
+def preempted_for_good(alone: OwnCluster, clone: Clone, run: Running, hold: Hold) -> None:
+    """The partition cancels what it preempts."""
+    env = clone.environment
+    scontrol("update", "PartitionName=spare", "PreemptMode=CANCEL", env=env)
+    urgent = ["--partition=urgent", "--exclusive", "--time=5", "--output=/dev/null"]
+    sbatch(clone, *urgent, "--wrap", "true")
+    until(lambda: {job.state for job in clone.jobs("upload")} == {"PREEMPTED"})
+    hold.release()
+
+
+@pytest.mark.parametrize("lose", [forgotten, controller_away, preempted_for_good])
 def test_F6_a_job_that_the_executor_has_lost_costs_an_interrupt(
     alone: OwnCluster,
     clone: Clone,
@@ -65,18 +88,20 @@ def test_F6_a_job_that_the_executor_has_lost_costs_an_interrupt(
     """The executor waits for ever, whatever its settings are. Nothing is lost: Ctrl-C, and the same
     command once more."""
     hold = Hold(clone.proxy, lambda r: r.op == "PutObject" and r.key.endswith("/f5.bin"))
-    run = clone.start(options=QUICK)
+    run = clone.start(options=[*QUICK, *SPARE])
     until(lambda: hold.waiting)
     lose(alone, clone, run, hold)
-    until(lambda: clone.results("t").files("markers"))
+    gone_for_good = lose is preempted_for_good
+    until(lambda: gone_for_good or clone.results("t").files("markers"))
     time.sleep(60)  # more than one look
     assert run.process.poll() is None
     os.killpg(run.process.pid, signal.SIGINT)
     run.wait(RUN_SECONDS).ended(130)
-    alone.remember(300)
+    alone.remember(3600)
     clone.start(options=QUICK).wait(RUN_SECONDS).ended(0)
     clone.check_end(s3, bucket)
-    assert set(sent(clone.proxy.requests).values()) == {1}
+    again = {what for what, count in sent(clone.proxy.requests).items() if count > 1}
+    assert again <= ({("data/f5.bin", None)} if gone_for_good else set())
 
 
 def test_F6_the_profile_asks_sacct_where_slurm_forgets_between_two_looks(

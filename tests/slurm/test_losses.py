@@ -44,7 +44,8 @@ def fill(clone: Clone, bucket: str, mebibyte: bytes, **settings: object) -> None
         clone.write(f"run{i // 10}/f{i:02}.bin", random.Random(i).randbytes(3000 + i))
     clone.write("big.h5ad", mebibyte * (16 * PARTS - 8))
     batch = {"batch.max_files": 16, "batch.max_bytes": "64MiB"}
-    clone.configure(t={"destination": f"s3://{bucket}/data", **batch, **settings})
+    patient = {"timeout": 600}  # held requests are not sent again
+    clone.configure(t={"destination": f"s3://{bucket}/data", **batch, **patient, **settings})
 
 
 def hold_last_parts(clone: Clone) -> Hold:
