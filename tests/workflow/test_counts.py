@@ -95,7 +95,7 @@ def test_a_first_run_uploads_everything_once(world: World, s3: S3Server) -> None
     batches = first.jobs["upload"]
     assert batches >= 10
     assert first.jobs == Counter(
-        inventory=1, upload=batches,
+        inventory=1, checksum=batches, diff=batches, upload=batches,
         gather_plan=1, manifest=1, publish=1, summary=1, all=1,
     )  # fmt: skip
     # The manifest went last, when all its data was there.

@@ -282,7 +282,7 @@ def test_failures_in_the_middle_of_an_upload(ships: Fleet, s3: S3Server) -> None
 def test_a_full_disk_for_results(ships: Fleet) -> None:
     """What was sent but could not be written down is neither marked nor sent again."""
     # By the size of what is written about one file, in ascending order: list, journal.
-    for name, count in (("list", 2000), ("journal", 600)):
+    for name, count in (("list", 2000), ("journal", 400)):
         ships.add(name, {f"{name}-{i:04}": b"%d" % i for i in range(count)})
     run = ships.run(code=1, limits=Limits(file_bytes=ROOM_BYTES))
     for name in ships.ways:

@@ -182,7 +182,8 @@ def test_a_file_that_changes_while_it_is_read(ships: Fleet, s3: S3Server) -> Non
             ("touched: ", CHANGED),
         ],
     )
-    assert not way.results.checksums()
+    hashed = set() if os.environ.get("TEST_ONE_JOB") else {"kept", "sent"}
+    assert way.results.checksums().keys() == hashed
     way.check_nothing_claimed()
     assert way.puts() == ["kept", "sent"]
     ships.mend()

@@ -96,10 +96,7 @@ class Mover(ABC):
             if item.action == difference.REFUSE:
                 self.outcome.failed.append(Failure(item.path, 1, item.reason))
             elif item.action == difference.KEEP:
-                proof = self._proof(item, Stored(item.etag, ""), utc(int(item.time)))
-                if self._transfer.compare != "sha256":  # the content was not compared
-                    proof = proof._replace(sha256="")
-                self.outcome.proofs[item.path] = proof
+                self.outcome.proofs[item.path] = self._kept(item)
             elif proof := self._finished(item):
                 self.outcome.proofs[item.path] = proof
             else:
@@ -107,6 +104,16 @@ class Mover(ABC):
         if todo:
             self._move(todo)
         return self.outcome
+
+    def _kept(self, item: Difference) -> Proof:
+        """The proof of an entry that is the same on both sides: that of an earlier job, when it
+        still holds, because it tells more."""
+        if self._transfer.compare == "sha256" and (proof := self._finished(item)):
+            return proof
+        proof = self._proof(item, Stored(item.etag, ""), utc(int(item.time)))
+        if self._transfer.compare != "sha256":  # the content was not compared
+            proof = proof._replace(sha256="")
+        return proof
 
     @abstractmethod
     def _finished(self, item: Difference) -> Proof | None:

@@ -170,6 +170,9 @@ def _turn(task: Task) -> Iterator[Turn]:
     with journal.Journal(journals[-1], now.run) as open_journal:
         record = journal.read(journals, now.run)
         record.tell()
+        for name in task.inherited():
+            for proof in marker.read_if_any(layout.kept_marker(dataset, name)):
+                record.done.setdefault(proof.path, ("", proof))
         if f"{dataset}/{batch}" not in now.open and task.transfer.overwrite != "always":
             # Snakemake repeats this job for a reason of its own. The inventory has accepted the
             # marker, and the diff may be older than the marker.

@@ -275,7 +275,7 @@ rule all:
     (tmp_path / "Snakefile").write_text(HEAD + text)
     arguments = [sys.executable, "-m", "snakemake", "--cores", "1"]
     arguments += [option] if option == "--nolock" else []
-    run = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
