@@ -227,17 +227,18 @@ def test_E2_a_good_answer_before_the_request_was_sent_is_none() -> None:
     from waybill.s3.http.connections import Connections, Exchange
 
     listener = socket.create_server(("127.0.0.1", 0))
+    ended, errors = threading.Event(), []
 
     def serve() -> None:
-        connection = listener.accept()[0]
-        connection.recv(1000)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        time.sleep(5)
+        with listener.accept()[0] as connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            ended.wait(20)
 
-    threading.Thread(target=serve, daemon=True).start()
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     connections = Connections(url, timeout=5, connect_timeout=5, ca_file=None)
-    ended, errors = threading.Event(), []
 
     def end(error: BaseException | None) -> None:
         errors.append(error)
@@ -251,6 +252,7 @@ def test_E2_a_good_answer_before_the_request_was_sent_is_none() -> None:
     finally:
         connections.close()
         listener.close()
+        server.join(30)
     assert isinstance(errors[0], be.ConnectionClosedError)
 
 
