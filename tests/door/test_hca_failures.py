@@ -86,7 +86,7 @@ def test_debug_tells_all_but_secrets(door: Door) -> None:
     )
     assert "snakemake.log" in said.err
     assert "Finished jobid" in said.err
-    assert re.search(r"INFO waybill\.stages\.move: moved 3 files", said.err)
+    assert len(re.findall(r"INFO waybill\.stages\.move: moved 1 files", said.err)) == 3
     (state,) = door.states()
     assert re.fullmatch("gut-v1-1-integrated-objects-dev-[0-9a-f]{12}", state.name)
     assert list(state.glob("results/hca/logs/upload/*/*.log"))
@@ -122,7 +122,8 @@ def test_interrupted_while_uploading(door: Door) -> None:
     assert "Uploaded 2 of 3 file(s)" in said.out
     (state,) = door.states()
     assert not [p for p in _command_lines() if str(state).encode() in p], "jobs are left"
-    assert list(state.glob("results/hca/markers/*/*.tsv")) == []
+    marked = {path.name[:8] for path in state.glob("results/hca/markers/*/*.tsv")}
+    assert marked <= {"f.a.h5ad", "f.b.h5ad"}  # each file is a batch
     assert door.manifests() == []
 
     door.proxy.faults.clear()

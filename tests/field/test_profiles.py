@@ -52,7 +52,7 @@ def unusable_home(kind: str, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["missing", "read-only"])
-def test_F8_B13_a_home_that_cannot_be_used_is_not_needed(
+def test_F8_a_home_that_cannot_be_used_is_not_needed(
     small: Workflow, tmp_path: Path, kind: str
 ) -> None:
     small.env = {"HOME": unusable_home(kind, tmp_path), "XDG_CACHE_HOME": ""}
@@ -61,9 +61,7 @@ def test_F8_B13_a_home_that_cannot_be_used_is_not_needed(
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "verify"])
-def test_F8_B13_a_command_does_not_need_a_home(
-    small: Workflow, tmp_path: Path, command: str
-) -> None:
+def test_F8_a_command_does_not_need_a_home(small: Workflow, tmp_path: Path, command: str) -> None:
     small.run()
     small.env = {"HOME": unusable_home("read-only", tmp_path), "XDG_CACHE_HOME": ""}
     done = waybill(small, command, "--config", "config.toml")

@@ -16,12 +16,12 @@ from pathlib import Path
 from waybill.model.errors import DamagedError
 from waybill.model.escaping import escape, unescape
 from waybill.model.failure import Failure
-from waybill.results.layout import Layout
+from waybill.results.layout import FORMER_BATCH_NAME, Layout
 from waybill.system import tsv
 from waybill.system.files import write_atomic
 from waybill.system.tsv import render
 
-_FORMER_BATCH = re.compile("[abfz][0-9a-f]{16}")
+_FORMER_BATCH = re.compile(FORMER_BATCH_NAME)
 COLUMNS = ("path", "exit_code", "message", "lasting")
 _ADDED = 1  # columns since the first version
 

@@ -14,7 +14,9 @@ LOCAL_SUFFIX = ".local.tsv"
 REMOTE_SUFFIX = ".remote.tsv"
 CHECKSUM_SUFFIX = ".sha256"
 _PATH_AND_HASH = r"\.[A-Za-z0-9_.-]+\.[0-9a-f]{8,16}"
-BATCH_NAME = f"[abfz]{_PATH_AND_HASH}"  # a regex; inventory.batches makes them
+FORMER_BATCH_NAME = "[abfz][0-9a-f]{16}"  # of earlier versions
+# A regex; inventory.batches makes the names.
+BATCH_NAME = f"[abfz]{_PATH_AND_HASH}|{FORMER_BATCH_NAME}"
 FIRST_BATCH_NAME = f"a{_PATH_AND_HASH}"
 
 
