@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.downloads import remove_objects
 from support.objects import keys, stored
 from support.proxy import Proxy, short_pages
 from support.server import S3Server
@@ -67,7 +68,7 @@ def manifest_files(workflow: Workflow) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def world(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    s3.make_bucket(BUCKET)
+    remove_objects(s3, s3.make_bucket(BUCKET))  # the same process may make it again
     with Proxy(s3.endpoint_url) as proxy:
         world = World(tmp_path_factory.mktemp("counts"), proxy)
         proxy.fault(short_pages(PAGE_KEYS), op="ListObjectsV2")
@@ -181,7 +182,7 @@ class Small(Workflow):
 
 @pytest.fixture(scope="module")
 def small_world(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    s3.make_bucket(TWO)
+    remove_objects(s3, s3.make_bucket(TWO))
     with Proxy(s3.endpoint_url) as proxy:
         small = Small(tmp_path_factory.mktemp("small"), proxy)
         for i in range(24):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.downloads import remove_objects
 from support.objects import keys, stored
 from support.proxy import Answer, Proxy
 from support.server import S3Server
@@ -97,6 +98,7 @@ def names(s3: S3Server, tmp_path_factory: pytest.TempPathFactory):
     with Proxy(s3.endpoint_url) as proxy:
         names = Names(tmp_path_factory.mktemp("names"), proxy)
         names.bucket = s3.make_bucket("waybill-names")
+        remove_objects(s3, names.bucket)  # the same process may make it again
         for name, data in CONTENT.items():
             names.write(name, data)
         names.write(REFUSED, b"whatever")
