@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-import yte
-from yte.exceptions import YteError
 
 from waybill.cli.doctor.rows import Row, Verdict
 from waybill.model.errors import one_line
@@ -129,11 +127,9 @@ def read_profile(file: Path) -> Profile:
     """The profile in ``file``. Raises OSError when it cannot be read, ValueError when it is not
     YAML."""
     try:
-        found = yte.process_yaml(file.read_text(encoding="utf-8"))
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: not valid YAML") from error
-    except YteError as error:
-        raise ValueError(f"{file}: {error}") from error
     return profile_of(found if isinstance(found, dict) else {})
 
 
@@ -155,6 +151,8 @@ def profile_of(entries: Mapping[str, Any]) -> Profile:
     retries = entries.get("retries", 0)
     attempts = retries + 1 if isinstance(retries, int) else 1
     first = entries.get("slurm-init-seconds-before-status-checks", DEFAULT_FIRST_LOOK_SECONDS)
+    if isinstance(first, str) and (usual := re.match(r"\?(\d+) if ", first)):
+        first = int(usual[1])  # an expression, which the executor's package would decide
     requeue = True if entries.get("slurm-requeue") else None
     partition = resources.get("slurm_partition")
     return Profile(
