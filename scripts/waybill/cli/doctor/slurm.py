@@ -1,66 +1,36 @@
 """What SLURM says of itself, held against what the profile ``slurm`` and its executor need.
 
-``scontrol show config`` prints one ``Name = value`` a line, ``scontrol show partition`` a record
-for each partition, with ``Name=value`` between blanks (scontrol(1); the values are those of
-slurm.conf(5)). What the executor does with them is read from snakemake-executor-plugin-slurm 2.8.
+What the executor does is read from snakemake-executor-plugin-slurm 2.8.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import yaml
-
+from waybill.cli.doctor.profile import Profile, profile_file, read_profile
 from waybill.cli.doctor.rows import Row, Verdict
-from waybill.model.errors import one_line
-from waybill.stages.run_inputs import MEM_MB, RUNTIME_MINUTES
-from waybill.system.resources import project_root
+from waybill.cli.doctor.scontrol import (
+    ask,
+    megabytes_of,
+    minutes_of,
+    parse_config,
+    parse_partitions,
+    seconds_of,
+)
 
-ASK_SECONDS = 15  # for one answer of scontrol
 # The executor looks at its jobs again after at most 180 s, and a look takes some time itself.
 LONGEST_LOOK_SECONDS = 190
 # It takes sacct for squeue when SLURM forgets a job within three of its first intervals.
 FIRST_LOOKS = 3
-DEFAULT_FIRST_LOOK_SECONDS = 40
 DEFAULT_MINJOBAGE_SECONDS = 300
 # A job ends within a second of SIGTERM, on a busy node a little later.
 GRACE_SECONDS = 5
 
-_SECONDS = {"": 1, "s": 1, "sec": 1, "secs": 1, "m": 60, "min": 60, "mins": 60, "h": 3600}
 _NOTHING = {"", "(null)", "none", "n/a"}
-
-
-class Said(NamedTuple):
-    """What a command printed; ``problem`` is why it failed, ``""`` when it did not."""
-
-    text: str
-    problem: str = ""
-
-
-class Profile(NamedTuple):
-    """The entries of a Snakemake profile that count here. ``requeue`` is None when SLURM decides
-    (JobRequeue); ``mem_mb`` and ``runtime`` (minutes) are those of the first attempt and of the
-    last."""
-
-    status_command: str | None = None
-    first_look: int = DEFAULT_FIRST_LOOK_SECONDS
-    requeue: bool | None = None
-    mem_mb: tuple[int, int] | None = None
-    runtime: tuple[int, int] | None = None
-    partition: str | None = None
-
-
-# Reading
 
 
 def is_installed() -> bool:
@@ -94,131 +64,11 @@ def check() -> Iterator[Row]:
     yield from partitions(config, parse_partitions(said.text), profile)
 
 
-def ask(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Said:
-    """Run a command. Its whole process group is killed after ``ASK_SECONDS``."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env,
-                process_group=0,
-            )  # fmt: skip
-        except OSError as error:
-            return Said("", f"{arguments[0]}: {error.strerror or error}")
-        try:
-            code = process.wait(ASK_SECONDS)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return Said("", f"{' '.join(arguments)}: no answer within {ASK_SECONDS} s")
-        out.seek(0)
-        errors.seek(0)
-        text = out.read().decode(errors="replace")
-        last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-    return Said(text, one_line(last) or f"{arguments[0]} ended with {code}" if code else "")
-
-
-def profile_file() -> Path:
-    """The profile ``slurm`` that comes with Waybill."""
-    return project_root() / "workflow" / "profiles" / "slurm" / "config.yaml"
-
-
-def read_profile(file: Path) -> Profile:
-    """The profile in ``file``. Raises OSError when it cannot be read, ValueError when it is not
-    YAML."""
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not valid YAML") from error
-    return profile_of(found if isinstance(found, dict) else {})
-
-
 def _says_without_variables() -> str:
     """Why SLURM has no answer without the variables that the executor hides from jobs; ``""`` when
     it has one."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     return ask(["scontrol", "show", "config"], env).problem if env != dict(os.environ) else ""
-
-
-# Parsing
-
-
-def profile_of(entries: Mapping[str, Any]) -> Profile:
-    """The entries of a profile, and what the rules ask for in the first attempt and the last."""
-    resources = entries.get("default-resources") or {}
-    if isinstance(resources, list):
-        resources = dict(str(each).split("=", 1) for each in resources if "=" in str(each))
-    retries = entries.get("retries", 0)
-    attempts = retries + 1 if isinstance(retries, int) else 1
-    first = entries.get("slurm-init-seconds-before-status-checks", DEFAULT_FIRST_LOOK_SECONDS)
-    if isinstance(first, str) and (usual := re.match(r"\?(\d+) if ", first)):
-        first = int(usual[1])  # an expression, which the executor's package would decide
-    requeue = True if entries.get("slurm-requeue") else None
-    partition = resources.get("slurm_partition")
-    return Profile(
-        status_command=entries.get("slurm-status-command"),
-        first_look=first if isinstance(first, int) else DEFAULT_FIRST_LOOK_SECONDS,
-        requeue=False if entries.get("slurm-no-requeue") else requeue,
-        mem_mb=(MEM_MB, MEM_MB * attempts),
-        runtime=(RUNTIME_MINUTES, RUNTIME_MINUTES * attempts),
-        partition=None if partition is None else str(partition),
-    )
-
-
-def parse_config(text: str) -> dict[str, str]:
-    """The settings in the answer of ``scontrol show config``, by name."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip():
-            found.setdefault(name.strip(), value.strip())
-    return found
-
-
-def parse_partitions(text: str) -> list[dict[str, str]]:
-    """The partitions in the answer of ``scontrol show partition``, each as its fields by name."""
-    found: list[dict[str, str]] = []
-    for name, value in re.findall(r"(\w+)=(\S*)", text):
-        if name == "PartitionName":
-            found.append({})
-        if found:
-            found[-1].setdefault(name, value)
-    return found
-
-
-def seconds_of(text: str | None) -> int | None:
-    """A span such as ``300 sec``, ``5 min`` or ``300``, in seconds; None for anything else."""
-    match = re.fullmatch(r"(\d+)\s*([a-z]*)", (text or "").strip().lower(), re.ASCII)
-    factor = _SECONDS.get(match[2]) if match else None
-    return int(match[1]) * factor if match and factor else None
-
-
-def minutes_of(text: str | None) -> float | None:
-    """A time limit such as ``1-00:00:00``, ``04:00:00``, ``30:00`` or ``60`` (minutes), in minutes;
-    infinite for ``UNLIMITED``, None for anything else."""
-    text = (text or "").strip().upper()
-    if text in ("UNLIMITED", "INFINITE"):
-        return math.inf
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text, re.ASCII)
-    if match is None:
-        return None
-    days, *rest = match.groups()
-    parts = [int(part) for part in rest if part is not None]
-    if days is None and len(parts) < 3:  # minutes, or minutes:seconds
-        parts.insert(0, 0)
-    hours, minutes, seconds = (*parts, 0, 0)[:3]
-    return (int(days or 0) * 24 + hours) * 60 + minutes + seconds / 60
-
-
-def megabytes_of(text: str | None) -> float | None:
-    """A size in MB such as ``64000`` or ``UNLIMITED`` (infinite); None for anything else."""
-    text = (text or "").strip().upper()
-    if text in ("UNLIMITED", "INFINITE"):
-        return math.inf
-    return int(text) if text.isdecimal() else None
-
-
-# The rows
 
 
 def silent(problem: str) -> Row:

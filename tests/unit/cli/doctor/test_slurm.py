@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from waybill.cli.doctor import slurm
+from waybill.cli.doctor import profile, scontrol, slurm
+from waybill.cli.doctor.profile import Profile
 from waybill.cli.doctor.rows import Row, Verdict
-from waybill.cli.doctor.slurm import Profile
 
 CONFIG = """\
 Configuration data as of 2026-11-29T12:32:35
@@ -41,11 +41,11 @@ PROFILE = Profile("squeue", 10, True, (1024, 3072), (240, 720))
 
 
 def config(**changed: str) -> dict[str, str]:
-    return slurm.parse_config(CONFIG) | changed
+    return scontrol.parse_config(CONFIG) | changed
 
 
 def partition(**changed: str) -> dict[str, str]:
-    return slurm.parse_partitions(PARTITIONS)[0] | changed
+    return scontrol.parse_partitions(PARTITIONS)[0] | changed
 
 
 def age(seconds: str, profile: Profile = PROFILE, *, sacct: bool = True, dbd: bool = False) -> Row:
@@ -55,17 +55,17 @@ def age(seconds: str, profile: Profile = PROFILE, *, sacct: bool = True, dbd: bo
 
 
 def test_the_answers_are_read() -> None:
-    said = slurm.parse_config(CONFIG)
+    said = scontrol.parse_config(CONFIG)
     assert said["ClusterName"] == "waybill"
     assert said["AuthInfo"] == "socket=/run/munge/munge.socket.2"
     assert said["PowerPlugin"] == ""
-    main, short = slurm.parse_partitions(PARTITIONS)
+    main, short = scontrol.parse_partitions(PARTITIONS)
     assert (main["PartitionName"], main["Default"], main["MaxTime"]) == ("main", "YES", "UNLIMITED")
     assert short["TRES"] == "cpu=16,mem=32G"
     several = PARTITIONS.replace(" ", "\n   ")  # without --oneliner
-    assert slurm.parse_partitions(several) == [main, short]
-    assert slurm.parse_config("") == {}
-    assert slurm.parse_partitions("slurm_load_partitions error: x=1") == []
+    assert scontrol.parse_partitions(several) == [main, short]
+    assert scontrol.parse_config("") == {}
+    assert scontrol.parse_partitions("slurm_load_partitions error: x=1") == []
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_answers_are_read() -> None:
      ("UNLIMITED", None), ("3 weeks", None), (None, None)],
 )  # fmt: skip
 def test_spans(text: str | None, seconds: int | None) -> None:
-    assert slurm.seconds_of(text) == seconds
+    assert scontrol.seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_spans(text: str | None, seconds: int | None) -> None:
      ("60", 60), ("90:30", 90.5), ("1-02:30", 1590), ("NONE", None), ("", None), (None, None)],
 )  # fmt: skip
 def test_time_limits(text: str | None, minutes: float | None) -> None:
-    assert slurm.minutes_of(text) == minutes
+    assert scontrol.minutes_of(text) == minutes
 
 
 def test_min_job_age_that_is_long_enough() -> None:
@@ -176,7 +176,7 @@ def test_preemption_by_quality_of_service() -> None:
 
 
 def placed(text: str, profile: Profile = PROFILE) -> dict[str, Row]:
-    found = slurm.partitions(config(), slurm.parse_partitions(text), profile)
+    found = slurm.partitions(config(), scontrol.parse_partitions(text), profile)
     return {row.check: row for row in found}
 
 
@@ -229,19 +229,19 @@ def test_the_profile() -> None:
         "slurm-requeue": True, "retries": 2,
         "default-resources": {"slurm_partition": "p"},
     }  # fmt: skip
-    assert slurm.profile_of(given) == Profile("squeue", 10, True, (1024, 3072), (240, 720), "p")
+    assert profile.profile_of(given) == Profile("squeue", 10, True, (1024, 3072), (240, 720), "p")
     listed = {"slurm-no-requeue": True, "default-resources": ["slurm_partition=q"]}
-    assert slurm.profile_of(listed) == Profile(None, 40, False, (1024, 1024), (240, 240), "q")
+    assert profile.profile_of(listed) == Profile(None, 40, False, (1024, 1024), (240, 240), "q")
 
 
 def test_the_profile_of_waybill_is_understood(tmp_path: Path) -> None:
-    found = slurm.read_profile(slurm.profile_file())
+    found = profile.read_profile(profile.profile_file())
     assert found.status_command == "squeue"
     assert found.requeue is not None
     assert age("300 sec", found).verdict is Verdict.OK
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="not valid YAML"):
-        slurm.read_profile(tmp_path / "config.yaml")
+        profile.read_profile(tmp_path / "config.yaml")
 
 
 def command(folder: Path, text: str) -> str:
@@ -252,20 +252,22 @@ def command(folder: Path, text: str) -> str:
 
 
 def test_a_command_and_its_failures(tmp_path: Path) -> None:
-    assert slurm.ask([command(tmp_path, "echo A = 1")]) == ("A = 1\n", "")
-    said = slurm.ask([command(tmp_path, "echo early >&2; echo 'fatal: no\tconf' >&2; exit 1")])
+    assert scontrol.ask([command(tmp_path, "echo A = 1")]) == ("A = 1\n", "")
+    said = scontrol.ask([command(tmp_path, "echo early >&2; echo 'fatal: no\tconf' >&2; exit 1")])
     assert said.problem == "fatal: no\\tconf"
-    assert slurm.ask([command(tmp_path, "exit 3")]).problem.endswith("scontrol ended with 3")
-    assert slurm.ask([str(tmp_path / "none")]).problem.endswith("none: No such file or directory")
+    assert scontrol.ask([command(tmp_path, "exit 3")]).problem.endswith("scontrol ended with 3")
+    assert scontrol.ask([str(tmp_path / "none")]).problem.endswith(
+        "none: No such file or directory"
+    )
 
 
 def test_a_command_that_hangs_is_killed_with_what_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "ASK_SECONDS", 1)
+    monkeypatch.setattr(scontrol, "ASK_SECONDS", 1)
     pid = tmp_path / "pid"
     begun = time.monotonic()
-    said = slurm.ask([command(tmp_path, f"sleep 600 & echo $! > {pid}; wait"), "show", "config"])
+    said = scontrol.ask([command(tmp_path, f"sleep 600 & echo $! > {pid}; wait"), "show", "config"])
     assert said.problem.endswith("scontrol show config: no answer within 1 s")
     assert time.monotonic() - begun < 60
     deadline = time.monotonic() + 30
