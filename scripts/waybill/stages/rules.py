@@ -16,7 +16,7 @@ from waybill.model import difference
 from waybill.model.errors import ReportedError
 from waybill.model.escaping import escape
 from waybill.model.transfer import Transfer
-from waybill.results import batch_tables, failures, marker, published, seals, sha256sum, state
+from waybill.results import failures, marker, published, seals, sha256sum, state
 from waybill.results.batch_tables import (
     ASIDE_COLUMNS,
     PLAN_COLUMNS,
@@ -71,17 +71,15 @@ def checksum(task: Task) -> None:
     task.write(layout.checksums(task.dataset, task.batch), table)
 
 
-def file_checksum(task: Task) -> None:
-    """Write the line of one file in the checksum table of its batch. Raises ReportedError when the
-    file could not be hashed, because the job of its batch has recorded why."""
-    layout, path = task.layout, task.path
-    batch = batch_tables.batch_of(layout, task.dataset, path, task.transfer.direction)
-    if batch is not None:
-        table = layout.checksums(task.dataset, batch)
-        for name, sha256 in sha256sum.read(table):
-            if name == path:
-                line = sha256sum.render([(path, sha256)])
-                return write_atomic(layout.file_checksum(task.dataset, path), line)
+def file_checksum(task: Task, table: Path) -> None:
+    """Write the line of one file in ``table``, the checksum table of its batch. Raises
+    ReportedError when the file could not be hashed, because the job of its batch has recorded
+    why."""
+    path = task.path
+    for name, sha256 in sha256sum.read(table):
+        if name == path:
+            line = sha256sum.render([(path, sha256)])
+            return write_atomic(task.layout.file_checksum(task.dataset, path), line)
     log.error("%s: has no checksum; see what was said about it above", path)
     raise ReportedError(f"{path}: has no checksum")
 
