@@ -84,3 +84,31 @@ def test_F2_where_nobody_looked_there_is_no_verdict(work: Workflow) -> None:
     ]
     run = work.run(options=["--omit-from", "inventory"], code=2)
     assert run.lines == ["waybill: --omit-from inventory: nothing would be looked at"]
+
+
+NO_LOCKS = """
+import errno, fcntl, os
+
+def refuse(*_):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+fcntl.flock = refuse
+"""
+
+
+def test_F4_results_on_a_file_system_without_flock(
+    proxy: Proxy, bucket: str, tmp_path: Path
+) -> None:
+    """Every process of the run is refused a lock, as on Lustre without the mount option. The run
+    goes on, and says so once."""
+    work = Workflow(tmp_path / "w", proxy, forks=False)
+    work.write("a", b"a")
+    work.configure(t={"destination": f"s3://{bucket}/t"})
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_LOCKS)
+    work.env["PYTHONPATH"] = str(tmp_path / "site")
+    own = {"options": ["--cores", "1"], "umask": 0o022}  # an interpreter of its own, no fork
+    run = work.run(**own)
+    assert run.data_puts == ["t/a"] and "all proven" in last_line(run)
+    assert len([line for line in run.output.splitlines() if "has no locks" in line]) == 1
+    assert work.run(**own).data_puts == []
