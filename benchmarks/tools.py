@@ -124,6 +124,10 @@ def _waybill_ifcb_prepare(place: Place) -> None:
     _waybill_prepare(place, ('preset = "ifcb"', "settle = 60"))
 
 
+def _waybill_fused_prepare(place: Place) -> None:
+    _waybill_prepare(place, ("one_job_per_batch = true",))
+
+
 def _storage_command(cell: str, place: Place) -> list[str]:
     settings = [f"data={place.data}", f"target={place.target}", f"names={place.work}/names"]
     target = "download" if cell == "download" else "upload"
@@ -154,12 +158,13 @@ def _waybill_asks() -> list[str]:
 
 RCLONE_FLAGS = ("--transfers=32", "--checkers=32", "--fast-list", "--s3-no-check-bucket")
 
-OURS = ("waybill", "waybill-ifcb")
+OURS = ("waybill", "waybill-fused", "waybill-ifcb")
 TOOLS = {
     tool.name: tool
     for tool in (
         Tool("s5cmd", _s5cmd_command, lambda: [program("s5cmd"), "version"]),
         Tool("waybill", waybill_command(ROOT), _waybill_asks, _waybill_prepare),
+        Tool("waybill-fused", waybill_command(ROOT), _waybill_asks, _waybill_fused_prepare),
         Tool("waybill-ifcb", waybill_command(ROOT), _waybill_asks, _waybill_ifcb_prepare),
         Tool("aws", _aws_command, lambda: [_aws(), "--version"]),
         Tool(
