@@ -60,7 +60,8 @@ def run(
     another ``layout``, such as that of a verification, chooses them itself.
     """
     transfer = Transfer.of_jobs(snakemake.config["waybill"][snakemake.wildcards.transfer])
-    dataset, *about = (snakemake.wildcards.get(key, "") for key in ("dataset", "batch", "path"))
+    of = snakemake.wildcards
+    dataset, *about = (getattr(of, key, "") for key in ("dataset", "batch", "path"))
     task = Task(transfer, layout(transfer.results), name or snakemake.rule, dataset, *about)
     names = (transfer.name, task.stage, task.batch or task.path)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))

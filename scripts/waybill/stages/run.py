@@ -81,9 +81,11 @@ class Run(Inputs):
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
         config["waybill_tree"] = os.fspath(installed.tree())
         snakemake = Snakemake(workflow)
+        snakemake.start_lightly(project_root() / "scripts")
         run = cls(transfers, snakemake, config)
         if snakemake.is_main_process:
             installed.tell_jobs()
+            snakemake.calm_scheduler()
             if snakemake.main_folder == project_root():
                 run._take_signals()
         return run

@@ -6,6 +6,8 @@ each use.
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import sys
 import threading
@@ -16,6 +18,17 @@ from pathlib import Path
 from typing import Any
 
 _POLL_SECONDS = 0.02
+
+# What Snakemake makes the object ``snakemake`` of, as far as rule scripts read it.
+_GIVEN = {"path", "input_", "params", "wildcards", "log", "config", "rulename"}
+
+# The first line of a rule script, by which it gets the object ``snakemake``.
+_HAND_OVER = """
+import json, types
+snakemake = types.SimpleNamespace(**json.loads({given!r}))
+snakemake.wildcards = types.SimpleNamespace(**snakemake.wildcards)
+snakemake.params = types.SimpleNamespace(**snakemake.params)
+"""
 
 
 class Snakemake:
@@ -158,6 +171,65 @@ class Snakemake:
 
         Job.restart_times = property(restart_times)  # pyright: ignore[reportAttributeAccessIssue]
 
+    # The start of a job
+
+    @staticmethod
+    def start_lightly(folder: Path) -> None:
+        """Hand the rule scripts in ``folder`` plain objects under the name ``snakemake``: input,
+        log, wildcards, params and rule, and the config as far as jobs read it. Snakemake pickles
+        objects of its own, and a job would import half of Snakemake to read them, which is 0.2
+        seconds of CPU."""
+        from snakemake.script import PythonScript
+
+        usual = PythonScript.generate_preamble
+        signature = inspect.signature(usual)
+        if not signature.parameters.keys() >= _GIVEN:
+            return
+
+        def preamble(*arguments: Any, **more: Any) -> str:
+            given = signature.bind(*arguments, **more).arguments
+            script = Path(given["path"].get_path_or_uri(secret_free=True))
+            if script.parent.resolve() != folder:
+                return usual(*arguments, **more)
+            line = _HAND_OVER.format(given=json.dumps(_plain(given)))
+            return line.strip().replace("\n", "; ") + "\n"
+
+        PythonScript.generate_preamble = staticmethod(preamble)  # pyright: ignore
+
+    # The scheduler
+
+    @staticmethod
+    def calm_scheduler() -> None:
+        """Have the scheduler look for jobs to start only when there is a reason. It sets a timer of
+        a second whenever it has looked, and each timer makes it look again and set another, so that
+        after some hundred jobs it does nothing else. Here one timer waits at a time. The sizes of
+        input files, of all jobs that are ready, are asked for once and not in each look."""
+        from snakemake.scheduling.job_scheduler import JobScheduler
+
+        waiting: set[tuple[int, float]] = set()
+
+        def wake(scheduler: Any, seconds: float) -> None:
+            own = (id(scheduler), seconds)
+            if own in waiting:
+                return
+            waiting.add(own)
+
+            def due() -> None:
+                waiting.discard(own)  # first, so that the look which follows may set the next
+                scheduler._open_jobs.release()
+
+            threading.Timer(seconds, due).start()
+
+        usual = JobScheduler.update_input_sizes
+
+        async def update_input_sizes(scheduler: Any, jobs: Iterable[Any]) -> None:
+            known = scheduler._input_sizes
+            await usual(scheduler, [job for job in jobs if any(f not in known for f in job.input)])
+
+        replaced: Any = JobScheduler
+        replaced._schedule_reevalutation = wake
+        replaced.update_input_sizes = update_input_sizes
+
     # The end (``system.interrupt`` for signals)
 
     @staticmethod
@@ -203,3 +275,20 @@ class Snakemake:
         logging = sys.modules.get("snakemake.logging")
         if logging is not None:
             logging.logger.disabled = True
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a rule script of Waybill reads of ``snakemake``, as values that JSON can hold."""
+    config, wildcards = given["config"], given["wildcards"]
+    transfer = wildcards.get("transfer")
+    return {
+        "input": [str(path) for path in given["input_"]],
+        "log": [str(path) for path in given["log"]],
+        "wildcards": dict(wildcards.items()),
+        "params": {name: v for name, v in given["params"].items() if isinstance(v, str)},
+        "rule": given["rulename"],
+        "config": {
+            "waybill": {transfer: config["waybill"][transfer]},
+            "waybill_tree": config["waybill_tree"],
+        },
+    }

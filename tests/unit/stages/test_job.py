@@ -30,12 +30,10 @@ settings = dict(
     name="t", direction="upload", source="/all", destination="s3://bucket/all/",
     folder=Path("/all"), bucket="bucket", prefix="all/", results=root, publish_prefix=None,
 )
-class Wildcards(dict):
-    transfer = "t"
-
 snakemake = SimpleNamespace(
     config={"waybill": {"t": settings}}, rule="upload", log=[root / "job.log"],
-    wildcards=Wildcards(dataset="run_1", batch="b0123456789abcdef"), input=[],
+    wildcards=SimpleNamespace(transfer="t", dataset="run_1", batch="b0123456789abcdef"),
+    input=[],
 )
 
 def work(task):

@@ -282,3 +282,129 @@ rule all:
     run.send_signal(signal.SIGUSR1)
     assert run.wait(30) == 3
     assert not list((tmp_path / ".snakemake" / "locks").glob("*"))
+
+
+def test_a_rule_script_gets_plain_objects(tmp_path: Path) -> None:
+    """Its process imports nothing of Snakemake; a script in another folder is left as it is."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (tmp_path / "in.txt").touch()
+    script = """
+import json, sys
+
+found = {
+    "input": list(snakemake.input), "log": list(snakemake.log), "rule": snakemake.rule,
+    "word": snakemake.wildcards.word, "none": getattr(snakemake.wildcards, "none", ""),
+    "start": snakemake.params.start, "config": snakemake.config,
+    "imported": "snakemake.logging" in sys.modules, "type": type(snakemake).__name__,
+}
+with open(sys.argv[1] if sys.argv[1:] else f"{snakemake.rule}.json", "w") as file:
+    json.dump(found, file)
+"""
+    (scripts / "ours.py").write_text(script)
+    (tmp_path / "theirs.py").write_text(script)
+    text = f"""
+snakemake_.start_lightly(Path({str(scripts)!r}))
+config["waybill"] = {{"päth 'x'": {{"a": [1, None, "\\u00e9"]}}, "other": 1}}
+config["waybill_tree"] = "tree"
+config["foreign"] = "not handed over"
+
+rule all:
+    input: "päth 'x'.é.ours", "t.w.theirs"
+
+rule ours:
+    input: "in.txt"
+    output: touch("{{transfer}}.{{word}}.ours")
+    log: "log/{{transfer}}.{{word}}.ours"
+    params: start="s1", odd={{1: 2}}
+    script: "scripts/ours.py"
+
+rule theirs:
+    output: touch("{{transfer}}.{{word}}.theirs")
+    log: "log/{{transfer}}.{{word}}.theirs"
+    params: start="s2"
+    script: "theirs.py"
+"""
+    snakemake(tmp_path, text)
+    ours, theirs = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("ours", "theirs"))
+    assert ours["type"] == "SimpleNamespace" and theirs["type"] == "Snakemake"
+    assert ours["config"] == {
+        "waybill": {"päth 'x'": {"a": [1, None, "é"]}}, "waybill_tree": "tree"
+    }  # fmt: skip
+    assert theirs["config"]["foreign"] == "not handed over"
+    assert (ours["input"], ours["log"]) == (["in.txt"], ["log/päth 'x'.é.ours"])
+    assert (ours["rule"], ours["word"], ours["none"], ours["start"]) == ("ours", "é", "", "s1")
+    assert (theirs["rule"], theirs["word"], theirs["start"]) == ("theirs", "w", "s2")
+
+
+def test_a_rule_script_of_a_new_interpreter_imports_nothing_of_snakemake(tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "ours.py").write_text("""
+import sys
+with open("out", "w") as file:
+    print(sorted(name for name in sys.modules if name.startswith("snakemake")), file=file)
+""")
+    text = f"""
+snakemake_.start_lightly(Path({str(scripts)!r}))
+config["waybill"], config["waybill_tree"] = {{None: 1}}, "tree"
+
+rule ours:
+    output: touch("made")
+    script: "scripts/ours.py"
+"""
+    (tmp_path / "Snakefile").write_text(HEAD + text)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out").read_text() == "[]\n"
+
+
+def test_the_scheduler_looks_when_there_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job ends, or a second has passed; and it asks for the size of an input file once, where it
+    asks otherwise for those of all jobs that are ready."""
+    text = """
+import time
+from snakemake.io import _IOFile
+from snakemake.scheduling.job_scheduler import JobScheduler
+
+if os.environ["CALM"] == "true":
+    snakemake_.calm_scheduler()
+
+begun, looks, sizes = time.monotonic(), [], []
+select, size = JobScheduler.job_selector, _IOFile.size
+
+def job_selector(scheduler, jobs):
+    looks.append(len(jobs))
+    return select(scheduler, jobs)
+
+async def counted(file):
+    sizes.append(str(file))
+    return await size(file)
+
+JobScheduler.job_selector, _IOFile.size = job_selector, counted
+
+onsuccess:
+    tell("looks", len(looks))
+    tell("sizes", len(sizes))
+    tell("seconds", time.monotonic() - begun)
+
+rule all:
+    input: expand("made/{number}", number=range(20))
+
+rule make:
+    input: "in.txt"
+    output: touch("made/{number}")
+    shell: "sleep 0.2"
+"""
+    (tmp_path / "in.txt").touch()
+    monkeypatch.setenv("CALM", "true")
+    calm = snakemake(tmp_path, text)
+    shutil.rmtree(tmp_path / "made")
+    monkeypatch.setenv("CALM", "false")
+    usual = snakemake(tmp_path, text)
+    most = 2 * 20 + calm["seconds"][0] + 5
+    assert calm["looks"][0] <= most < usual["looks"][0]
+    assert calm["sizes"][0] <= 3 * 20 < usual["sizes"][0]
