@@ -22,7 +22,7 @@ define CHECK_PYTHON
 	echo "waybill: $(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 2; }
 endef
 
-.PHONY: help demo test test-lowest pin test-slurm test-stores storm bench lint docs clean
+.PHONY: help demo test test-lowest pin test-slurm test-stores record-stores storm bench lint docs clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
@@ -31,7 +31,8 @@ help:
 	@echo "make test-lowest  the whole test suite with the lowest versions that pyproject.toml allows"
 	@echo "make pin    the versions that conda finds for environment.yml; writes $(PIN)"
 	@echo "make test-slurm  the suite on a real SLURM on this machine; needs root on Debian"
-	@echo "make test-stores  uploads and downloads on Ceph, SeaweedFS, LocalStack and rclone"
+	@echo "make test-stores  uploads, downloads and probes on Ceph, SeaweedFS, LocalStack and rclone"
+	@echo "make record-stores  the probes alone; writes docs/stores/*.json, for make docs"
 	@echo "make storm  random kills, faults and damage, ROUNDS=1000 SEED=1; writes benchmarks/storm.md"
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, import-linter, pyright, snakefmt, codespell, snakemake --lint"
@@ -67,6 +68,11 @@ test-stores: $(VENV)/.stores
 	@$(MAKE) --no-print-directory $(LOCALSTACK)/.ready || echo "waybill: goes on without LocalStack" >&2
 	@LOCALSTACK_PYTHON=$(LOCALSTACK)/bin/python $(BIN)/python -m pytest tests/stores
 
+record-stores: export RECORD_STORES := true
+record-stores: $(VENV)/.stores
+	@$(MAKE) --no-print-directory $(LOCALSTACK)/.ready || echo "waybill: goes on without LocalStack" >&2
+	@LOCALSTACK_PYTHON=$(LOCALSTACK)/bin/python $(BIN)/python -m pytest tests/stores/test_probes.py
+
 ROUNDS := 1000
 SEED := 1
 WORKERS := 2
@@ -86,6 +92,8 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.ready
 	@$(BIN)/python -m waybill.config.docs --write
+	@$(BIN)/python -m waybill.s3.permissions_page --write
+	@$(BIN)/python -m waybill.cli.probe.page --write
 
 clean:
 	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) .venv-conda demo

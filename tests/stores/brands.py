@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,11 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from storm.judge import LocalStack
-from support.server import ACCESS_KEY, HOST, SECRET_KEY, client_for
+from support.server import ACCESS_KEY, HOST, SECRET_KEY, S3Server, client_for
 
 START_SECONDS = 120
 
@@ -83,12 +86,42 @@ def localstack(folder: Path) -> Iterator[str]:
         yield server.endpoint_url
 
 
-BRANDS: dict[str, Callable[[Path], contextlib.AbstractContextManager[str]]] = {
-    "ceph": ceph,
-    "seaweedfs": seaweedfs,
-    "localstack": localstack,
-    "rclone": rclone,
+@contextlib.contextmanager
+def moto(_: Path) -> Iterator[str]:
+    """moto, the server of all other tests."""
+    with S3Server() as server:
+        yield server.endpoint_url
+
+
+class Brand(NamedTuple):
+    """A maker's server: its name, how it is started in a folder, and how its version is told."""
+
+    name: str
+    start: Callable[[Path], contextlib.AbstractContextManager[str]]
+    version: Callable[[], str]
+
+
+_LOCALSTACK_VERSION = "import importlib.metadata as m; print(m.version('localstack-core'))"
+
+BRANDS: dict[str, Brand] = {
+    "ceph": Brand("Ceph RGW", ceph, lambda: _told("radosgw", "--version")),
+    "seaweedfs": Brand("SeaweedFS", seaweedfs, lambda: _told(_program("weed"), "version")),
+    "localstack": Brand(
+        "LocalStack",
+        localstack,
+        lambda: _told(os.environ["LOCALSTACK_PYTHON"], "-c", _LOCALSTACK_VERSION),
+    ),
+    "rclone": Brand("rclone serve s3", rclone, lambda: _told(_program("rclone"), "version")),
+    "moto": Brand("moto", moto, lambda: importlib.metadata.version("moto")),
 }
+
+
+def _told(*command: str) -> str:
+    """The version in what a program says of itself."""
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\d+(\.\d+)+", said)
+    assert found, said
+    return found[0]
 
 
 def _program(name: str) -> str:

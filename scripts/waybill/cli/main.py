@@ -13,6 +13,7 @@ from waybill.cli import status as standing
 from waybill.cli import verify as verifying
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
+from waybill.cli.probe import command as probing
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.starter import STARTER
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
@@ -259,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--transfers", metavar="A,B", help="some of its transfers (default: all)")
     sub.add_argument("--local", action="store_true", help="leave SLURM out")
     sub.add_argument("--json", action="store_true", help="one JSON document, not a table")
+    probing.add_parser(commands)
     sub = commands.add_parser("init", help=init.__doc__, description=init.__doc__)
     sub.set_defaults(command=init)
     sub.add_argument("path", nargs="?", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")

@@ -7,16 +7,13 @@ presets of other distributions too, for a page of your own (``--file``).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from waybill.config import check
-from waybill.model.errors import ConfigError
 from waybill.presets import registry
-from waybill.system.resources import project_root
+from waybill.system import generated
 
 _INTRO = """\
 <!-- Made from workflow/schemas/config.schema.yaml: python -m waybill.config.docs --write -->
@@ -133,30 +130,9 @@ def _code(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the page; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="waybill.config.docs", description=__doc__)
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--check", action="store_true", help="only look (the default)")
-    choice.add_argument("--write", action="store_true", help="write the page")
-    parser.add_argument(
-        "--file", type=Path, default=project_root() / "docs" / "configuration.md", metavar="PATH"
-    )
-    parser.add_argument("--published", action="store_true", help="presets of others as well")
-    options = parser.parse_args(arguments)
-    try:
-        wanted = page(published=options.published)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    if options.write:
-        options.file.write_text(wanted, encoding="utf-8")
-        return 0
-    if options.file.is_file() and options.file.read_text(encoding="utf-8") == wanted:
-        return 0
-    print(
-        f"{options.file} is out of date; run: python -m waybill.config.docs --write",
-        file=sys.stderr,
-    )
-    return 1
+    options = [("--published", "presets of others as well")]
+    wanted = lambda given: page(published=given.published)  # noqa: E731
+    return generated.main("waybill.config.docs", wanted, "configuration.md", arguments, options)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import botocore.session
 from waybill.cli.doctor.rows import Row, Verdict
 from waybill.model.errors import WaybillError
 from waybill.model.times import utc
+from waybill.s3 import permissions
 from waybill.s3.client import common_arguments, make_client
 from waybill.s3.errors import DENIED, error_code, explain, host_of, is_missing
 from waybill.s3.listing import list_after
@@ -281,13 +282,9 @@ def region(told: str | None, asked: str | None, where: str, *, works: bool) -> R
 
 def write(transfer: Transfer) -> Row:
     """The row about the rights that only a write could tell."""
-    rights = ["s3:PutObject", "s3:AbortMultipartUpload"]
-    if transfer.tags:
-        rights.append("s3:PutObjectTagging")
-    if transfer.sse_kms_key_id or (transfer.sse or "").startswith("aws:kms"):
-        rights += ["kms:GenerateDataKey", "kms:Decrypt"]
     text = "cannot be told without writing"
-    return Row("right to write", Verdict.UNTOLD, text, f"an upload needs {', '.join(rights)}")
+    rights = ", ".join(permissions.writing(transfer))
+    return Row("right to write", Verdict.UNTOLD, text, f"an upload needs {rights}")
 
 
 def span(time: timedelta) -> str:

@@ -97,7 +97,9 @@ def test_ends_that_tools_note_in_a_profile() -> None:
 def test_rights_that_a_write_needs(tmp_path: Path) -> None:
     plain = bucket.write(transfer_of(tmp_path))
     assert plain.verdict is Verdict.UNTOLD
-    assert plain.advice == "an upload needs s3:PutObject, s3:AbortMultipartUpload"
+    assert plain.advice == (
+        "an upload needs s3:PutObject, s3:ListMultipartUploadParts, s3:AbortMultipartUpload"
+    )
     more = bucket.write(transfer_of(tmp_path, tags={"a": "b"}, sse="aws:kms"))
     assert "s3:PutObjectTagging" in more.advice
     assert "kms:GenerateDataKey" in more.advice
