@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ class Question(NamedTuple):
     asks: str
     need: Need
     without: str = ""
-    keys: Mapping[str, str] = {}
+    keys: Mapping[str, str | bool] = {}
 
 
 class Row(NamedTuple):
@@ -51,7 +52,8 @@ class Row(NamedTuple):
         """What follows when the answer is no; ``""`` when nothing does."""
         if self.answer is not Answer.NO:
             return ""
-        sets = ", ".join(f'set {key} = "{value}"' for key, value in self.question.keys.items())
+        keys = self.question.keys.items()
+        sets = ", ".join(f"set {key} = {json.dumps(value)}" for key, value in keys)
         return "; ".join(filter(None, (self.question.without, sets)))
 
 
@@ -140,9 +142,9 @@ def exit_code(rows: Iterable[Row]) -> int:
     return EXIT_FAILED if lacking(rows) else EXIT_OK
 
 
-def settings(rows: Iterable[Row], given: Mapping[str, Any]) -> dict[str, str]:
+def settings(rows: Iterable[Row], given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a transfer with this store: those ``given``, and what the rows ask for."""
-    found = {key: str(value) for key, value in given.items() if value is not None}
+    found = {key: value for key, value in given.items() if value is not None}
     for row in rows:
         if row.answer is Answer.NO:
             found |= row.question.keys
