@@ -45,7 +45,7 @@ def probe(screen: Screen, given: argparse.Namespace) -> int:
     settings = {key: getattr(given, key) for key in GIVEN}
     transfer = _transfer(given.url, settings)
     if given.json and not given.yes:
-        screen.problem("--json asks nothing: add --yes; nothing was written")
+        screen.problem("with --json there is no terminal to ask on: add --yes; nothing was written")
         return EXIT_CONFIG
     screen.progress("Looking for the store ...")
     rows, reached = reach(transfer)
@@ -66,7 +66,7 @@ def probe(screen: Screen, given: argparse.Namespace) -> int:
                 screen.progress(f"{len(rows)} of {len(QUESTIONS)}: {row.question.name}")
         finally:
             for key in store.close():
-                screen.problem(visible(f"{key}: its upload is still open; abort it by hand"))
+                screen.note(visible(f"{key}: its upload in parts is left open"))
     screen.clear()
     if given.json:
         screen.line(json.dumps(document(transfer, rows, settings), indent=2, ensure_ascii=False))
