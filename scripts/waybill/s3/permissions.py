@@ -84,7 +84,7 @@ NEEDS = (
     Need("GetObjectAttributes", "s3:GetObjectAttributes", On.OBJECTS, _PROBE,
          "whether the store does it"),
     Need("ListBuckets", "s3:ListAllMyBuckets", On.ANY, frozenset((Task.PT5,)),
-         "`pt5-uploader check`: whether the credentials are accepted"),
+         "`pt5-uploader --validate`: whether the credentials are accepted"),
     Need("PutObject", "s3:PutObjectTagging", On.OBJECTS, _UPLOAD, "the setting `tags`", Extra.TAGS),
     Need("CreateMultipartUpload", "s3:PutObjectTagging", On.OBJECTS, _UPLOAD, "the setting `tags`",
          Extra.TAGS),
