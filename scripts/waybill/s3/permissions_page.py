@@ -53,7 +53,10 @@ _TITLES = {
         "`waybill probe` ([stores.md](stores.md)). A row whose permission is missing is answered"
         " with `-`.",
     ),
-    Task.PT5: ("pt5-uploader --validate", "Only where no bucket is named; else it lists the prefix."),
+    Task.PT5: (
+        "pt5-uploader --validate",
+        "Only where no bucket is named; else it lists the prefix.",
+    ),
 }
 
 _KMS = """\

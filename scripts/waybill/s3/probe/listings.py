@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
 
 from waybill.model.entries import RemoteEntry
 from waybill.model.errors import WaybillError
@@ -39,6 +40,15 @@ ODD_NAMES = {
 
 
 PLAIN_NAMES = ("a.csv", "b.csv", "c.csv")
+
+
+class Page(NamedTuple):
+    """The names on one page of a listing, whether it is the last one, and whether names on it are
+    encoded."""
+
+    names: list[str]
+    is_last: bool
+    is_encoded: bool
 
 
 class Names:
@@ -79,13 +89,20 @@ class Names:
         except WaybillError as error:
             raise Refused(str(error)) from None
 
-    def page(self, **arguments: Any) -> dict[str, Any]:
-        """One answer to ListObjectsV2."""
-        return self._store.ask("list_objects_v2", Prefix=self.prefix, **arguments)
-
-    def names_in(self, reply: dict[str, Any]) -> list[str]:
-        keys = [entry.get("Key", "") for entry in reply.get("Contents", ())]
-        return [key.removeprefix(self.prefix) for key in keys]
+    def page(self, **arguments: Any) -> Page:
+        """One page of the listing, with names as the store has them."""
+        reply = self._store.ask(
+            "list_objects_v2", Prefix=self.prefix, EncodingType="url", **arguments
+        )
+        if "Waybill" not in reply:  # what ``s3.listing`` makes of a page
+            raise Refused("the answer is no listing")
+        contents, tail = reply["Waybill"]
+        is_encoded = tail.get("EncodingType") == "url"
+        told = [item.get("Key", "") for item in contents]
+        keys = [unquote_plus(key) for key in told] if is_encoded else told
+        names = [key.removeprefix(self.prefix) for key in keys]
+        is_last = tail.get("IsTruncated", "").strip().lower() != "true"
+        return Page(names, is_last, is_encoded and not any(" " in key for key in told))
 
     @property
     def known(self) -> list[str]:
@@ -122,7 +139,7 @@ def lists(names: Names) -> Found:
 
 
 def pages(names: Names) -> Found:
-    if not names.page(MaxKeys=PAGE).get("IsTruncated"):
+    if names.page(MaxKeys=PAGE).is_last:
         raise Untold(f"a page of {PAGE} names was asked for, and all came at once")
     try:
         found = [entry.path for entry in names.as_listed(MaxKeys=PAGE)]
@@ -134,11 +151,7 @@ def pages(names: Names) -> Found:
 
 
 def encoding(names: Names) -> Found:
-    reply = names.page(EncodingType="url")
-    if reply.get("EncodingType") != "url":
-        return NO, "the answer does not say that they are"
-    plain = [name for name in names.names_in(reply) if " " in name]
-    return (NO, "a blank comes as it is") if plain else (YES, "")
+    return (YES, "") if names.page().is_encoded else (NO, "they come as they are")
 
 
 def order(names: Names) -> Found:
@@ -155,7 +168,7 @@ def start_after(names: Names) -> Found:
     if not known:
         raise Untold("no name is listed")
     middle = known[len(known) // 2]
-    told = names.names_in(names.page(StartAfter=names.prefix + middle))
+    told = names.page(StartAfter=names.prefix + middle).names
     found = [name for name in told if name in known]
     right = [name for name in known if name.encode() > middle.encode()]
     if sorted(found) == sorted(right):

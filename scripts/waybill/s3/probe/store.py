@@ -14,7 +14,6 @@ from awscrt import checksums as crt
 
 from waybill.s3.client import common_arguments, make_client
 from waybill.s3.errors import DENIED, error_code, explain
-from waybill.s3.listing import parse_listing
 from waybill.s3.permissions import action_of
 
 if TYPE_CHECKING:
@@ -66,11 +65,9 @@ class Store:
 
     @cached_property
     def client(self) -> Any:
-        """A client that adds no checksum by itself, and reads listings as botocore does."""
+        """A client that adds no checksum by itself."""
         plain = replace(self.transfer, request_checksum_calculation="when_required")
-        client = make_client(plain, attempts=ATTEMPTS)
-        client.meta.events.unregister("before-parse.s3.ListObjectsV2", parse_listing)
-        return client
+        return make_client(plain, attempts=ATTEMPTS)
 
     def key(self, name: str) -> str:
         return self.transfer.prefix + name
