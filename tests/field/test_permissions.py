@@ -79,6 +79,8 @@ class Recorded:
     def verify(self) -> None:
         for depth in ("listing", "metadata", "content"):
             self.record(Task.VERIFY, lambda depth=depth: self.at.verify(depth))
+            if depth == "listing":  # the page says that it needs nothing more
+                assert {call.operation for call in self.calls[Task.VERIFY]} == {"ListObjectsV2"}
 
     def look(self) -> None:
         """Doctor, probe, and what asks for more."""
