@@ -193,9 +193,9 @@ def _aside(layout: Layout, dataset: str, path: str) -> str:
 
 
 def _utc(seconds: float) -> str:
-    from waybill.model.times import utc
+    from waybill.model.times import utc_of_file
 
-    return utc(int(seconds * 1e9)) or ""
+    return utc_of_file(int(seconds * 1e9)) or ""
 
 
 def _show(screen: Screen, one: Found) -> None:

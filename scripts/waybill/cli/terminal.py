@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
+from waybill.cli.words import Words, translated
 from waybill.model.errors import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -58,10 +59,12 @@ def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]
 
 
 class Screen:
-    """The terminal of one command: results on standard output, the rest on standard error."""
+    """The terminal of one command: results on standard output, the rest on standard error.
+    ``words`` are those of its user."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, words: Words | None = None) -> None:
         self._program = program
+        self.words = words or {}
         self._live = sys.stderr.isatty()
         self._shown = 0
         for stream in (sys.stdout, sys.stderr):
@@ -71,7 +74,7 @@ class Screen:
     def line(self, text: str = "") -> None:
         """One line of the result."""
         self.clear()
-        print(text, flush=True)
+        print(translated(text, self.words), flush=True)
 
     def problem(self, text: str) -> None:
         """One line about an error."""
@@ -81,7 +84,7 @@ class Screen:
         """One line beside the result."""
         self.clear()
         sys.stdout.flush()
-        print(text, file=sys.stderr, flush=True)
+        print(translated(text, self.words), file=sys.stderr, flush=True)
 
     def progress(self, text: str) -> None:
         """Show ``text`` in place of the last progress; nothing off a terminal."""
@@ -119,11 +122,11 @@ def asks() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def guarded(program: str, command: Callable[[Screen], int]) -> int:
-    """Run ``command``; returns its exit code. An error that a user can mend ends in one line, not
-    in a traceback."""
+def guarded(program: str, command: Callable[[Screen], int], words: Words | None = None) -> int:
+    """Run ``command``, whose user has these ``words``; returns its exit code. An error that a user
+    can mend ends in one line, not in a traceback."""
     encoding.ensure()
-    screen = Screen(program)
+    screen = Screen(program, words)
     try:
         return command(screen)
     except ConfigError as error:

@@ -57,13 +57,17 @@ class Sides:
         self.leave_out(held={path: reason for path in self.paths if chosen(path)})
 
     def leave_out(
-        self, *, held: Mapping[str, str] | None = None, skipped: Mapping[str, str] | None = None
+        self,
+        *,
+        held: Mapping[str, str] | None = None,
+        skipped: Mapping[str, str] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
-        """Hold back or skip the entries at these paths, each for its reason."""
-        held, skipped = held or {}, skipped or {}
-        self.held |= held
-        self.skipped |= skipped
-        out = held.keys() | skipped.keys()
+        """Hold back, skip or refuse the entries at these paths, each for its reason."""
+        out: set[str] = set()
+        for kept, reasons in ((self.held, held), (self.skipped, skipped), (self.refused, refused)):
+            kept |= reasons or {}
+            out |= (reasons or {}).keys()
         if not out:
             return
         stay = [pair for pair in zip(self.paths, self.sizes, strict=True) if pair[0] not in out]

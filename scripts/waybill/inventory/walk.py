@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,23 +90,19 @@ class Walk:
                         " give read permission and run again"
                     ) from None
                 advice = "give read permission or exclude it, and run again"
+                if isinstance(error, FileNotFoundError):
+                    advice = "it went away while it was looked at; run again"
                 found.refused[relative] = f"cannot list the folder: {error.strerror}; {advice}"
         found.entries.sort()
         return found
 
     def _visit(self, item: os.DirEntry[str], path: str, above, folders, found: Tree) -> None:
-        link = False
+        link: bool | None = None
         try:
             link = item.is_symlink()
             status = item.stat(follow_symlinks=link and self.symlinks == "follow")
         except OSError as error:
-            # A file that went away during the walk was never part of this inventory.
-            if (link or not isinstance(error, FileNotFoundError)) and self.selection.matches(path):
-                found.refused[path] = (
-                    f"broken symbolic link: {error.strerror}; {_MEND_LINK}"
-                    if link
-                    else f"cannot stat: {error.strerror}"
-                )
+            self._leave_unseen(item, path, link, error, found)
             return
         if stat.S_ISLNK(status.st_mode):
             self._leave_link(path, found)
@@ -113,6 +110,26 @@ class Walk:
             self._enter(path, status, above, folders, found)
         elif self.selection.matches(path):
             self._add(path, status, found)
+
+    def _leave_unseen(
+        self, item: os.DirEntry[str], path: str, link: bool | None, error: OSError, found: Tree
+    ) -> None:
+        """Leave out an entry that cannot be looked at. ``link`` is None where the listing of the
+        folder does not tell what it is. It may be a folder that holds selected files, unless the
+        listing tells that it is a file."""
+        is_gone = isinstance(error, FileNotFoundError)
+        if is_gone and not link:
+            return  # it went away during the walk, and was never part of this inventory
+        is_file = link is False and item.is_file(follow_symlinks=False)
+        may_be_folder = not (is_gone or is_file)
+        if self.selection.matches(path) or (
+            may_be_folder and not self.selection.excludes_folder(path)
+        ):
+            found.refused[path] = (
+                f"broken symbolic link: {error.strerror}; {_MEND_LINK}"
+                if link
+                else f"cannot stat: {error.strerror}"
+            )
 
     def _leave_link(self, path: str, found: Tree) -> None:
         if self.selection.matches(path):
@@ -140,9 +157,17 @@ class Walk:
             found.refused[path] = f"the key would have {length} bytes, S3 allows {MAX_KEY_BYTES}"
         elif is_partial(path.rpartition("/")[2]):
             found.held[path] = "an unfinished download"
-        elif self.settle_before is not None and status.st_mtime_ns > self.settle_before:
+        elif self.settle_before is not None and _is_young(status, self.settle_before):
             found.held[path] = "modified too recently (settle)"
         else:
             found.entries.append(
                 LocalEntry(path, status.st_size, status.st_mtime_ns, status.st_ino)
             )
+
+
+def _is_young(status: os.stat_result, before: int) -> bool:
+    """Whether a file was modified after ``before`` (ns since the epoch). A file that is dated in
+    the future would never settle; then the time counts at which the file system saw a change."""
+    if status.st_mtime_ns <= before:
+        return False
+    return status.st_mtime_ns <= time.time_ns() or status.st_ctime_ns > before

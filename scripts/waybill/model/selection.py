@@ -24,6 +24,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from waybill.model.regexes import searcher
+
+MOST_GAPS = 2  # ``**`` in a pattern that is searched without a limit of time
+
 _EVERYTHING = frozenset({"**", "*", "**/*", "/**", "/**/*"})
 
 
@@ -32,7 +36,8 @@ class Selection:
 
     ``include`` and ``exclude`` are patterns as described in this module; ``regexes`` are regular
     expressions that leave out a file when they are found in its path with a ``/`` in front.
-    Raises ValueError, naming the pattern, when one of ``include`` and ``exclude`` is invalid.
+    Raises ValueError, naming the pattern, when one of ``include`` and ``exclude`` is invalid. The
+    methods raise SlowRegexError when one takes too long.
     """
 
     __slots__ = ("_excluded", "_excluded_folder", "_included", "_regexes", "exclude", "include")
@@ -45,7 +50,7 @@ class Selection:
     ) -> None:
         self.include = tuple(include)
         self.exclude = tuple(exclude)
-        self._regexes = [re.compile(regex).search for regex in regexes]
+        self._regexes = [searcher(regex) for regex in regexes]
         included = [_parse_named(pattern) for pattern in self.include]
         excluded = [_parse_named(pattern) for pattern in self.exclude]
         take_all = any(pattern in _EVERYTHING for pattern in self.include)
@@ -72,7 +77,7 @@ class Selection:
         False only means that the exclude patterns do not tell.
         """
         probe = f"/{folder}/" if folder else "/"
-        return self._excluded_folder is not None and self._excluded_folder(probe) is not None
+        return self._excluded_folder is not None and bool(self._excluded_folder(probe))
 
 
 def check_pattern(pattern: str) -> None:
@@ -85,6 +90,15 @@ class _Pattern:
     segments: tuple[str, ...]
     anchored: bool
     folder: bool
+
+    @property
+    def gaps(self) -> int:
+        """How often it has a ``**``. A search may take the power of that number."""
+        return sum(len(re.findall(r"\*\*+", segment)) for segment in self.segments)
+
+    def __str__(self) -> str:
+        at = "/" if self.anchored and len(self.segments) == 1 else ""
+        return at + "/".join(self.segments) + ("/" if self.folder else "")
 
     def regex(self) -> str:
         parts: list[str] = []
@@ -155,7 +169,10 @@ def _compile(patterns: Sequence[_Pattern], end: str) -> Callable[[str], object] 
     for pattern in sorted(patterns, key=lambda p: p.anchored):
         at = r"(?<=\A/)" if pattern.anchored else ""
         alternatives.append(at + pattern.regex() + ("/" if pattern.folder else end))
-    return re.compile(f"/(?:{'|'.join(alternatives)})", re.DOTALL).search
+    regex = f"/(?:{'|'.join(alternatives)})"
+    if any(pattern.gaps > MOST_GAPS for pattern in patterns):
+        return searcher(regex, re.DOTALL, named=str(max(patterns, key=lambda p: p.gaps)))
+    return re.compile(regex, re.DOTALL).search
 
 
 def _segment_regex(segment: str) -> str:

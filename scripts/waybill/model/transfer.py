@@ -63,6 +63,7 @@ class Transfer:
     accelerate: bool | Literal["auto"] = "auto"
     expected_bucket_owner: str | None = None
     requester_pays: bool = False
+    content_types: bool = True
     storage_class: str | None = None
     sse: str | None = None
     sse_kms_key_id: str | None = None

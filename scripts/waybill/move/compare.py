@@ -25,7 +25,7 @@ from waybill.system.root import Root
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
-_SECONDS = re.compile(r"(-?\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
+_SECONDS = re.compile(r"(-?\d{1,15})(?:\.(\d{1,9}))?", re.ASCII)
 
 # Error codes of stores that do not answer a HEAD for one part, or have no such part.
 _UNTOLD = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400", "416"}

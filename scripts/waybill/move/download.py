@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -38,6 +39,13 @@ from waybill.system.root import Folder, LinkError, Root
 log = logging.getLogger(__name__)
 
 WHOLE_BYTES = 8 << 20  # an object up to this size is fetched into memory first
+# What it means when the file system refuses a call.
+REFUSED = {
+    "utime": "they have the time of the download, not that of the source",
+    "fchmod": "they do not have the permissions of the files that they replaced",
+    "fsync": "a power cut may cost the last of them; then run again",
+}
+
 REPLACED_ATTEMPTS = 3  # to fetch an object that is replaced meanwhile
 
 
@@ -47,6 +55,7 @@ class Downloader(Mover):
     def run(self, items: list[Difference]) -> Outcome:
         """As ``Mover.run``; when it returns, the new names are on disk too."""
         self._unchecked = 0
+        self._refused: Counter[tuple[str, str]] = Counter()  # files by call and reason
         self._open: set[Partial] = set()  # complete files that have no name yet
         # The folders that files were written to: the path below the destination to (device, inode).
         self._folders: dict[str, tuple[int, int]] = {}
@@ -66,6 +75,11 @@ class Downloader(Mover):
                 "%d objects have no checksum to hold their bytes against; their size is right",
                 self._unchecked,
             )
+        for (call, why), count in sorted(self._refused.items()):
+            log.warning(
+                "%s: %d files kept, though the file system refused %s (%s): %s",
+                self._transfer.folder, count, call, why, REFUSED[call],
+            )  # fmt: skip
         return self.outcome
 
     def _finished(self, item: Difference) -> Proof | None:
@@ -324,6 +338,7 @@ class Downloader(Mover):
             text = "changed at the destination since the inventory; not touched; run again"
             raise EntryError(item.path, text)
         self._unchecked += check.agrees() is None
+        self._refused.update(file.refused.items())
         if check.verdict.against:
             log.warning("%s: its %s is wrong", self._url(item), check.verdict.against)
         status = file.status

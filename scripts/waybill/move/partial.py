@@ -7,15 +7,20 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from waybill.model.target_names import partial_name
 from waybill.s3.parts import Part
+from waybill.system.files import UNKNOWN_CALL, sync_file
 from waybill.system.hashing import BLOCK_BYTES
 from waybill.system.locks import Lock, try_lock
 from waybill.system.root import Folder
+
+# A file system without owners and times of its own (CIFS, a squashed NFS) refuses them so.
+_REFUSED = UNKNOWN_CALL | {errno.EPERM, errno.EACCES}
 
 
 class Partial:
@@ -25,6 +30,9 @@ class Partial:
     path to that folder changes, and no symbolic link with one of the names is followed. The bytes
     of an earlier process are kept, to be resumed (``length``). Raises OSError, and BlockingIOError
     when another process writes the file.
+
+    A file system that refuses the time, the permissions or to sync keeps the bytes all the same.
+    ``refused`` has the name of each call that was refused, with the reason.
     """
 
     def __init__(self, target: str | Path, folder: Folder | None = None) -> None:
@@ -33,6 +41,7 @@ class Partial:
         self._name = partial_name(self._target)
         self.path = f"{above}{slash}{self._name}"
         self._folder = folder or Folder.at(above + slash or ".")
+        self.refused: dict[str, str] = {}
 
     def __enter__(self) -> Partial:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -114,7 +123,7 @@ class Partial:
     def date(self, mtime_ns: int) -> None:
         """Give it its modification time."""
         with suppress(OverflowError):  # a time that no file can have
-            os.utime(self._file, ns=(time.time_ns(), mtime_ns))
+            self._unless_refused("utime", os.utime, self._file, ns=(time.time_ns(), mtime_ns))
 
     def begin_sync(self) -> None:
         """Ask the system to begin writing the file to disk, without waiting."""
@@ -124,7 +133,8 @@ class Partial:
 
     def sync(self) -> None:
         """Wait until the file is on disk."""
-        os.fsync(self._file)
+        if error := sync_file(self._file):
+            self.refused["fsync"] = os.strerror(error.errno or 0)
 
     def become(self) -> bool:
         """Give the file the name of the target; False when that name is taken."""
@@ -153,7 +163,9 @@ class Partial:
             return self.become()
         if (status.st_mtime_ns, status.st_ino) != (mtime_ns, inode):
             return False
-        os.fchmod(self._file, status.st_mode & 0o7777)
+        mode = status.st_mode & 0o7777
+        if stat.S_IMODE(self.status.st_mode) != mode:
+            self._unless_refused("fchmod", os.fchmod, self._file, mode)
         self._rename()
         return True
 
@@ -189,6 +201,16 @@ class Partial:
             self._lstat(self._name)
             with suppress(OSError), self:
                 self.discard()
+
+    def _unless_refused(
+        self, name: str, call: Callable[..., None], *args: Any, **more: Any
+    ) -> None:
+        try:
+            call(*args, **more)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            self.refused[name] = os.strerror(error.errno)
 
     def _lstat(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False)

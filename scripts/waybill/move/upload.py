@@ -21,6 +21,7 @@ from waybill.move.mover import Mover, fail
 from waybill.move.multipart import MultipartUploader
 from waybill.results.marker import Proof
 from waybill.s3.client import write_arguments
+from waybill.s3.content_types import type_arguments
 from waybill.s3.engine.base import SOURCE_MTIME, Content
 from waybill.s3.errors import CLASH, CONFLICT, UNSUPPORTED, error_code, is_missing
 from waybill.s3.evidence import Stored, ask, etag_of, object_of, stored
@@ -197,7 +198,7 @@ class Uploader(Mover):
             self._journal,
             self._pool,
             self._budget,
-            write_arguments(self._transfer),
+            write_arguments(self._transfer) | type_arguments(self._transfer, item.path),
             self._common,
         )
         earlier = self._record.open_uploads(item.path)

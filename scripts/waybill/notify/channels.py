@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from waybill.config.notify import check_address, resolve
 from waybill.model.errors import one_line
@@ -43,6 +43,14 @@ class DeliveryError(Exception):
     def __init__(self, text: str, *, delivered: bool = False) -> None:
         super().__init__(text)
         self.delivered = delivered
+
+
+class Told(Protocol):
+    """What a command is told: JSON for its standard input, and variables."""
+
+    def document(self) -> dict[str, Any]: ...
+
+    def environment(self) -> dict[str, str]: ...
 
 
 class Channel(Protocol):
@@ -140,7 +148,8 @@ class Command:
     argv: tuple[str, ...] = field(repr=False)
     limit: float
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Told) -> None:
+        """Run the command. Raises DeliveryError when it does not end with 0 in time."""
         name = os.path.expanduser(self.argv[0])  # noqa: PTH111  Path would raise another error
         # A file, not standard error itself: a process that the command leaves running would keep
         # standard error open, and the reader of standard error would wait.
@@ -153,7 +162,7 @@ class Command:
                 for line in lines:
                     print(f"{Path(name).name}: {one_line(line)}", file=sys.stderr)
 
-    def _run(self, name: str, message: Message, said: IO[bytes]) -> None:
+    def _run(self, name: str, message: Told, said: IO[bytes]) -> None:
         try:
             process = subprocess.Popen(
                 [name, *self.argv[1:]],

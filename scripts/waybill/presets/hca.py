@@ -5,15 +5,23 @@ Files of an atlas go to ``s3://{bucket}/{network}/{atlas}/{folder}/``, manifests
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from waybill.model.locations import check_bucket
 from waybill.presets.preset import Preset, PresetError
+from waybill.system.root import Root
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
+    from waybill.presets.preset import Sides
+
+NO_HDF5 = (
+    "is no HDF5 file, as an .h5ad must be: it has no such signature; write it again"
+    " (any_content = true sends it as it is)"
+)
 
 BUCKETS = {"prod": "hca-atlas-tracker-data", "dev": "hca-atlas-tracker-data-dev"}
 REGION = "us-east-1"
@@ -48,6 +56,11 @@ ATLAS_NETWORKS = {
     "rpe-choroid-v1": "eye",
     "skin-v1": "skin",
 }
+
+# HDF5 File Format Specification, "Disk Format: Level 0A": the superblock begins at byte 0, 512,
+# 1024, 2048 and so on; before it there may be a user block.
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+USER_BLOCK_BYTES = 512
 
 # name-vG, or name-vG-R for revision R of generation G; neither number starts with a zero, so that
 # one atlas has one name
@@ -88,6 +101,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
         "exclude": ["*/"],  # deeper folders are no part of the atlas: do not walk them
         "publish": "../manifests/",
         "batch": {"max_files": 1},
+        "content_types": False,  # the tracker's objects have none
     }
     if not {"endpoint_url", "destination"} & settings.keys() and "bucket" not in hca:
         found["region"] = REGION
@@ -96,6 +110,45 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _dataset(transfer: Transfer) -> str:
     return str(transfer.preset_settings.get("folder", "source-datasets"))
+
+
+def hold(transfer: Transfer, sides: Sides) -> None:
+    """Skip what macOS keeps beside a file (``._X.h5ad``), and refuse files that are no HDF5: the
+    tracker would register each of them. A file is not read when the bucket has an object of its
+    size."""
+    skipped, refused = {}, {}
+    any_content = transfer.preset_settings.get("any_content", False)
+    root = Root(transfer.folder, transfer.symlinks)
+    for path in sides.paths:
+        if not path.endswith(".h5ad"):  # the include patterns are the user's own
+            continue
+        size, there = sides.local[path].size, sides.remote.get(path)
+        is_there = there is not None and there.size == size
+        if path.rpartition("/")[2].startswith("._"):
+            skipped[path] = "a file that macOS keeps beside another"
+        elif not (is_there or any_content or _is_hdf5(root, path, size)):
+            refused[path] = NO_HDF5
+    sides.leave_out(skipped=skipped, refused=refused)
+
+
+def _is_hdf5(root: Root, path: str, size: int) -> bool:
+    """Whether a file has the signature of HDF5. True for one that cannot be read: its upload will
+    say why."""
+    try:
+        descriptor = root.open(path)
+    except OSError:
+        return True
+    try:
+        at = 0
+        while at < size:
+            if os.pread(descriptor, len(HDF5_SIGNATURE), at) == HDF5_SIGNATURE:
+                return True
+            at = 2 * at or USER_BLOCK_BYTES
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _nearest(atlas: str) -> str:
@@ -112,7 +165,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "description": (
             "Atlas of the tracker, with its version. Required with preset `hca`, which sets "
             '`destination` to `s3://BUCKET/NETWORK/ATLAS/FOLDER/`, `include` to `["/*.h5ad"]`, '
-            '`publish` to `"../manifests/"` and `batch.max_files` to 1.'
+            '`publish` to `"../manifests/"`, `batch.max_files` to 1 and `content_types` to false.'
         ),
         "type": "string",
         "minLength": 1,
@@ -129,6 +182,14 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "type": "string",
         "enum": ["prod", "dev"],
         "default": "prod",
+    },
+    "any_content": {
+        "description": (
+            "Also take files without the signature of HDF5. Without it they are refused by name, "
+            "before anything is sent."
+        ),
+        "type": "boolean",
+        "default": False,
     },
     "bucket": {
         "description": "Bucket to use instead of the tracker's own, for tests and mirrors.",
@@ -147,6 +208,7 @@ PRESET = Preset(
     derives=frozenset({"destination"}),
     defaults=defaults,
     dataset=_dataset,
+    hold=hold,
     tool="hca-smart-sync",  # programs that read manifests look for this name
     manifest_copy=True,
 )

@@ -42,9 +42,13 @@ class Sides(Protocol):
     overdue: dict[str, str]
 
     def leave_out(
-        self, *, held: Mapping[str, str] | None = None, skipped: Mapping[str, str] | None = None
+        self,
+        *,
+        held: Mapping[str, str] | None = None,
+        skipped: Mapping[str, str] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
-        """Hold back or skip the files at these paths, each for its reason."""
+        """Hold back, skip or refuse the files at these paths, each for its reason."""
 
 
 class Find(Protocol):

@@ -4,7 +4,8 @@ The JSON has the fields of the seed hca-smart-sync: those in its guide (``path``
 and those that the tool writes (``manifest_version``, ``generated_at``, ``submission_id``,
 ``modified_at``, ``submitter``). Each file also has ``key``, ``etag`` and ``version_id``. The
 metadata of an upload name the destination; those of a download name source and destination. All
-times are UTC.
+times are UTC. The times of a file from after the year 9999 are null; its entry has ``mtime_ns``, in
+ns since the epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from waybill import __version__
-from waybill.model.times import utc
+from waybill.model.times import utc, utc_of_file
 from waybill.results.marker import Proof
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _sides(transfer: Transfer, last: str) -> dict[str, str]:
 
 
 def _file(transfer: Transfer, proof: Proof) -> dict[str, Any]:
-    modified = utc(proof.mtime_ns)
+    modified = utc_of_file(proof.mtime_ns)
+    note = {} if modified else {"mtime_ns": proof.mtime_ns}
     return {
         "filename": proof.path,
         "path": f"{transfer.folder}/{proof.path}",
@@ -130,4 +132,5 @@ def _file(transfer: Transfer, proof: Proof) -> dict[str, Any]:
         "key": proof.key,
         "etag": proof.etag,
         "version_id": proof.version_id or None,
+        **note,
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from waybill.model import difference
 from waybill.model.errors import ReportedError
 from waybill.model.escaping import escape
+from waybill.model.times import has_date
 from waybill.model.transfer import Transfer
 from waybill.results import failures, marker, published, seals, sha256sum, state
 from waybill.results.batch_tables import (
@@ -143,6 +144,9 @@ def manifest(task: Task) -> None:
         data = module.manifest(task.transfer, task.dataset, proofs, datetime.now(UTC))
     task.write(layout.manifest(task.dataset), data, sync=True)
     log.info("%d files proven", len(proofs))
+    if odd := [proof.path for proof in proofs if not has_date(proof.mtime_ns)]:
+        text = "%s: its time is beyond the years 1 to 9999, so the manifest has it as a number only"
+        log.warning(text + (f" (and {len(odd) - 1} more such files)" if odd[1:] else ""), odd[0])
 
 
 def _published_before(task: Task, proofs: list[Proof]) -> Iterator[bytes] | None:

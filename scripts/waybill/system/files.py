@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable
@@ -10,6 +12,25 @@ from pathlib import Path
 from typing import BinaryIO
 
 from waybill.system.locks import Lock, try_lock
+
+log = logging.getLogger(__name__)
+
+# What a file system answers that does not know a call; a network file system may answer EINVAL.
+UNKNOWN_CALL = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+_told: set[str] = set()  # the folders that were named
+
+
+def sync_file(descriptor: int) -> OSError | None:
+    """Wait until an open file is on disk. Returns the error of a file system that cannot do that;
+    raises every other OSError, because then the bytes may be lost."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNKNOWN_CALL:
+            raise
+        return error
+    return None
 
 
 def write_atomic(
@@ -37,7 +58,8 @@ def write_atomic(
                     digest.update(piece)
             if sync:
                 file.flush()
-                os.fsync(file.fileno())
+                if error := sync_file(file.fileno()):
+                    _tell(path.parent, error)
         if before is not None:
             before(digest.hexdigest())
         temporary.replace(path)
@@ -46,6 +68,14 @@ def write_atomic(
         raise
     finally:
         os.close(held)
+
+
+def _tell(folder: Path, error: OSError) -> None:
+    """Say once that a power cut may cost the last files of a folder."""
+    if str(folder) not in _told:
+        _told.add(str(folder))
+        text = "%s: the file system does not know fsync (%s): after a power cut, look again"
+        log.info(text, folder, error.strerror)
 
 
 def _begin(path: Path) -> tuple[BinaryIO, int]:

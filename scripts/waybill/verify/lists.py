@@ -94,6 +94,8 @@ def _of_manifest(file: dict[str, Any], where: str) -> Expected:
     mtime_ns = None
     if etag and file.get("modified_at"):
         mtime_ns = nanoseconds(datetime.fromisoformat(file["modified_at"]))
+    elif etag and "mtime_ns" in file:
+        mtime_ns = int(file["mtime_ns"])
     return Expected(path, key, size, mtime_ns, sha256, etag)
 
 

@@ -42,6 +42,7 @@ def test_defaults():
         "exclude": ["*/"],
         "publish": "../manifests/",
         "batch": {"max_files": 1},
+        "content_types": False,
         "region": "us-east-1",
     }
 

@@ -6,12 +6,22 @@ import argparse
 from dataclasses import dataclass
 
 from waybill import __version__
+from waybill.cli.words import NO_LINKS
 from waybill.config.check import nearest
 from waybill.presets.glacier import SATELLITES, region_patterns
 
 PROGRAM = "sync-from-s3"
 ENVIRONMENTS = ("auto", "hpc", "local")
 MOST_JOBS = 256
+
+# Bucket, region, endpoint and profile stand in the user's own config.toml by these names.
+WORDS = {
+    'not overwritten (overwrite = "never")': "not overwritten without --force-overwrite",
+    " (in a configuration, allow_git_worktree = true allows it)": "",
+    "check `source`": "check the data folder",
+    "check `destination`": "check the data folder",
+    **NO_LINKS,
+}
 
 _USAGE = f"{PROGRAM} [sentinel2|landsat|all ...] [options]"
 _EPILOG = """\

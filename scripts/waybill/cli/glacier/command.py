@@ -13,7 +13,7 @@ from waybill.cli import state_folder
 from waybill.cli.glacier import config
 from waybill.cli.glacier import screen as glacier_screen
 from waybill.cli.glacier import transfers as glacier_transfers
-from waybill.cli.glacier.arguments import PROGRAM, Wish, parse
+from waybill.cli.glacier.arguments import PROGRAM, WORDS, Wish, parse
 from waybill.cli.launch import Ended
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results
@@ -33,7 +33,7 @@ INVOKED = "WAYBILL_INVOKED"
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    return guarded(PROGRAM, lambda screen: _command(screen, arguments))
+    return guarded(PROGRAM, lambda screen: _command(screen, arguments), WORDS)
 
 
 def _command(screen: Screen, arguments: list[str]) -> int:

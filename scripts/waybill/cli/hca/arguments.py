@@ -13,9 +13,21 @@ from typing import NoReturn, TypedDict
 from waybill import __version__
 from waybill.cli import user_config
 from waybill.cli.terminal import visible
+from waybill.cli.words import CHAIN, NO_LINKS
 from waybill.model.errors import WaybillError
 
 PROGRAM = "hca-smart-sync"
+WORDS = {
+    "any_content = true sends it as it is": "--any-content sends it as it is",
+    'forced (overwrite = "always")': "forced (--force)",
+    "check `source`": "check --local-path",
+    **NO_LINKS,
+    "`profile`": "--profile",
+    "`endpoint_url` and `region`": "AWS_ENDPOINT_URL and HCA_AWS_REGION",
+    "`region`": "HCA_AWS_REGION",
+    **CHAIN,
+}
+
 FOLDERS = ("source-datasets", "integrated-objects")
 
 _USAGE = f"""{PROGRAM} [sync] ATLAS [source-datasets|integrated-objects] [options]
@@ -48,6 +60,7 @@ class Wish:
     accelerate: bool = True
     dry_run: bool = False
     force: bool = False
+    any_content: bool = False
     yes: bool = False
     verbose: bool = False
     debug: bool = False
@@ -84,6 +97,7 @@ def parse(arguments: list[str], warn: Callable[[str], None]) -> Wish:
         local_path=given.local_path or str(Path.cwd()),
         dry_run=_choice(parser.error, given.dry_run, "HCA_DRY_RUN"),
         force=given.force,
+        any_content=given.any_content,
         yes=given.yes,
         verbose=_choice(parser.error, given.verbose or None, "HCA_VERBOSE"),
         **_access(parser.error, given.profile, settings),
@@ -202,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="upload all files, also those that are there, without a question",
     )
+    add("--any-content", action="store_true", help="also send .h5ad files that are no HDF5")
     add("--yes", "-y", action="store_true", help="upload what is new or changed without a question")
     add("--verbose", "-v", action="store_true", help="also what is up to date, and where logs are")
     add("--version", action="version", version=f"{PROGRAM} {__version__}")

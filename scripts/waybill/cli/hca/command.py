@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from waybill.cli import state_folder, user_config
-from waybill.cli.hca.arguments import PROGRAM, Wish, parse
+from waybill.cli.hca.arguments import PROGRAM, WORDS, Wish, parse
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.terminal import Screen, asks, guarded, printable, visible
@@ -28,7 +28,7 @@ NAME = "hca"  # of the only transfer
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    return guarded(PROGRAM, lambda screen: _command(screen, arguments))
+    return guarded(PROGRAM, lambda screen: _command(screen, arguments), WORDS)
 
 
 def _command(screen: Screen, arguments: list[str]) -> int:
@@ -193,6 +193,7 @@ def _toml(wish: Wish, folder: Path, overwrite: str) -> str:
         "hca.folder": wish.folder,
         "hca.environment": wish.environment,
         "hca.bucket": wish.bucket,
+        "hca.any_content": wish.any_content,
         "profile": wish.profile,
         "region": wish.region,
         "accelerate": None if wish.accelerate else False,

@@ -7,10 +7,21 @@ import math
 from dataclasses import dataclass
 
 from waybill import __version__
+from waybill.cli.words import CHAIN, NO_LINKS
 from waybill.presets.ifcb.settings import CONCURRENCY
 
 PROGRAM = "pt5-uploader"
 MOST_WORKERS = 256
+
+WORDS = {
+    "send it as it is (all_files)": "send it as it is (--all-files)",
+    "modified too recently (settle)": "modified too recently (--settle)",
+    'forced (overwrite = "always")': "forced (--all-files)",
+    "check `source`": "check --source",
+    **NO_LINKS,
+    "`profile`": "--profile",
+    **CHAIN,
+}
 
 _EPILOG = """\
 environment, or a file .env in the working folder or above it: AWS_UPLOAD_URL=s3://bucket/prefix,

@@ -20,7 +20,7 @@ from waybill.cli.launch import Ended
 from waybill.cli.progress import on_the_way
 from waybill.cli.pt5 import place as pt5_place
 from waybill.cli.pt5 import screen as pt5_screen
-from waybill.cli.pt5.arguments import PROGRAM, Wish, parse
+from waybill.cli.pt5.arguments import PROGRAM, WORDS, Wish, parse
 from waybill.cli.pt5.place import NAME, Place
 from waybill.cli.pt5.screen import Colours
 from waybill.cli.session import Session, hold_results
@@ -40,7 +40,7 @@ from waybill.system.tsv import rows
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    return guarded(PROGRAM, lambda screen: _command(screen, arguments))
+    return guarded(PROGRAM, lambda screen: _command(screen, arguments), WORDS)
 
 
 def _command(screen: Screen, arguments: list[str]) -> int:

@@ -8,9 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from waybill import __version__
+from waybill.cli.words import CHAIN, NO_LINKS
 
 PROGRAM = "s3-upload"
 MOST_THREADS = 256
+
+# Of ``upload``, where --skip_check is named with each refusal, and of the keys of ``monitor``.
+WORDS_OF_UPLOAD = {
+    "; set complete if not so": "",
+    "; if that file never comes, set complete": "",
+    "; set aborted to have it taken": "",
+    "check `source`": "check --local_path",
+    **NO_LINKS,
+    **CHAIN,
+}
+WORDS_OF_MONITOR = {
+    'mend or exclude it, or set symlinks = "skip"': "mend it, or exclude it (exclude_patterns)",
+    "check `source`": "check monitored_directories",
+    **CHAIN,
+}
 
 _EPILOG = """\
 credentials: those of the AWS chain (profile, environment, SSO, role); also AWS_DEFAULT_PROFILE, or
@@ -31,6 +47,7 @@ class Upload:
     skip_check: bool = False
     cores: int | None = None
     threads: int = 8
+    manifest: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(upload, "--remote_path", metavar="PATH", default="/", help=text)
     text = "take the folder as it is, whether it is a finished run or not"
     _add(upload, "--skip_check", action="store_true", help=text)
+    text = "put no list of the files into the bucket"
+    _add(upload, "--no_manifest", dest="manifest", action="store_false", help=text)
     text = "processes to hash and upload with (default: all cores)"
     _add(upload, "--cores", metavar="N", type=_count, help=text)
     text = "requests in flight of each process (default: 8)"
@@ -89,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(parser: argparse.ArgumentParser, name: str, **settings: Any) -> None:
     spellings = dict.fromkeys((name, "--" + name[2:].replace("_", "-")))
-    parser.add_argument(*spellings, dest=name[2:], **settings)
+    parser.add_argument(*spellings, **{"dest": name[2:], **settings})
 
 
 def _count(text: str) -> int:

@@ -10,7 +10,14 @@ from waybill.cli import state_folder
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.s3_upload import report
 from waybill.cli.s3_upload import transfers as transfers_of
-from waybill.cli.s3_upload.arguments import PROGRAM, Monitor, Upload, parse
+from waybill.cli.s3_upload.arguments import (
+    PROGRAM,
+    WORDS_OF_MONITOR,
+    WORDS_OF_UPLOAD,
+    Monitor,
+    Upload,
+    parse,
+)
 from waybill.cli.s3_upload.monitor import monitor
 from waybill.cli.s3_upload.states import Watch
 from waybill.cli.session import hold_results
@@ -42,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
 def _command(screen: Screen, arguments: list[str]) -> int:
     wish = parse(arguments)
     if isinstance(wish, Monitor):
+        screen.words = WORDS_OF_MONITOR
         return monitor(screen, wish)
+    screen.words = WORDS_OF_UPLOAD
     return upload(screen, wish)
 
 
@@ -74,8 +83,9 @@ def upload(screen: Screen, wish: Upload) -> int:
     ended = launch.run("all", list(layouts), tick)
     screen.clear()
     watch.look()
-    for line in report.notes([ended], layouts):
-        screen.problem(visible(line.text.removeprefix(f"{transfers_of.RUN}: ")))
+    url = f"s3://{bucket}/{prefix}{folder.name}/"
+    for line in report.notes([ended], layouts, {transfers_of.RUN: url}):
+        screen.problem(visible(line.text))
     lines, code = report.conclusion(transfer, layout)
     for line in lines:
         screen.problem(visible(line.text))
@@ -83,7 +93,7 @@ def upload(screen: Screen, wish: Upload) -> int:
         how = "interrupted" if ended.code == EXIT_INTERRUPTED else "ended by a signal"
         text = "what has arrived stays proven, the same command goes on from there"
         screen.problem(f"{how}; {text}")
-    _sum_up(screen, watch, folder, f"s3://{bucket}/{prefix}{folder.name}/", bucket)
+    _sum_up(screen, watch, folder, url, bucket)
     return _code(screen, ended, code, log)
 
 

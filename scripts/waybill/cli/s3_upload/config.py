@@ -6,10 +6,13 @@ Keys, those with * required::
     max_age        hours (72; 0 no limit)            log_level    a name or a number ("INFO")
     log_dir        folder (/var/log/s3_upload)
     slack_log_webhook, slack_alert_webhook   each stands in for the other
+    command        run after each run (none)         command_timeout  seconds (30)
+    manifests      put a manifest of each run into the bucket (true)
     monitor*       a list of sections:
       monitored_directories*  folders                bucket*, remote_path*  where runs go
       sample_regex            found in all samples   exclude_patterns       of files
-      depth (1), settle (0, seconds), complete       as in preset illumina
+      depth (1), settle (0, seconds), complete, complete_all, complete_timeout, aborted
+                              as in preset illumina
 
 Where a folder stands in TOML, ``~`` and variables are expanded, as in every configuration of
 Waybill; in JSON they are not, as s3_upload does not. A folder that does not exist is no mistake
@@ -32,6 +35,7 @@ from waybill.config.notify import check_webhook
 from waybill.config.read import parsed, read_toml
 from waybill.model.errors import ConfigError, one_line
 from waybill.model.locations import check_blanks, check_bucket, local_path
+from waybill.model.regexes import check_regex
 
 LOG_DIR = "/var/log/s3_upload"
 
@@ -43,7 +47,8 @@ _MAY_BE_EMPTY = ("sample_regex", *_HOOKS)  # as for s3_upload, an empty text is 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One section of ``monitor``. ``prefix`` is its remote_path as a key prefix, ``""`` or ending
-    in ``/``; ``settle`` is in seconds; ``complete`` is empty where the instrument decides."""
+    in ``/``; ``settle`` is in seconds, ``complete_timeout`` in hours; ``complete`` is empty where
+    the instrument decides."""
 
     monitored_directories: tuple[Path, ...]
     bucket: str
@@ -53,12 +58,16 @@ class Section:
     depth: int = 1
     settle: float = 0
     complete: tuple[str, ...] = ()
+    complete_all: bool = False
+    complete_timeout: float = 0
+    aborted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorConfig:
     """A configuration that is sound. ``max_cores`` is None for all of the machine, ``max_age`` is
-    in hours, ``log_level`` a number of the module logging. Addresses are never shown."""
+    in hours, ``command_timeout`` in seconds, ``log_level`` a number of the module logging.
+    Addresses and the command are never shown."""
 
     file: Path
     monitor: tuple[Section, ...]
@@ -69,6 +78,9 @@ class MonitorConfig:
     log_dir: Path = Path(LOG_DIR)
     slack_log_webhook: str | None = field(default=None, repr=False)
     slack_alert_webhook: str | None = field(default=None, repr=False)
+    command: tuple[str, ...] = field(default=(), repr=False)
+    command_timeout: float = 30
+    manifests: bool = True
 
 
 def load(file: str | Path) -> MonitorConfig:
@@ -126,13 +138,15 @@ def _given(value: Any, rules: Mapping[str, Any]) -> Any:
 
 
 def _used(value: Any, rules: Mapping[str, Any]) -> Any:
-    """A checked value, ready to use: texts as ``x-parse`` converts them, lists without
-    duplicates."""
+    """A checked value, ready to use: texts as ``x-parse`` converts them, and lists of such texts
+    without duplicates."""
     if isinstance(value, dict):
         return {key: _used(item, rules["properties"][key]) for key, item in value.items()}
     if isinstance(value, list):
-        return tuple(dict.fromkeys(_used(item, rules["items"]) for item in value))
-    made = rules["x-parse"](value) if isinstance(value, str) else None
+        found = tuple(_used(item, rules["items"]) for item in value)
+        return tuple(dict.fromkeys(found)) if "x-parse" in rules["items"] else found
+    parse = rules.get("x-parse")
+    made = parse(value) if parse and isinstance(value, str) else None
     return value if made is None else made
 
 
@@ -156,13 +170,6 @@ def _literal(text: str) -> Path:
 
 def _expanded(text: str) -> Path:
     return local_path(text).absolute()
-
-
-def _check_regex(text: str) -> None:
-    try:
-        re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{show(text)} is not a regular expression: {error}") from None
 
 
 def _check_name(text: str) -> None:
@@ -205,7 +212,7 @@ def _schema(folder: Callable[[str], Path]) -> dict[str, Any]:
     """The schema of the whole file; ``folder`` converts a text to the path of a folder."""
     shared = properties()
     of_runs, of_notify = (shared[key]["properties"] for key in ("illumina", "notify"))
-    a_folder, regex = _text("a folder", folder), _text("a regular expression", _check_regex)
+    a_folder, regex = _text("a folder", folder), _text("a regular expression", check_regex)
     section = {
         "monitored_directories": _list("a list of folders, not empty", a_folder, 1),
         "bucket": BUCKET,
@@ -215,6 +222,7 @@ def _schema(folder: Callable[[str], Path]) -> dict[str, Any]:
         "depth": of_runs["depth"],
         "settle": shared["settle"],
         "complete": _list("a list of names of files", _text("the name of a file", _check_name)),
+        **{key: of_runs[key] for key in ("complete_all", "complete_timeout", "aborted")},
     }
     top = {
         "max_cores": {"type": "integer", "minimum": 1},
@@ -230,6 +238,9 @@ def _schema(folder: Callable[[str], Path]) -> dict[str, Any]:
         },
         "log_dir": a_folder,
         **{hook: {**of_notify[hook], "x-parse": check_webhook} for hook in _HOOKS},
+        "command": of_notify["command"],
+        "command_timeout": of_notify["command_timeout"],
+        "manifests": {"type": "boolean"},
     }
     sections = _table(section, top, "the top of the file")
     sections["required"] = ["monitored_directories", "bucket", "remote_path"]

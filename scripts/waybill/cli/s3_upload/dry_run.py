@@ -60,12 +60,15 @@ def dry_run(config: MonitorConfig, home: Path) -> int:
                 wanted.append((is_new, f"{place.folder} would be uploaded to {to}"))
         lines[name] = _lines(name, found, decisions)
         code = EXIT_FAILED if found.failed else code
-    for line in report.once(lines):
+    places = {name: transfer.destination for name, transfer in transfers.items()}
+    for line in report.once(lines, places):
         log.log(line.level, "%s", visible(line.text))
     for _, text in sorted(wanted, key=lambda item: item[0]):  # runs that were begun first
         log.info("%s", visible(text))
-    for line in report.of_routes(routing.sort_out(decisions), lambda name: name):
+    for line in report.of_routes(routing.sort_out(decisions), places.__getitem__):
         log.log(line.level, "%s", visible(line.text))
+    if not wanted:
+        log.info(report.NOTHING)
     log.info("dry run, nothing done: %d run(s) would be uploaded", len(wanted))
     return code
 

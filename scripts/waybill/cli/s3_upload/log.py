@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
+from waybill.cli.s3_upload.arguments import WORDS_OF_MONITOR
 from waybill.cli.terminal import Screen
+from waybill.cli.words import translated
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.system.locks import Lock, holder, sign, try_lock
 
@@ -27,12 +29,13 @@ log = logging.getLogger(__name__)
 
 
 class _Formatter(logging.Formatter):
-    """Names a module of this command as people search for it: ``[s3_upload_monitor]``."""
+    """Names a module of this command as people search for it: ``[s3_upload_monitor]``. Settings are
+    named as the configuration of the monitor has them."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name.startswith(f"{__package__}.") and not record.module.startswith("s3_upload_"):
             record.module = f"s3_upload_{record.module}"
-        return super().format(record)
+        return translated(super().format(record), WORDS_OF_MONITOR)
 
 
 def prepare(folder: Path) -> None:

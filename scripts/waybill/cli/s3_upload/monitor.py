@@ -17,6 +17,7 @@ from waybill.cli.s3_upload import log as logs
 from waybill.cli.s3_upload import notify as notifying
 from waybill.cli.s3_upload import report
 from waybill.cli.s3_upload import transfers as transfers_of
+from waybill.cli.s3_upload.after import AfterRuns, Done
 from waybill.cli.s3_upload.arguments import Monitor
 from waybill.cli.s3_upload.config import MonitorConfig
 from waybill.cli.s3_upload.dry_run import dry_run
@@ -30,6 +31,7 @@ from waybill.presets.illumina import waiting
 from waybill.presets.illumina.glance import partial
 from waybill.results import failures, outcome, state
 from waybill.results.layout import Layout
+from waybill.results.published import published_key
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +121,9 @@ class Pass:
         )
         self.launch.log.unlink(missing_ok=True)
         self._states = StateFiles(self._uploads)
+        self._after = AfterRuns(home, config.command, config.command_timeout)
+        # Runs that were begun before and not called completed.
+        self._begun = set(partial(self._uploads))
         self._watch = Watch(self.layouts)
         self._known: dict[str, bool] = {}  # runs of earlier passes: whether all is proven
         for transfer, layout in self.layouts.items():
@@ -145,13 +150,13 @@ class Pass:
         done = [folder for folder, ways in runs.items() if self._conclude(folder, ways)]
         self._conclude_resting()
         code = self._report(ended, runs, done)
-        return ended[-1].code if self.interrupted else code
+        return ended[-1].code if self.interrupted else worst([code, self._after.run()])
 
     def _ship(self) -> list[Ended]:
         """Run the workflow once, or first for the runs that were begun before and then for the
         others. Returns the ended workflows whose exit codes count."""
         begun = {folder for folder, proven in self._known.items() if not proven}
-        begun |= {folder or "" for folder in partial(self._uploads)}
+        begun |= {folder or "" for folder in self._begun}
         if not any(folder == "" or Path(folder).is_dir() for folder in begun):
             return [self._launch()]
         looked = self._launch(layout.inventory for layout in self._relative.values())
@@ -202,6 +207,9 @@ class Pass:
         reasons = [reason for way in ways if (reason := way.reason())]
         waits = any(way.refused or way.held or not way.total for way in ways)
         lost = not (proven or reasons or waits or self.interrupted or self._success)
+        is_new = str(folder) in self._begun or not self._known.get(str(folder))
+        if proven and (is_new or any(way.moved[0] for way in ways)):
+            self._after.note(self._done(folder, ways))
         self._states.conclude(folder, ways, proven=proven, lost=lost)
         for way in ways:
             if not (way.total or way.refused or way.held):
@@ -214,6 +222,19 @@ class Pass:
             text = reasons[0] if reasons else "a job ended and left no record"
             waiting.failed(self._states.file(folder), text, datetime.now(UTC))
         return proven
+
+    def _done(self, folder: Path, ways: list[Arrivals]) -> Done:
+        buckets = [self.transfers[self._name(way)].bucket for way in ways]
+        keys = [published_key(way.layout.publication(way.dataset)) for way in ways]
+        manifests = [f"s3://{b}/{key}" for b, key in zip(buckets, keys, strict=True) if key]
+        return Done(
+            run=str(folder),
+            run_id=folder.name,
+            destinations=tuple(map(self._url, ways)),
+            manifests=tuple(manifests),
+            files=ways[0].total,
+            bytes=ways[0].bytes,
+        )
 
     def _name(self, run: Arrivals) -> str:
         return next(name for name, layout in self.layouts.items() if layout == run.layout)
@@ -240,6 +261,7 @@ class Pass:
                     run.update()
                     mended.setdefault(folder, []).append(run)
         for folder, ways in mended.items():
+            self._after.note(self._done(folder, ways))
             self._states.conclude(folder, ways, proven=True, lost=False)
 
     def _report(
@@ -247,9 +269,12 @@ class Pass:
     ) -> int:
         told: dict[str, list[report.Line]] = {}
         for name, layout in self.layouts.items():
-            told[name], self._codes[name] = report.conclusion(self.transfers[name], layout)
-        lines = [*report.notes(self._launched, self.layouts), *report.once(told)]
-        for line in (*lines, *report.routes(self.layouts)):
+            found, self._codes[name] = report.conclusion(self.transfers[name], layout)
+            told[name] = list(report.of_runs(found, layout))
+        places = {name: transfer.destination for name, transfer in self.transfers.items()}
+        lines = list(report.notes(self._launched, self.layouts, places))
+        lines += report.once(told, places)
+        for line in (*lines, *report.routes(self.layouts, places)):
             log.log(line.level, "%s", visible(line.text))
         uploaded, partly = 0, False
         for folder, ways in runs.items():
@@ -273,6 +298,8 @@ class Pass:
         failed = sum(line.level == logging.ERROR for line in lines)
         note = f"; {failed} failure(s), see above" if failed else ""
         nothing = "no run uploaded as a whole" if partly else "nothing uploaded"
+        if not (uploaded or partly or any(way.total > way.count for way in self._watch.all())):
+            log.info(report.NOTHING)
         log.info("%s%s", f"{uploaded} run(s) uploaded" if uploaded else nothing, note)
         return code
 

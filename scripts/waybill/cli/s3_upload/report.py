@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from waybill.cli.launch import Ended
-from waybill.model.escaping import unescape
+from waybill.model.escaping import escape, unescape
 from waybill.model.transfer import Transfer
 from waybill.presets.illumina import routing
 from waybill.presets.illumina.datasets import COMPLETED
+from waybill.presets.illumina.instrument import Phase
 from waybill.presets.illumina.routing import Decision, Outcome, Routed
 from waybill.results import closing_lines, failures, state
 from waybill.results.batch_tables import ASIDE_COLUMNS
@@ -20,7 +22,10 @@ from waybill.system.tsv import rows
 
 MOST_NAMED = 20
 
-_SKIPPED, _HELD = "skipped: ", "held back: "
+NOTHING = "No sequencing runs requiring upload found. Exiting now."  # in the words of the seed
+
+_SKIPPED, _HELD, _FAILED = "skipped: ", "held back: ", "FAILED "
+_DATASET = re.compile(r"[^/:]+(?=[/:])")
 
 
 class Line(NamedTuple):
@@ -35,7 +40,7 @@ def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
     lines, code = closing_lines.conclude(transfer, layout)
     found = []
     for line in lines:
-        if line.startswith("FAILED "):
+        if line.startswith(_FAILED):
             found.append(Line(logging.ERROR, line))
         elif line.startswith(_HELD):
             found.append(held(line.removeprefix(_HELD)))
@@ -46,40 +51,57 @@ def conclusion(transfer: Transfer, layout: Layout) -> tuple[list[Line], int]:
 
 def held(text: str) -> Line:
     """A line about a run that waits. It is a warning if the run will not be taken by itself."""
-    level = logging.WARNING if "max_age" in text else logging.INFO
+    alone = "max_age" not in text and not text.startswith(f"{Phase.ABORTED}: ")
+    level = logging.INFO if alone else logging.WARNING
     return Line(level, f"{_HELD}{text}")
 
 
-def once(lines: Mapping[str, Iterable[Line]]) -> list[Line]:
-    """The lines of several transfers, each line once. A line begins with the name of its transfer.
-    A line about a run itself does not: all sections that monitor its folder have the same line."""
+def once(lines: Mapping[str, Iterable[Line]], places: Mapping[str, str]) -> list[Line]:
+    """The lines of several transfers, each line once. A line about a run names its folder, so all
+    sections that monitor it have the same line. Any other begins with the place of its section, an
+    address that ``places`` gives by the name of the transfer."""
     found = [
         line
-        if line.text.startswith((_HELD, "FAILED /"))
-        else Line(line.level, f"{name}: {line.text}")
+        if line.text.startswith((_HELD, _FAILED))
+        else Line(line.level, f"{places[name]}: {line.text}")
         for name, its_lines in lines.items()
         for line in its_lines
     ]
     return list(dict.fromkeys(found))
 
 
-def notes(ended: Iterable[Ended], layouts: Mapping[str, Layout]) -> Iterator[Line]:
-    """What jobs said apart from their failures, which other lines name."""
+def of_runs(lines: Iterable[Line], layout: Layout) -> Iterator[Line]:
+    """The lines of one transfer, with the folder of a run where they have the name of its dataset:
+    two sequencers may give two runs the same name."""
+    folders = {name: place.folder for name, place in state.read(layout).places.items()}
+    for line in lines:
+        rest = line.text.removeprefix(_FAILED)
+        name = _DATASET.match(rest)
+        if line.text != rest and name and (folder := folders.get(unescape(name[0]))):
+            line = Line(line.level, f"{_FAILED}{escape(folder)}{rest[name.end() :]}")
+        yield line
+
+
+def notes(
+    ended: Iterable[Ended], layouts: Mapping[str, Layout], places: Mapping[str, str]
+) -> Iterator[Line]:
+    """What jobs said apart from their failures, which other lines name. ``places`` is as in
+    ``once``."""
     known = {str(f) for layout in layouts.values() for f in failures.read(layout)}
     said = [said for one in ended for said in one.said if said.stage]
     for transfer, _, text in dict.fromkeys(said):
         if text not in known:
-            yield Line(logging.WARNING, f"{transfer}: {text}")
+            yield Line(logging.WARNING, f"{places[transfer]}: {text}")
 
 
-def routes(layouts: Mapping[str, Layout]) -> Iterator[Line]:
-    """The runs that no section takes, and those that several do."""
+def routes(layouts: Mapping[str, Layout], places: Mapping[str, str]) -> Iterator[Line]:
+    """The runs that no section takes, and those that several do. ``places`` is as in ``once``."""
     decisions = [
         (name, run, decision)
         for name, layout in layouts.items()
         for run, decision in _decisions(layout)
     ]
-    yield from of_routes(routing.sort_out(decisions), lambda name: name)
+    yield from of_routes(routing.sort_out(decisions), places.__getitem__)
 
 
 def of_routes(routed: Routed, shown: Callable[[str], str]) -> Iterator[Line]:

@@ -67,6 +67,7 @@ def of_upload(wish: Upload, folder: Path, bucket: str, prefix: str) -> str:
         "source": _literal(folder),
         "destination": f"s3://{bucket}/{prefix}",
         "max_concurrency": wish.threads,
+        "publish": None if wish.manifest else False,
         "illumina.recheck": 0,
         "illumina.skip_check": wish.skip_check,
     }
@@ -78,6 +79,7 @@ def of_monitor(config: MonitorConfig) -> str:
     shared = {
         "preset": "illumina",
         "max_concurrency": min(config.max_threads, MOST_THREADS),
+        "publish": None if config.manifests else False,
         "illumina.max_age": config.max_age,
         "illumina.uploads": str(uploads(config)),
     }
@@ -119,6 +121,9 @@ def _of_section(section: Section) -> dict[str, Any]:
         "illumina.sample_regex": section.sample_regex,
         "illumina.exclude_patterns": list(section.exclude_patterns),
         "illumina.complete": list(section.complete) or None,
+        "illumina.complete_all": section.complete_all,
+        "illumina.complete_timeout": section.complete_timeout,
+        "illumina.aborted": section.aborted,
     }
 
 

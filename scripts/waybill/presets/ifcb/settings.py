@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,17 +20,24 @@ if TYPE_CHECKING:
 CONCURRENCY = 32
 
 NO_BIN = "not part of a bin"
+HIDDEN = ".*/"  # a pattern
 OVERDUE_SECONDS = 24 * 3600  # a sample takes 20 minutes; a bin that waits longer was broken off
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the preset. Its files are many and small, so one job reads and sends them."""
-    return {"max_concurrency": CONCURRENCY, "one_job_per_batch": True}
+    """The settings of the preset. Its files are many and small, so one job reads and sends them.
+    Hidden folders are not entered: a NAS keeps its snapshots in them."""
+    all_files = settings.get("ifcb", {}).get("all_files")
+    return {
+        "max_concurrency": CONCURRENCY,
+        "one_job_per_batch": True,
+        "exclude": [] if all_files else [HIDDEN],
+    }
 
 
 def hold(transfer: Transfer, sides: Sides) -> None:
     """Hold back bins whose files may still be written. Skip files that are part of no bin, or in a
-    folder of ``skip_folders``.
+    hidden folder (where ``exclude`` is the user's own), or in a folder of ``skip_folders``.
 
     A bin whose files are all at the destination with the same sizes is not checked again. A
     half-written bin that has not changed for a day is a failure.
@@ -43,9 +52,10 @@ def hold(transfer: Transfer, sides: Sides) -> None:
     for paths in (sides.held, sides.refused):
         names, others = _sort_out(paths, folders)
         for path, reason in others.items():
-            if not path.endswith("/"):  # a folder that cannot be listed may hold bins
-                del paths[path]
-                skipped[path] = reason
+            if reason == NO_BIN and _may_hold_bins(transfer, path):
+                continue
+            del paths[path]
+            skipped[path] = reason
         if paths is sides.held:
             late = names
     held = {}
@@ -79,14 +89,28 @@ def _sort_out(
         folder = path.rpartition("/")[0]
         if folder != last:
             last = folder
-            excluded = next((part for part in folder.split("/") if part in folders), "")
+            parts = folder.split("/")
+            excluded = next((f"a folder {part}" for part in parts if part in folders), "")
+            if any(part.startswith(".") for part in parts):
+                excluded = "a hidden folder"
         if excluded:
-            others[path] = f"in a folder {excluded}"
+            others[path] = f"in {excluded}"
         elif found := bins.split(path):
             bins_.setdefault(found[0], []).append(found[1])
         else:
             others[path] = NO_BIN
     return bins_, others
+
+
+def _may_hold_bins(transfer: Transfer, path: str) -> bool:
+    """Whether a path that was refused may be that of a folder with bins that no walk has seen."""
+    if path.endswith("/"):
+        return True
+    try:
+        status = (transfer.folder / path).stat()
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ELOOP)  # a link that leads nowhere
+    return stat.S_ISDIR(status.st_mode) and transfer.symlinks != "follow"
 
 
 def _unfinished(root: Root, name: str, kinds: list[str], sides: Sides) -> str:
@@ -115,12 +139,16 @@ def _tail(root: Root, path: str, size: int, count: int) -> bytes:
 _DESCRIPTION = (
     "Which files of an Imaging FlowCytobot are taken; only with preset `ifcb`. They are the "
     "`.adc`, `.hdr` and `.roi` of bins, with old and new names; what is half-written waits. The "
-    "preset sets `max_concurrency` to 32 and `one_job_per_batch` to true. See [ifcb.md](ifcb.md)."
+    "preset sets `max_concurrency` to 32 and `one_job_per_batch` to true, and excludes hidden "
+    "folders. See [ifcb.md](ifcb.md)."
 )
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "all_files": {
-        "description": "Take every file, whether it is part of a bin or not, whole or not.",
+        "description": (
+            "Take every file, also those in hidden folders, whether it is part of a bin or not, "
+            "whole or not."
+        ),
         "type": "boolean",
         "default": False,
     },

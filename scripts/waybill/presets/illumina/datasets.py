@@ -130,9 +130,18 @@ class _Search:
             return None
         finished_at = None
         if not settings.get("skip_check"):
-            complete = settings.get("complete")
-            state = instrument.state(run, complete, self.transfer.settle, self.now)
+            state = instrument.state(
+                run,
+                settings.get("complete"),
+                self.transfer.settle,
+                self.now,
+                complete_all=settings.get("complete_all", False),
+                complete_timeout=settings.get("complete_timeout", 0) * 3600,
+                aborted=settings.get("aborted", False),
+            )
             finished_at = state.finished_at
+            if state.lacks:
+                log.warning("%s: taken as it is: %s", run, state.lacks)
             if state.phase is not instrument.Phase.FINISHED:
                 self.found.held[str(run)] = f"{state.phase}: {state.reason}"
                 return None

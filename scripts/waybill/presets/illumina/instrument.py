@@ -13,6 +13,8 @@ the file, and sequencing cores have seen both. Their runs, and those of an instr
 known, are finished with CopyComplete.txt; without one they have to be quiet for ``QUIET_SECONDS``
 after RTAComplete. Instruments are told apart by the control software that RunParameters.xml names,
 and by serial numbers, which begin with letters of their own.
+
+A run that was stopped or broke off may have all these files; RunCompletionStatus.xml tells it.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from waybill.presets.illumina.run_xml import (
+    RUN_COMPLETION_STATUS,
     RunInfo,
     RunParameters,
     XmlError,
+    ended_early,
     read_run_info,
     read_run_parameters,
 )
@@ -94,6 +98,7 @@ class Phase(StrEnum):
     """How far a run is."""
 
     IN_PROGRESS = "in progress"
+    ABORTED = "aborted"
     COPYING = "copying"
     NOT_SETTLED = "not settled"
     FINISHED = "finished"
@@ -101,12 +106,14 @@ class Phase(StrEnum):
 
 class State(NamedTuple):
     """How far a run is, and why in words. ``finished_at`` is the time of its completion file, in
-    seconds since the epoch, or None. ``notes`` are those of the instrument."""
+    seconds since the epoch, or None. ``notes`` are those of the instrument. ``lacks`` says what a
+    finished run has waited for in vain."""
 
     phase: Phase
     reason: str
     finished_at: float | None = None
     notes: tuple[str, ...] = ()
+    lacks: str = ""
 
 
 def identify(run: Path) -> Instrument:
@@ -158,46 +165,69 @@ def _major(version: str) -> int:
 
 
 def state(
-    run: Path, complete: Sequence[str] | None = None, settle: float = 0, now: float | None = None
+    run: Path,
+    complete: Sequence[str] | None = None,
+    settle: float = 0,
+    now: float | None = None,
+    *,
+    complete_all: bool = False,
+    complete_timeout: float = 0,
+    aborted: bool = False,
 ) -> State:
     """How far ``run`` is.
 
-    ``complete`` are files, relative to the run; any one of them shows that it is finished. Without
-    them the instrument decides. If it is not certain that the instrument writes CopyComplete.txt,
-    and there is none, ``settle`` is at least ``QUIET_SECONDS``. A finished run has settled when
-    neither its completion files nor anything at its top or in InterOp changed in the last
-    ``settle`` seconds before ``now`` (seconds since the epoch; None: the clock). Raises OSError
-    when the folder cannot be listed.
+    ``complete`` are files, relative to the run, any of which shows that it is finished. With
+    ``complete_all`` each of them is needed, but the first waits for the others no longer than
+    ``complete_timeout`` seconds (0: no limit). Without files the instrument decides. If it is not
+    certain that the instrument writes CopyComplete.txt, and there is none, ``settle`` is at least
+    ``QUIET_SECONDS``. A finished run has settled when neither its completion files nor anything at
+    its top or in InterOp changed in the last ``settle`` seconds before ``now`` (seconds since the
+    epoch; None: the clock). A run that ended early is ABORTED, unless ``aborted`` runs are taken.
+    Raises OSError when the folder cannot be listed.
     """
     now = time.time() if now is None else now
     with os.scandir(run) as scan:
         names = {item.name for item in scan}
+    if not aborted and RUN_COMPLETION_STATUS in names and (status := ended_early(run)):
+        text = f"{RUN_COMPLETION_STATUS} says {status}; set aborted to have it taken"
+        return State(Phase.ABORTED, text)
     instrument = Instrument("", "", copies=False) if complete else identify(run)
     wanted = tuple(complete or instrument.complete)
     times = {name: status for name in wanted if (status := _file(run / name)) is not None}
+    late = [name for name in wanted if name not in times] if complete and complete_all else []
+    changed = [_changed(status, now) for status in times.values()]
+    if late and not (changed and 0 < complete_timeout <= now - min(changed)):
+        return _unfinished(run, instrument, f"no {_listed(late, 'and no')} yet", names, now)
     if not times:
-        return _unfinished(run, instrument, wanted, names, now)
-    first = next(iter(times))
-    finished_at = max(_changed(status, now) for status in times.values())
+        return _unfinished(run, instrument, f"no {' or '.join(wanted)} yet", names, now)
+    finished_at = max(changed)
     guessed = instrument.copies is None and COPY_COMPLETE not in times
     if guessed:
         settle = max(settle, QUIET_SECONDS)
     if settle > 0:
-        changed, path = max(_top_changes(run, times, names, now))
-        if now - changed < settle:
-            text = f"{path} changed {_ago(now - changed)} ago; a run settles for {_ago(settle)}"
+        last, path = max(_top_changes(run, times, names, now))
+        if now - last < settle:
+            text = f"{path} changed {_ago(now - last)} ago; a run settles for {_ago(settle)}"
             if guessed:
                 whose = f"the {instrument.model}" if instrument.model else "an unknown instrument"
                 text += f", as {whose} may copy without {COPY_COMPLETE}; set complete if not so"
             return State(Phase.NOT_SETTLED, text, finished_at, instrument.notes)
-    return State(Phase.FINISHED, f"{first} is there", finished_at, instrument.notes)
+    there = f"{next(iter(times))} is there"
+    lacks = ""
+    if late:
+        when = f"within {_ago(complete_timeout)} (complete_timeout)"
+        lacks = f"{there}, and {_listed(late, 'and')} did not come {when}"
+    return State(Phase.FINISHED, lacks or there, finished_at, instrument.notes, lacks)
+
+
+def _listed(names: Sequence[str], last: str) -> str:
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _unfinished(
-    run: Path, instrument: Instrument, wanted: tuple[str, ...], names: set[str], now: float
+    run: Path, instrument: Instrument, missing: str, names: set[str], now: float
 ) -> State:
     called = next((name for name in _CALLED if name in names), None)
-    missing = f"no {' or '.join(wanted)} yet"
     if called is None:
         return State(Phase.IN_PROGRESS, missing, notes=instrument.notes)
     status = _file(run / called)

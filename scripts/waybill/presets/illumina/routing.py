@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from waybill.model.regexes import SlowRegexError, searcher
 from waybill.presets.illumina.sample_sheet import SheetError, samples
 
 _NAMED = 3  # samples that a message names
@@ -34,7 +34,8 @@ def decide(run: Path, sample_regex: str | None) -> Decision:
     """Whether a route takes a run: ``sample_regex`` must be found in every sample (``re.search``).
 
     Without a regular expression it takes every run, and no sample sheet is read. With one, a sheet
-    that is missing or cannot be used is a problem, never a "no".
+    that is missing or cannot be used is a problem, never a "no", and so is a regular expression
+    that takes too long for a sample.
     """
     if not sample_regex:
         return Decision(Outcome.TAKE, "takes every run")
@@ -44,8 +45,11 @@ def decide(run: Path, sample_regex: str | None) -> Decision:
         return Decision(Outcome.PROBLEM, str(error))
     if not names:
         return Decision(Outcome.PROBLEM, f"{run}: no sample sheet, which sample_regex needs")
-    matches = re.compile(sample_regex).search
-    others = [name for name in names if not matches(name)]
+    matches = searcher(sample_regex)
+    try:
+        others = [name for name in names if not matches(name)]
+    except SlowRegexError as error:
+        return Decision(Outcome.PROBLEM, f"{run}: sample_regex: {error}")
     if not others:
         return Decision(Outcome.TAKE, f'all of {len(names)} samples match "{sample_regex}"')
     named = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")

@@ -1,12 +1,15 @@
-"""What ``RunInfo.xml`` and ``RunParameters.xml`` tell about a run.
+"""What ``RunInfo.xml``, ``RunParameters.xml`` and ``RunCompletionStatus.xml`` tell about a run.
 
 ``RunInfo.xml`` (Illumina, "Sequencing Output Files") is written when a run starts and names run and
 instrument. ``RunParameters.xml`` differs from one control software to the next, and a NovaSeq 6000
-does not copy it to every place, so a run may lack it.
+does not copy it to every place, so a run may lack it. ``RunCompletionStatus.xml`` is written at the
+end, with a ``RunStatus`` (NovaSeq: ``RunCompleted``) or a ``CompletionStatus`` (NextSeq, MiniSeq:
+``CompletedAsPlanned``, ``UserEndedEarly``, ``ExceptionEndedEarly``).
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -16,10 +19,14 @@ from waybill.presets.illumina.runs import RUN_INFO
 # MiSeq and HiSeq have a small letter.
 RUN_PARAMETERS = ("RunParameters.xml", "runParameters.xml")
 
+RUN_COMPLETION_STATUS = "RunCompletionStatus.xml"
+
 MAX_BYTES = 32 << 20  # a large RunInfo.xml, with all its tiles, has less than one MiB
 
 _APPLICATION = ("applicationname", "application")
 _VERSION = ("applicationversion", "systemsuiteversion", "mcsversion")
+_STATUS = ("runstatus", "completionstatus")
+_EARLY = re.compile(r"early|abort|stop|cancel|terminat|fail|error|exception", re.IGNORECASE)
 _SERIAL = ("instrumentserialnumber", "instrumentname", "instrumentid", "scannerid")
 
 
@@ -67,6 +74,17 @@ def read_run_parameters(run: Path) -> RunParameters:
                 application.strip(), _first(leaves, _VERSION), _first(leaves, _SERIAL)
             )
     return RunParameters()
+
+
+def ended_early(run: Path) -> str:
+    """What ``RunCompletionStatus.xml`` calls a run that ended early; ``""`` for any other run, also
+    when the file is not there or cannot be used: it is no condition of a finished run."""
+    try:
+        root = _parse(run / RUN_COMPLETION_STATUS)
+    except XmlError:
+        return ""
+    status = "" if root is None else _first(_leaves(root), _STATUS)
+    return status if _EARLY.search(status) else ""
 
 
 def _parse(path: Path) -> ElementTree.Element | None:

@@ -1,17 +1,25 @@
 """Sample sheets: which samples a run has.
 
 A sheet is CSV in sections, each under a line ``[Name]``. Samples are in ``[Data]`` (version 1,
-Illumina Experiment Manager) or ``[BCLConvert_Data]`` (version 2, ``FileFormatVersion,2``), in the
-column ``Sample_ID`` at any position. Samples in other sections do not count. A file without any
-section is a table of samples as a whole. A sample may have a row for each lane.
+Illumina Experiment Manager) and ``[BCLConvert_Data]`` (version 2, ``FileFormatVersion,2``). Where
+neither has any, they are in the sections of other programs whose names end in ``Data`` and whose
+first row has the column, such as ``[TSO500L_Data]``. A file without any section is a table of
+samples as a whole. A sample may have a row for each lane.
 
-Illumina asks for ASCII. Real sheets are also UTF-8 with and without byte order mark, Latin-1, and
-files of Excel: with quotes, lines filled up with commas, empty lines, any line end.
+The column is ``Sample_ID``, at any position. Only where there is none of exactly this name, it may
+be spelled in other letters (``sample_id``, ``Sample ID``) or be ``SampleID``, as older software and
+many LIMS have it.
+
+Illumina asks for ASCII. Real sheets are also UTF-8 with and without byte order mark, UTF-16,
+Latin-1, and files of Excel: with quotes, lines filled up with commas, semicolons or tabs in the
+place of commas, empty lines, any line end. Some programs write cells of zero bytes; those bytes
+are left out.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import os
@@ -24,15 +32,27 @@ MAX_BYTES = 32 << 20  # a sheet of 10,000 samples has about one MiB
 _NAME = re.compile(r"sample[-_ ]?sheet.*\.csv\Z", re.IGNORECASE | re.DOTALL)
 _SECTION = re.compile(r"\[(.*)\]")
 _DATA = ("bclconvert_data", "data")
+_DELIMITERS = ",;\t"  # the first one that gives samples counts
+
+# Zero bytes in a row that a cell may have. More of them, or some at the end, are the blocks of a
+# file that was not written to its end, so samples may be missing.
+_ZEROS = 64
 
 
 class SheetError(ValueError):
     """The samples are not known; the message names the sheet and says why."""
 
 
+class _UnreadError(SheetError):
+    """Another delimiter may give the samples."""
+
+
 class _Row(NamedTuple):
+    """``width`` counts the empty cells at the end, too."""
+
     line: int
     cells: tuple[str, ...]
+    width: int
 
 
 class Sheet(NamedTuple):
@@ -90,35 +110,73 @@ def _read(path: Path) -> Sheet:
 
 def parse(data: bytes) -> Sheet:
     """A sample sheet. Raises SheetError, which does not name the file."""
-    rows = _rows(_decode(data))
+    text = _decode(data)
+    unread: list[_UnreadError] = []
+    for delimiter in _DELIMITERS:
+        try:
+            return _parsed(_rows(text, delimiter), needs_delimiter=bool(unread))
+        except _UnreadError as error:
+            unread.append(error)
+    raise unread[0]
+
+
+def _parsed(rows: list[_Row], *, needs_delimiter: bool) -> Sheet:
+    """The sheet. With ``needs_delimiter`` the first row of each table must have the delimiter."""
+    found = [
+        sample
+        for table in _tables(rows)
+        for sample in _samples(table, needs_delimiter=needs_delimiter)
+    ]
+    return Sheet(tuple(dict.fromkeys(found)), tuple(row.cells for row in rows))
+
+
+def _tables(rows: list[_Row]) -> list[list[_Row]]:
+    """The tables that hold samples, each with its head first."""
     sections: dict[str, list[_Row]] = {}
+    twice: dict[str, _Row] = {}
     current: list[_Row] = []
     for row in rows:
-        match = _SECTION.fullmatch(row.cells[0]) if len(row.cells) == 1 else None
+        match = _SECTION.fullmatch(row.cells[0])
         if match is None:
             current.append(row)
             continue
         name = match[1].strip().lower()
-        if name in sections and name in _DATA:
-            raise SheetError(f"has {row.cells[0]} a second time in line {row.line}")
+        if name in sections:
+            twice.setdefault(name, row)
         current = sections.setdefault(name, [])
-    tables = [sections[name] for name in _DATA if name in sections]
     if not sections:
-        tables = [current]
-    elif not tables:
-        raise SheetError("has no section [Data] or [BCLConvert_Data]")
-    found = [sample for table in tables for sample in _samples(table)]
-    return Sheet(tuple(dict.fromkeys(found)), tuple(row.cells for row in rows))
+        return [current]
+    own = [name for name in _DATA if name in sections]
+    others = [
+        name
+        for name, table in sections.items()
+        if name.endswith("data") and name not in own and table and "sample_id" in _columns(table[0])
+    ]
+    names = [name for name in own if len(sections[name]) > 1]
+    names = names or [name for name in others if len(sections[name]) > 1] or own or others
+    if not names:
+        raise _UnreadError("has no section [Data] or [BCLConvert_Data]")
+    for name in names:
+        if name in twice:
+            row = twice[name]
+            raise SheetError(f"has {row.cells[0]} a second time in line {row.line}")
+    return [sections[name] for name in names]
 
 
 def _decode(data: bytes) -> str:
+    if data.startswith(b"PK\3\4"):
+        raise SheetError("is a workbook, not text; save it as CSV")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return data.decode("utf-16")
+            return data.decode("utf-16").replace("\0", "")
         except UnicodeDecodeError:
             raise SheetError("begins like UTF-16 but is not; save it as UTF-8") from None
-    if b"\0" in data:
-        raise SheetError("holds zero bytes, so it is not text")
+    for encoding, high, low in (("utf-16-be", 0, 1), ("utf-16-le", 1, 0)):
+        zeros = data[high::2].count(0), data[low::2].count(0)
+        if len(data) % 2 == 0 and zeros[0] > 0.8 * len(data) / 2 and not zeros[1]:
+            with contextlib.suppress(UnicodeDecodeError):
+                return data.decode(encoding)
+    data = _without_zeros(data)
     data = data.replace(codecs.BOM_UTF8, b"")  # it may stand inside, where files were joined
     try:
         return data.decode()
@@ -126,30 +184,54 @@ def _decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _rows(text: str) -> list[_Row]:
+def _without_zeros(data: bytes) -> bytes:
+    """The text without the zero bytes in its cells, and without one after its last line."""
+    if data.endswith((b"\n\0", b"\r\0")):
+        data = data[:-1]
+    if b"\0" * (_ZEROS + 1) in data or data.endswith(b"\0"):
+        text = "holds a block of zero bytes, as a file that was not written to its end"
+        raise SheetError(f"{text}; copy it again")
+    return data.replace(b"\0", b"")
+
+
+def _rows(text: str, delimiter: str) -> list[_Row]:
     """The rows that are not empty, without blanks around cells and empty cells at the end."""
     found = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
+        for row in reader:
+            cells = [cell.strip() for cell in row]
             while cells and not cells[-1]:
                 cells.pop()
             if cells:
-                found.append(_Row(reader.line_num, tuple(cells)))
+                found.append(_Row(reader.line_num, tuple(cells), len(row)))
     except csv.Error as error:
-        raise SheetError(f"line {reader.line_num}: {error}; mind the quotes") from None
+        raise _UnreadError(f"line {reader.line_num}: {error}; mind the quotes") from None
     return found
 
 
-def _samples(table: list[_Row]) -> list[str]:
+def _columns(head: _Row) -> list[str]:
+    """The names of the columns; that of the samples is ``sample_id``, however it is spelled."""
+    spellings = (
+        lambda cell: cell == "Sample_ID",
+        lambda cell: cell.lower().replace(" ", "_") == "sample_id",
+        lambda cell: cell.lower() == "sampleid",
+    )
+    for is_spelled in spellings:
+        if any(map(is_spelled, head.cells)):
+            return ["sample_id" if is_spelled(cell) else "" for cell in head.cells]
+    return []
+
+
+def _samples(table: list[_Row], *, needs_delimiter: bool) -> list[str]:
     if not table:
         raise SheetError("has no samples: its data section is empty")
     header, *rows = table
-    columns = [cell.lower().replace(" ", "_") for cell in header.cells]
-    if columns.count("sample_id") != 1:
-        how = "two columns" if "sample_id" in columns else "no column"
-        raise SheetError(f"line {header.line}: has {how} Sample_ID")
+    columns = _columns(header)
+    if "sample_id" not in columns or (needs_delimiter and header.width == 1):
+        raise _UnreadError(f"line {header.line}: has no column Sample_ID")
+    if columns.count("sample_id") > 1:
+        raise SheetError(f"line {header.line}: has two columns Sample_ID")
     if not rows:
         raise SheetError(f"line {header.line}: no samples follow")
     column = columns.index("sample_id")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from waybill.model.locations import check_blanks
+from waybill.model.regexes import check_regex
 from waybill.presets.preset import Finder, Preset, PresetError
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, regexes in patterns.items():
         for regex in regexes:
             try:
-                re.compile(regex)
-            except re.error as error:
-                text = f'"{regex}" is not a regular expression: {error}'
-                raise PresetError(f"illumina.{key}", text) from None
+                check_regex(regex)
+            except ValueError as error:
+                raise PresetError(f"illumina.{key}", str(error)) from None
     try:
         check_blanks(table.get("uploads", ""))
     except ValueError as error:
@@ -75,7 +75,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     },
     "complete": {
         "description": (
-            "Files, any of which tells that a run is finished. Without it the instrument decides: "
+            "Files, any of which tells that a run is finished (see `complete_all`). Without it the "
+            "instrument decides: "
             "`CopyComplete.txt` where it writes that, else `RTAComplete.txt` or `RTAComplete.xml`; "
             "with 6 quiet hours after it where that is not known."
         ),
@@ -83,6 +84,29 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "minItems": 1,
         "items": {"type": "string", "minLength": 1},
         "x-allowed": "a list of names of files, not empty",
+    },
+    "complete_all": {
+        "description": "A run is finished when all files of `complete` are there, not any of them.",
+        "type": "boolean",
+        "default": False,
+    },
+    "complete_timeout": {
+        "description": (
+            "With `complete_all`: how long the first of the files waits for the others; then the "
+            "run is finished without them, and that is said. 0: no limit."
+        ),
+        "x-unit": "hours",
+        "type": "number",
+        "minimum": 0,
+        "default": 0,
+    },
+    "aborted": {
+        "description": (
+            "Also take runs that `RunCompletionStatus.xml` calls ended early. Without it they "
+            "wait, and that is said."
+        ),
+        "type": "boolean",
+        "default": False,
     },
     "skip_check": {
         "description": "Take a folder as it is, whether it is a finished run or not.",

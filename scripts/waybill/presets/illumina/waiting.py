@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from waybill.model.times import utc
@@ -103,7 +103,7 @@ def too_old(run: Path, finished_at: float | None, max_age: float, now: datetime)
     if not max_age:
         return None
     newest = max((run / RUN_INFO).stat().st_mtime, finished_at or 0)
-    hours = (now - datetime.fromtimestamp(newest, UTC)).total_seconds() / 3600
+    hours = (now.timestamp() - newest) / 3600  # no datetime: a file may be of the year 10000
     if hours <= max_age:
         return None
     return (

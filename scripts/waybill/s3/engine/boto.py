@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import botocore.exceptions as be
 
 from waybill.s3.client import common_arguments, write_arguments
+from waybill.s3.content_types import type_arguments
 from waybill.s3.engine.base import (
     Content,
     CutError,
@@ -38,6 +39,7 @@ class BotoEngine:
 
     def __init__(self, transfer: Transfer, client: Any) -> None:
         self.client = client
+        self._transfer = transfer
         self._common = common_arguments(transfer)
         self._write = write_arguments(transfer)
         self._pace = Pace(transfer.max_bandwidth)
@@ -80,6 +82,7 @@ class BotoEngine:
                 Body=body,
                 ChecksumSHA256=base64_sha256(sha256),
                 Metadata=content.metadata,
+                **type_arguments(self._transfer, key),
                 **self._write,
                 **condition,
             )

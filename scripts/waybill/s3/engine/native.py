@@ -27,6 +27,7 @@ from waybill.s3.client import (
     common_arguments,
     write_arguments,
 )
+from waybill.s3.content_types import type_arguments
 from waybill.s3.engine.base import (
     BrokenOffError,
     Content,
@@ -173,7 +174,7 @@ class NativeEngine:
             call.body, call.sha256 = content.body, content.sha256
             call.headers = [
                 *self._write,
-                *self._codec.headers("PutObject", condition),
+                *self._codec.headers("PutObject", condition | type_arguments(self._transfer, key)),
                 ("x-amz-checksum-sha256", base64_sha256(content.sha256)),
                 *((f"x-amz-meta-{name}", value) for name, value in content.metadata.items()),
             ]

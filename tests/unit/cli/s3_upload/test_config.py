@@ -249,7 +249,7 @@ def test_all_mistakes_at_once_and_where_they_are(tmp_path):
         'log_dir: "" is not allowed; allowed: a folder',
         "bucket: unknown key here; it is for a section of monitor, as bucket",
         "nonsense: unknown key; allowed: max_cores, max_threads, max_age, log_level, log_dir, "
-        "slack_log_webhook, slack_alert_webhook, monitor",
+        "slack_log_webhook, slack_alert_webhook, command, command_timeout, manifests, monitor",
         "monitor[1].monitored_directories: found text; allowed: a list of folders, not empty",
         'monitor[1].bucket: "Bucket_A" is not the name of a bucket; allowed: 3 to 63 lower-case '
         "letters, digits, dots and hyphens, with a letter or a digit at both ends",

@@ -47,7 +47,9 @@ def look(tmp_path):
 
 
 def test_defaults():
-    assert settings.defaults({}) == {"max_concurrency": 32, "one_job_per_batch": True}
+    own = {"max_concurrency": 32, "one_job_per_batch": True}
+    assert settings.defaults({}) == own | {"exclude": [".*/"]}
+    assert settings.defaults({"ifcb": {"all_files": True}}) == own | {"exclude": []}
     table = check.default_settings("ifcb")["ifcb"]
     assert table == {"all_files": False, "skip_folders": ["skip", "beads"]}
 
@@ -57,12 +59,11 @@ def test_what_is_taken_and_what_is_not(look):
     half = {path: body for path, body in placed(OTHER).items() if not path.endswith(".hdr")}
     left_out = {
         ".DS_Store": "not part of a bin",
-        ".hidden/x": "not part of a bin",
         "decoy.adc": "not part of a bin",
         f"beads/{OTHER}.hdr": "in a folder beads",
         f"D2014/skip/{OTHER}.roi": "in a folder skip",
     }
-    found = look(whole | old | half | dict.fromkeys(left_out, b"x"))
+    found = look(whole | old | half | dict.fromkeys(left_out, b"x") | {".hidden/x": b"x"})
     assert found.paths == sorted(whole | old)
     assert found.sizes == [len((whole | old)[path]) for path in found.paths]
     name = next(iter(half)).removesuffix(".adc")
