@@ -19,12 +19,14 @@ WORDS_OF_UPLOAD = {
     "; if that file never comes, set complete": "",
     "; set aborted to have it taken": "",
     "check `source`": "check --local_path",
+    "files of `last`": "completion files",
     **NO_LINKS,
     **CHAIN,
 }
 WORDS_OF_MONITOR = {
     'mend or exclude it, or set symlinks = "skip"': "mend it, or exclude it (exclude_patterns)",
     "check `source`": "check monitored_directories",
+    "files of `last`": "completion files",
     **CHAIN,
 }
 
