@@ -147,13 +147,13 @@ def test_two_regexes_and_all_that_can_be_wrong_with_runs(core: Core) -> None:
 
     folder = core.data / "A"
     for line in (
-        f"WARNING: {folder}/both: goes 2 ways: {core.bucket}-one, {core.bucket}-two",
+        f"WARNING: {folder}/both: goes 2 ways: s3://{core.bucket}/one/, s3://{core.bucket}/two/",
         f"INFO: {folder}/mixed: taken by no section of monitor: 1 of 2 samples do not match",
         f"ERROR: FAILED {core.data}/nowhere: does not exist",
         f"ERROR: FAILED {folder}/no_sheet: no sample sheet",
         f"ERROR: FAILED {folder}/no_samples: ",
         f"ERROR: FAILED {folder}/weird: cannot be looked at: Is a directory",
-        f"ERROR: {core.bucket}-three: FAILED {nothing.name}: holds no file to upload",
+        f"ERROR: FAILED {nothing}: holds no file to upload",
         "WARNING: held back: finished 100 hours ago, more than max_age (72)",
         f"{torn}: is damaged: ",
         f"; it is {torn.name}.corrupt-1 now; the state is made anew from the bucket",
