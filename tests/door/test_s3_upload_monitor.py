@@ -153,7 +153,7 @@ def test_two_regexes_and_all_that_can_be_wrong_with_runs(core: Core) -> None:
         f"ERROR: FAILED {folder}/no_sheet: no sample sheet",
         f"ERROR: FAILED {folder}/no_samples: ",
         f"ERROR: FAILED {folder}/weird: cannot be looked at: Is a directory",
-        f"ERROR: FAILED {nothing}: holds no file to upload",
+        f"ERROR: FAILED {nothing.name}: holds no file to upload",
         "WARNING: held back: finished 100 hours ago, more than max_age (72)",
         f"{torn}: is damaged: ",
         f"; it is {torn.name}.corrupt-1 now; the state is made anew from the bucket",

@@ -61,17 +61,21 @@ def test_D7_a_switch_against_manifests(core: Core) -> None:
 
 def test_D7_messages_name_the_run_and_the_place(core: Core) -> None:
     run, other = core.make_run("run_1"), core.make_run("run_1", folder="B")
-    core.proxy.fault(access_denied(), op="PutObject", key="*run_1/Data/L001.cbcl")
-    core.configure(core.section("A", to="one"), core.section("A", "B", to="two"), max_cores=1)
+    core.make_run("run_2")
+    core.proxy.fault(access_denied(), op="PutObject", key="*/Data/L001.cbcl")
+    core.configure(
+        core.section("A", to="one"), core.section("B", to="two"),
+        core.section("A", to="three"), max_cores=1,
+    )  # fmt: skip
     said = core.monitor(code=1)
     for line in (
         f"ERROR: FAILED {run}/Data/L001.cbcl: s3://{core.bucket}/one/run_1/Data/L001.cbcl: ",
-        f"ERROR: FAILED {run}/Data/L001.cbcl: s3://{core.bucket}/two/run_1/Data/L001.cbcl: ",
-        f"ERROR: FAILED {other}: would go to the same place as {run}: ",
-        f"WARNING: {run}: goes 2 ways: s3://{core.bucket}/one/, s3://{core.bucket}/two/",
+        f"ERROR: FAILED {other}/Data/L001.cbcl: s3://{core.bucket}/two/run_1/Data/L001.cbcl: ",
+        f"ERROR: FAILED run_2/Data/L001.cbcl: s3://{core.bucket}/one/run_2/Data/L001.cbcl: ",
+        f"WARNING: {run}: goes 2 ways: s3://{core.bucket}/one/, s3://{core.bucket}/three/",
     ):
         assert line in said.all, f"{line}\n{said.all}"
-    for section in ("one", "two"):  # the name of a transfer that only this command knows
+    for section in ("one", "two", "three"):  # the name of a transfer that only this command knows
         assert f"{core.bucket}-{section}" not in re.sub(r"\S*/waybill/\S*", "", said.all)
 
 

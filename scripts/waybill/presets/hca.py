@@ -132,14 +132,16 @@ def hold(transfer: Transfer, sides: Sides) -> None:
 
 
 def _is_hdf5(root: Root, path: str, size: int) -> bool:
-    """Whether a file has the signature of HDF5. True for one that cannot be read: its upload will
-    say why."""
+    """Whether a file has the signature of HDF5. True for one that cannot be read, or has more than
+    its size: its upload will say so."""
     try:
         descriptor = root.open(path)
     except OSError:
         return True
     try:
         at = 0
+        if size == 0:
+            return bool(os.pread(descriptor, 1, 0))
         while at < size:
             if os.pread(descriptor, len(HDF5_SIGNATURE), at) == HDF5_SIGNATURE:
                 return True

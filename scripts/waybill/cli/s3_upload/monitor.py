@@ -269,11 +269,10 @@ class Pass:
     ) -> int:
         told: dict[str, list[report.Line]] = {}
         for name, layout in self.layouts.items():
-            found, self._codes[name] = report.conclusion(self.transfers[name], layout)
-            told[name] = list(report.of_runs(found, layout))
+            told[name], self._codes[name] = report.conclusion(self.transfers[name], layout)
         places = {name: transfer.destination for name, transfer in self.transfers.items()}
         lines = list(report.notes(self._launched, self.layouts, places))
-        lines += report.once(told, places)
+        lines += report.once(report.of_runs(told, self.layouts), places)
         for line in (*lines, *report.routes(self.layouts, places)):
             log.log(line.level, "%s", visible(line.text))
         uploaded, partly = 0, False

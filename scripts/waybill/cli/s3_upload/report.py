@@ -57,9 +57,9 @@ def held(text: str) -> Line:
 
 
 def once(lines: Mapping[str, Iterable[Line]], places: Mapping[str, str]) -> list[Line]:
-    """The lines of several transfers, each line once. A line about a run names its folder, so all
-    sections that monitor it have the same line. Any other begins with the place of its section, an
-    address that ``places`` gives by the name of the transfer."""
+    """The lines of several transfers, each line once. A line about a run begins with the run, so
+    all sections that monitor its folder have the same line. Any other begins with the place of its
+    section, an address that ``places`` gives by the name of the transfer."""
     found = [
         line
         if line.text.startswith((_HELD, _FAILED))
@@ -70,16 +70,30 @@ def once(lines: Mapping[str, Iterable[Line]], places: Mapping[str, str]) -> list
     return list(dict.fromkeys(found))
 
 
-def of_runs(lines: Iterable[Line], layout: Layout) -> Iterator[Line]:
-    """The lines of one transfer, with the folder of a run where they have the name of its dataset:
-    two sequencers may give two runs the same name."""
-    folders = {name: place.folder for name, place in state.read(layout).places.items()}
-    for line in lines:
-        rest = line.text.removeprefix(_FAILED)
-        name = _DATASET.match(rest)
-        if line.text != rest and name and (folder := folders.get(unescape(name[0]))):
-            line = Line(line.level, f"{_FAILED}{escape(folder)}{rest[name.end() :]}")
-        yield line
+def of_runs(
+    lines: Mapping[str, Iterable[Line]], layouts: Mapping[str, Layout]
+) -> dict[str, list[Line]]:
+    """The lines of several transfers, with the folder of a run in place of its name where two
+    sequencers have given two runs the same name."""
+    places = {name: state.read(layout).places for name, layout in layouts.items()}
+    folders: dict[str, set[str]] = {}
+    for its_places in places.values():
+        for run, place in its_places.items():
+            folders.setdefault(run, set()).add(place.folder)
+    found: dict[str, list[Line]] = {}
+    for name, its_lines in lines.items():
+        known = {run: p.folder for run, p in places[name].items() if len(folders[run]) > 1}
+        found[name] = [_with_folder(line, known) for line in its_lines]
+    return found
+
+
+def _with_folder(line: Line, folders: Mapping[str, str]) -> Line:
+    rest = line.text.removeprefix(_FAILED)
+    run = _DATASET.match(rest)
+    folder = folders.get(unescape(run[0])) if run and line.text != rest else None
+    if run is None or folder is None:
+        return line
+    return Line(line.level, f"{_FAILED}{escape(folder)}{rest[run.end() :]}")
 
 
 def notes(
