@@ -23,7 +23,6 @@ from typing import Any
 from support.forks import is_plain
 from support.proxy import Proxy, Request
 from support.warm import Fork
-from waybill.presets.hca import HDF5_SIGNATURE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TIMEOUT_SECONDS = 300
@@ -129,12 +128,11 @@ class Door:
         return [json.loads(self.body(key)) for key in sorted(self.keys("/manifests/"))]
 
     def write(self, name: str, size: int = 1000) -> Path:
-        """One file with bytes of its own, old enough to be settled. An ``.h5ad`` begins as HDF5."""
+        """One file with bytes of its own, old enough to be settled."""
         path = self.data / name
         path.parent.mkdir(parents=True, exist_ok=True)
         seed = hashlib.sha256(f"{name}{size}".encode()).digest()
-        magic = HDF5_SIGNATURE if path.suffix == ".h5ad" else b""
-        path.write_bytes((magic + seed * (size // 32 + 1))[:size])
+        path.write_bytes((seed * (size // 32 + 1))[:size])
         os.utime(path, (time.time() - 60, time.time() - 60))
         return path
 

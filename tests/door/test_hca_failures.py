@@ -11,7 +11,6 @@ from doors import Door
 
 from support.proxy import Call, Delay, Request, access_denied, no_such_bucket
 from support.server import ACCESS_KEY, SECRET_KEY
-from waybill.presets.hca import HDF5_SIGNATURE
 
 PREFIX = "gut/gut-v1/source-datasets/"
 
@@ -54,7 +53,7 @@ def test_entries_that_cannot_be_uploaded_do_not_stop_the_others(door: Door) -> N
     three(door)
     (door.data / "gone.h5ad").symlink_to("nowhere")
     Path(os.fsdecode(os.fsencode(door.data) + b"/\xff.h5ad")).write_bytes(b"x")
-    (door.data / "a\x1b[31m\u202e\\\n.h5ad").write_bytes(HDF5_SIGNATURE)
+    (door.data / "a\x1b[31m\u202e\\\n.h5ad").write_bytes(b"x")
     dry = door.run("gut-v1", "--dry-run", code=1)
     assert "2 cannot be uploaded" in dry.out
     assert re.search(r"^a\\x1b\[31m\\u202e\\\\\\n\.h5ad  ", dry.out, re.MULTILINE)

@@ -300,35 +300,39 @@ H5AD = {
 NO_HDF5 = ["empty.h5ad", "late.h5ad", "shifted.h5ad", "text.h5ad"]
 
 
-def test_C3_files_that_are_no_hdf5_are_named_and_those_of_macos_left_out(look) -> None:
-    found = look("hca", H5AD)
+def test_C3_files_that_are_no_hdf5_are_named_and_those_of_macos_left_out(look, caplog) -> None:
+    found = look("hca", H5AD, more="hca.hdf5_only = true\n")
     assert found.paths == ["block.h5ad", "s1.h5ad", "s2.h5ad", "small-block.h5ad"]
     assert sorted(found.refused) == NO_HDF5
     assert all("is no HDF5 file" in reason for reason in found.refused.values())
     assert found.skipped == {"._s1.h5ad": "a file that macOS keeps beside another"}
     # What the bucket has is not read again: nothing of it is going to be sent.
-    found = look("hca", H5AD, there={"text.h5ad": len(H5AD["text.h5ad"]), "late.h5ad": 5})
+    there = {"text.h5ad": len(H5AD["text.h5ad"]), "late.h5ad": 5}
+    found = look("hca", H5AD, there=there, more="hca.hdf5_only = true\n")
     assert sorted(found.refused) == ["empty.h5ad", "late.h5ad", "shifted.h5ad"]
-    found = look("hca", H5AD, more="hca.any_content = true\n")
+    found = look("hca", H5AD)
     assert found.refused == {}
+    assert [r.getMessage().partition(" ")[0] for r in caplog.records] == NO_HDF5
     assert found.skipped.keys() == {"._s1.h5ad"}
 
 
 def test_C3_hca_smart_sync_names_them_before_anything_is_sent(door: Door) -> None:
     for name in ("s1.h5ad", "._s1.h5ad", "text.h5ad"):
         (door.data / name).write_bytes(H5AD[name])
-    dry = door.run("gut-v1", "--dry-run", code=1)
+    dry = door.run("gut-v1", "--dry-run")
     assert dry.puts() == []
-    assert "FAILED text.h5ad: refused: is no HDF5 file" in dry.err
-    said = door.run("gut-v1", "--yes", code=1)
+    assert "text.h5ad is no HDF5 file" in dry.err
+    assert "it is sent as it is (--hdf5-only refuses it)" in dry.err
+    said = door.run("gut-v1", "--yes", "--hdf5-only", code=1)
     assert said.puts() == ["gut/gut-v1/source-datasets/s1.h5ad"]
     assert "FAILED text.h5ad: refused: is no HDF5 file" in said.err
-    assert "--any-content sends it as it is" in said.err
-    assert "any_content" not in said.all
+    assert "without --hdf5-only it is sent as it is" in said.err
+    assert "hdf5_only" not in dry.all + said.all
     assert "skipped ._s1.h5ad: " in said.out
     listed = [[file["filename"] for file in one["files"]] for one in door.manifests()]
     assert listed == [["s1.h5ad"]]
-    again = door.run("gut-v1", "--yes", "--any-content")
+    again = door.run("gut-v1", "--yes")
+    assert "text.h5ad is no HDF5 file" in again.err
     assert again.puts() == ["gut/gut-v1/source-datasets/text.h5ad"]
     assert len(door.manifests()) == 2
 

@@ -5,6 +5,7 @@ Files of an atlas go to ``s3://{bucket}/{network}/{atlas}/{folder}/``, manifests
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
     from waybill.presets.preset import Sides
 
-NO_HDF5 = (
-    "is no HDF5 file, as an .h5ad must be: it has no such signature; write it again"
-    " (any_content = true sends it as it is)"
-)
+log = logging.getLogger(__name__)
+
+NO_HDF5 = "is no HDF5 file, as an .h5ad must be: it has no such signature"
+SENT = f"{NO_HDF5}; it is sent as it is (hdf5_only = true refuses it)"
+REFUSED = f"{NO_HDF5}; write it again (hdf5_only = false sends it as it is)"
 
 BUCKETS = {"prod": "hca-atlas-tracker-data", "dev": "hca-atlas-tracker-data-dev"}
 REGION = "us-east-1"
@@ -113,11 +115,11 @@ def _dataset(transfer: Transfer) -> str:
 
 
 def hold(transfer: Transfer, sides: Sides) -> None:
-    """Skip what macOS keeps beside a file (``._X.h5ad``), and refuse files that are no HDF5: the
-    tracker would register each of them. A file is not read when the bucket has an object of its
-    size."""
+    """Skip what macOS keeps beside a file (``._X.h5ad``), and name files that are no HDF5: the
+    tracker would register each of them. With ``hdf5_only`` they are refused. A file is not read
+    when the bucket has an object of its size."""
     skipped, refused = {}, {}
-    any_content = transfer.preset_settings.get("any_content", False)
+    only = transfer.preset_settings.get("hdf5_only", False)
     root = Root(transfer.folder, transfer.symlinks)
     for path in sides.paths:
         if not path.endswith(".h5ad"):  # the include patterns are the user's own
@@ -126,12 +128,16 @@ def hold(transfer: Transfer, sides: Sides) -> None:
         is_there = there is not None and there.size == size
         if path.rpartition("/")[2].startswith("._"):
             skipped[path] = "a file that macOS keeps beside another"
-        elif not (is_there or any_content or _is_hdf5(root, path, size)):
-            refused[path] = NO_HDF5
+        elif is_there or is_hdf5(root, path, size):
+            continue
+        elif only:
+            refused[path] = REFUSED
+        else:
+            log.warning("%s %s", path, SENT)
     sides.leave_out(skipped=skipped, refused=refused)
 
 
-def _is_hdf5(root: Root, path: str, size: int) -> bool:
+def is_hdf5(root: Root, path: str, size: int) -> bool:
     """Whether a file has the signature of HDF5. True for one that cannot be read, or has more than
     its size: its upload will say so."""
     try:
@@ -185,9 +191,9 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "enum": ["prod", "dev"],
         "default": "prod",
     },
-    "any_content": {
+    "hdf5_only": {
         "description": (
-            "Also take files without the signature of HDF5. Without it they are refused by name, "
+            "Refuse files without the signature of HDF5. Without it they are named in a warning "
             "before anything is sent."
         ),
         "type": "boolean",

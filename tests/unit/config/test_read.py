@@ -89,7 +89,7 @@ def test_hca(load):
         "atlas": "gut-v1-1",
         "folder": "source-datasets",
         "environment": "prod",
-        "any_content": False,
+        "hdf5_only": False,
     }
 
 

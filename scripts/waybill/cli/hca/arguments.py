@@ -18,7 +18,8 @@ from waybill.model.errors import WaybillError
 
 PROGRAM = "hca-smart-sync"
 WORDS = {
-    "any_content = true sends it as it is": "--any-content sends it as it is",
+    "hdf5_only = true refuses it": "--hdf5-only refuses it",
+    "hdf5_only = false sends it as it is": "without --hdf5-only it is sent as it is",
     'forced (overwrite = "always")': "forced (--force)",
     "check `source`": "check --local-path",
     **NO_LINKS,
@@ -60,7 +61,7 @@ class Wish:
     accelerate: bool = True
     dry_run: bool = False
     force: bool = False
-    any_content: bool = False
+    hdf5_only: bool = False
     yes: bool = False
     verbose: bool = False
     debug: bool = False
@@ -97,7 +98,7 @@ def parse(arguments: list[str], warn: Callable[[str], None]) -> Wish:
         local_path=given.local_path or str(Path.cwd()),
         dry_run=_choice(parser.error, given.dry_run, "HCA_DRY_RUN"),
         force=given.force,
-        any_content=given.any_content,
+        hdf5_only=given.hdf5_only,
         yes=given.yes,
         verbose=_choice(parser.error, given.verbose or None, "HCA_VERBOSE"),
         **_access(parser.error, given.profile, settings),
@@ -216,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="upload all files, also those that are there, without a question",
     )
-    add("--any-content", action="store_true", help="also send .h5ad files that are no HDF5")
+    add("--hdf5-only", action="store_true", help="refuse .h5ad files that are no HDF5")
     add("--yes", "-y", action="store_true", help="upload what is new or changed without a question")
     add("--verbose", "-v", action="store_true", help="also what is up to date, and where logs are")
     add("--version", action="version", version=f"{PROGRAM} {__version__}")

@@ -16,11 +16,12 @@ from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, 
 from waybill.model.locations import check_bucket
 from waybill.model.transfer import Transfer
 from waybill.model.units import format_size
-from waybill.presets.hca import BUCKETS, REGION, network
+from waybill.presets.hca import BUCKETS, REGION, SENT, is_hdf5, network
 from waybill.presets.preset import PresetError
 from waybill.results import state
 from waybill.results.layout import Layout
 from waybill.results.published import last_published, published_key
+from waybill.system.root import Root
 
 NAME = "hca"  # of the only transfer
 
@@ -140,6 +141,10 @@ def _show(screen: Screen, wish: Wish, session: Session, transfer: Transfer, plan
         screen.line(f"{len(plan.refused)} cannot be uploaded")
     for path, reason in plan.skipped:
         screen.line(f"skipped {printable(path)}: {visible(reason)}")
+    root = Root(transfer.folder, transfer.symlinks)
+    for move in plan.moves:
+        if not is_hdf5(root, move.path, move.size):
+            screen.note(f"{printable(move.path)} {SENT}")
     if wish.verbose:
         for path in plan.same:
             screen.line(f"up to date {printable(path)}")
@@ -193,7 +198,7 @@ def _toml(wish: Wish, folder: Path, overwrite: str) -> str:
         "hca.folder": wish.folder,
         "hca.environment": wish.environment,
         "hca.bucket": wish.bucket,
-        "hca.any_content": wish.any_content,
+        "hca.hdf5_only": wish.hdf5_only,
         "profile": wish.profile,
         "region": wish.region,
         "accelerate": None if wish.accelerate else False,
