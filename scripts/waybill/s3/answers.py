@@ -17,8 +17,10 @@ from xml.sax.saxutils import escape
 
 import botocore.exceptions as be
 import urllib3.exceptions
+from botocore.handlers import BUILTIN_HANDLERS
 
 from waybill.s3.errors import PAGE
+from waybill.s3.listing import parse_listing
 
 # A page of 1,000 keys of 1,024 bytes, each of them written as %XX, has less than 4 MiB.
 PAGE_BYTES = 32 << 20
@@ -27,10 +29,11 @@ ERROR_BYTES, ERROR_LEVELS = 1 << 20, 50
 WORDS = 120  # characters of a page that are told
 _WORDS_BYTES = 16 << 10  # of a page in which they are looked for
 
+_BEFORE_PARSE = "before-parse.s3.*"
 # The good answers of these have no body; whatever comes as one is none of S3.
-_BODILESS = ("PutObject", "UploadPart")
+_BODILESS = {"PutObject", "UploadPart"}
 # The answers of these tell a key, which may hold characters that XML cannot.
-_WITH_KEY = ("CreateMultipartUpload", "CompleteMultipartUpload", "ListParts")
+_WITH_KEY = {"CreateMultipartUpload", "CompleteMultipartUpload", "ListParts"}
 
 # Characters that XML 1.0 does not allow, in UTF-8, and references to characters.
 _NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
@@ -47,13 +50,33 @@ class EndlessAnswerError(be.BotoCoreError):
 def guard(client: Any) -> None:
     """Register the hooks with a client."""
     events = client.meta.events
+    # Before botocore's own, one of which takes what is no XML for an error with the status 500.
+    theirs = [entry for entry in BUILTIN_HANDLERS if entry[0] == _BEFORE_PARSE]
+    for entry in theirs:
+        events.unregister(_BEFORE_PARSE, entry[1])
+    events.register(_BEFORE_PARSE, _read_answer)
+    for entry in theirs:
+        events.register(_BEFORE_PARSE, entry[1])
     events.register("before-parse.s3", _read_error)
-    # Hooks of one operation come before botocore's, which takes what is no XML for an error 500.
-    for operation in _BODILESS:
-        events.register(f"before-parse.s3.{operation}", _drop_body)
-    for operation in _WITH_KEY:
-        events.register(f"before-parse.s3.{operation}", _read_answer)
     events.register("before-send.s3.ListObjectsV2", _Page(client))
+
+
+def _read_answer(
+    operation_model: Any, response_dict: dict, customized_response_dict: dict, **_: object
+) -> None:
+    """botocore hook: make a good answer legible. The body of one that is not is dropped; an answer
+    without its elements is an odd one for those who read it. So is the body of an answer that has
+    none: its headers decide."""
+    if response_dict["status_code"] >= 300:
+        return
+    operation = operation_model.name
+    if operation == "ListObjectsV2":
+        parse_listing(response_dict, customized_response_dict)
+    elif operation in _BODILESS:
+        response_dict["body"] = b""
+    elif operation in _WITH_KEY:
+        body = legible(response_dict["body"])
+        response_dict["body"] = b"" if _root(body) is None else body
 
 
 def _read_error(response_dict: dict, **_: object) -> None:
@@ -61,20 +84,6 @@ def _read_error(response_dict: dict, **_: object) -> None:
     body, status = response_dict["body"], response_dict["status_code"]
     if status >= 300 and isinstance(body, bytes):
         response_dict["body"] = error_body(status, body)
-
-
-def _drop_body(response_dict: dict, **_: object) -> None:
-    """botocore hook: drop the body of a good answer that has none. Its headers decide."""
-    if response_dict["status_code"] < 300:
-        response_dict["body"] = b""
-
-
-def _read_answer(response_dict: dict, **_: object) -> None:
-    """botocore hook: make a good answer legible. The body of one that is not is dropped; an answer
-    without its elements is an odd one for those who read it."""
-    if response_dict["status_code"] < 300:
-        body = legible(response_dict["body"])
-        response_dict["body"] = b"" if _root(body) is None else body
 
 
 def error_body(status: int, body: bytes) -> bytes:

@@ -16,7 +16,6 @@ from botocore.httpsession import get_cert_path
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.s3.answers import guard
 from waybill.s3.errors import DENIED, error_code, explain
-from waybill.s3.listing import parse_listing
 from waybill.s3.retries import MAX_ATTEMPTS, Retries
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ def make_client(
             " AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or `ca_bundle` of the AWS profile",
             exit_code=EXIT_CONFIG,
         )
-    client.meta.events.register("before-parse.s3.ListObjectsV2", parse_listing)
     guard(client)
     Retries(attempts).register(client)
     return client

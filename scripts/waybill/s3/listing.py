@@ -42,9 +42,9 @@ _REFUSING_STATUS = {400, 405, 501}
 _WANTED = frozenset(("Key", "LastModified", "ETag", "Size"))
 
 
-def parse_listing(response_dict: dict, customized_response_dict: dict, **_: object) -> None:
-    """botocore hook: take the objects out of a listing before botocore's parser does. That parser
-    takes about 50 µs for each object, this one takes 4.
+def parse_listing(response_dict: dict, customized_response_dict: dict) -> None:
+    """Take the objects out of a listing, in a hook of botocore before its own parser does. That
+    parser takes about 50 µs for each object, this one takes 4.
 
     An error is left unchanged for botocore's retries. Of a page that is no XML nothing is left: it
     is no listing.

@@ -131,7 +131,9 @@ class BotoEngine:
                         take(at, block)
                         at += len(block)
             except (be.IncompleteReadError, be.HTTPClientError) as error:
-                raise CutError(type(error).__name__) from None
+                silent = isinstance(error, be.ReadTimeoutError)
+                kind = be.ReadTimeoutError if silent else be.ConnectionClosedError
+                raise CutError(kind.__name__) from None
 
         return fetch
 
