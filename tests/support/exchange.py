@@ -292,6 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
                 value = str(size)
             if name.lower() not in _HOP_BY_HOP | dropped:
                 link.putheader(name, value)
+        if "host" in dropped:
+            link.putheader("Host", f"{link.host}:{link.port}")
         if chunked:
             link.putheader("Transfer-Encoding", "chunked")
         link.endheaders()

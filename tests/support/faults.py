@@ -187,7 +187,8 @@ class LoseResponse:
 
 @dataclass(frozen=True)
 class DropHeader:
-    """The server does not get to see this header, as one that does not know it."""
+    """The server does not get to see this header, as one that does not know it. In the place of the
+    host it gets its own."""
 
     name: str
 

@@ -13,7 +13,7 @@ _BUCKET_ELSEWHERE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", re.ASCII)
 # An access point, of one region, of several or of an outpost.
 _ARN = re.compile(
     r"(arn:[a-z-]+:(?:s3:[a-z0-9-]*:[0-9]{12}"
-    r"|s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[:/][A-Za-z0-9-]{1,63}):accesspoint)"
+    r"|s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[:/][A-Za-z0-9-]{1,63})[:/]accesspoint)"
     r"[:/]([A-Za-z0-9.-]{1,63})"
 )
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|)", re.ASCII)
