@@ -680,7 +680,7 @@ def configured(tmp_path: Path, **settings: Any) -> Transfer:
         ({"acl": "log-delivery-write"}, "is not allowed"),
         ({"anonymous": "yes"}, "true or false"),
         ({"anonymous": True, "requester_pays": True}, "anonymous: cannot be true"),
-        ({"destination": "s3://Under_score/p"}, "need endpoint_url"),
+        ({"destination": "s3://Under_score/p"}, "is not the name of a bucket"),
         ({"destination": "s3://arn:aws:s3:eu-west-1:12:accesspoint/x/p"}, "is not the ARN"),
         ({"destination": "s3://arn:aws:sqs:eu-west-1:123456789012:q/p"}, "is not the ARN"),
         ({"destination": "s3://a/b:c@d/p", "endpoint_url": "http://h"}, "2 to 255"),

@@ -95,7 +95,7 @@ def check_bucket(name: str, *, elsewhere: bool = False) -> None:
     if not _BUCKET.fullmatch(name) or ".." in name or dotted_quad:
         raise ValueError(
             f'"{name}" is not the name of a bucket; allowed: 3 to 63 lower-case letters, digits, '
-            "dots and hyphens, with a letter or a digit at both ends; other names need endpoint_url"
+            "dots and hyphens, with a letter or a digit at both ends"
         )
 
 
