@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.engines import without_pauses
 from support.pages import OBJECT, Pages, page, store
 from support.proxy import Proxy
 from support.workflow import Workflow
@@ -210,7 +211,7 @@ def test_E13_a_hostile_listing_is_an_error_and_ends(
         return pages(query)
 
     monkeypatch.setattr(listing, "EMPTY_PAGES", 30, raising=False)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    without_pauses(monkeypatch)
     with pytest.raises(WaybillError, match=says) as found:
         list(control_of(counted).list_prefix())
     assert len(str(found.value)) < 500

@@ -16,6 +16,7 @@ from pathlib import Path
 import botocore.exceptions as be
 import pytest
 
+from support.engines import without_pauses
 from support.objects import keys, stored
 from support.proxy import (
     Answer,
@@ -38,7 +39,6 @@ from waybill.move.download import Downloader
 from waybill.move.mover import Outcome
 from waybill.move.publish import publish
 from waybill.results.journal import Journal, Record
-from waybill.s3.engine import limit
 
 ENGINES = pytest.mark.parametrize("engine", ["boto3", "native"])
 MIB = 1 << 20
@@ -50,9 +50,7 @@ Use = Callable[[str], None]
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch, s3: S3Server, bucket: str) -> Iterator[Use]:
     """Have jobs of this process ask the server at an address, and not wait between attempts."""
-    monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 0.01)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-    monkeypatch.setattr("random.uniform", lambda *_: 0.001)
+    without_pauses(monkeypatch)
 
     def use(url: str) -> None:
         for name, value in env_for(url).items():

@@ -7,11 +7,21 @@ import random
 from concurrent.futures import Future
 from typing import Any
 
+import pytest
+
 from waybill.s3.engine.base import Content, Engine
+from waybill.s3.engine.limit import Gate
 from waybill.s3.evidence import Stored
 
 DATA = random.Random(9).randbytes(200_000)
 NAME = "ä folder/name with + and %20 ~'(1)*.bin"
+
+
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have requests of this process sent again at once, unless the server asks for a pause."""
+    monkeypatch.setattr(Gate, "back_off", lambda *_: 0.01)
+    monkeypatch.setattr("waybill.s3.retries.back_off", lambda *_, **__: 0.0)
+    monkeypatch.setattr("waybill.s3.engine.base.random.uniform", lambda *_: 0.001)
 
 
 def put(

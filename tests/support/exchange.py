@@ -28,6 +28,7 @@ from support.faults import (
     LoseResponse,
     Request,
     Reset,
+    Rewrite,
     SetHeaders,
     Stall,
     Truncate,
@@ -252,6 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
         for action in actions:
             headers = action.apply(headers) if isinstance(action, SetHeaders) else headers
         instead = [action.body for action in actions if isinstance(action, Instead)]
+        for action in actions:
+            if isinstance(action, Rewrite):
+                instead = [action.function(response.read())]
         if instead:
             headers = SetHeaders({"content-length": None}).apply(headers)
         chunked = not bodiless and "content-length" not in {name.lower() for name, _ in headers}
@@ -288,6 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
                 value = str(size)
             if name.lower() not in _HOP_BY_HOP | dropped:
                 link.putheader(name, value)
+        if "host" in dropped:
+            link.putheader("Host", f"{link.host}:{link.port}")
         if chunked:
             link.putheader("Transfer-Encoding", "chunked")
         link.endheaders()

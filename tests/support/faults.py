@@ -187,7 +187,8 @@ class LoseResponse:
 
 @dataclass(frozen=True)
 class DropHeader:
-    """The server does not get to see this header, as one that does not know it."""
+    """The server does not get to see this header, as one that does not know it. In the place of the
+    host it gets its own."""
 
     name: str
 
@@ -215,6 +216,8 @@ class Page(Answer):
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/html"})
 
     def document(self) -> bytes:
+        if "json" in self.headers.get("Content-Type", "") or self.message.startswith("<"):
+            return self.message.encode()
         page = f"<!doctype html><html><body><br>{self.message}</body></html>"
         return page.encode() if self.message else b""
 
@@ -224,6 +227,13 @@ class Instead:
     """The answer comes with another body, in chunks, as one that was unpacked on the way."""
 
     body: bytes
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """The answer comes with the body that ``function`` makes of the server's."""
+
+    function: Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True)
@@ -288,7 +298,7 @@ def short_pages(keys: int) -> Call:
 
 Action = (
     Answer | FlipByte | Truncate | Reset | Stall | Delay | LoseResponse | DropHeader | SetHeaders
-    | Call | CheckSha256 | Instead
+    | Call | CheckSha256 | Instead | Rewrite
 )  # fmt: skip
 
 

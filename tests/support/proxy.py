@@ -27,6 +27,7 @@ from support.faults import (
     Page,
     Request,
     Reset,
+    Rewrite,
     SetHeaders,
     Stall,
     Truncate,
@@ -51,8 +52,8 @@ from support.server import HOST, client_for, env_for
 # fmt: off
 __all__ = [
     "Action", "Answer", "Call", "CheckSha256", "Delay", "DropHeader", "Fault", "FlipByte",
-    "Instead", "LoseResponse", "Page", "Proxy", "Request", "Reset", "SetHeaders", "Stall",
-    "Truncate", "access_denied",
+    "Instead", "LoseResponse", "Page", "Proxy", "Request", "Reset", "Rewrite", "SetHeaders",
+    "Stall", "Truncate", "access_denied",
     "expired_token", "internal_error", "invalid_access_key", "no_such_bucket", "no_such_key",
     "no_such_upload", "not_implemented", "precondition_failed", "short_pages",
     "signature_mismatch", "slow_down", "wrong_region",

@@ -166,7 +166,7 @@ def test_mistakes_in_the_configuration_end_in_2(ships: Fleet) -> None:
 def test_all_mistakes_of_a_toml_file_at_once(proxy: Proxy, tmp_path: Path) -> None:
     workflow = Workflow(tmp_path, proxy)
     workflow.configure(
-        a={"destination": "s3://UPPER/x", "symlink": "skip", "compare": "md5"},
+        a={"destination": "s3://a..b/x", "symlink": "skip", "compare": "md5"},
         b={"destination": "s3://fine/x", "batch.max_files": 0, "source": "s3://also/x"},
     )
     run = workflow.run(code=2)

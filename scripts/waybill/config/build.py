@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from waybill.config.notify import parse as parse_notify
-from waybill.model.locations import is_s3, key_prefix, local_path, parse_s3
+from waybill.model.locations import is_arn, is_s3, key_prefix, local_path, parse_s3
 from waybill.model.selection import check_pattern
 from waybill.model.transfer import Notify, Transfer
 from waybill.model.units import parse_sample, parse_size
@@ -68,7 +69,7 @@ class Builder:
         settings = self._settings()
         sides = self._sides(settings)
         self._check_patterns(settings, sides)
-        self._check_endpoint(settings)
+        self._check_access(settings, sides)
         self._check_acceleration(settings, sides)
         self._check_encryption(settings)
         publish = self._publish(settings, sides)
@@ -155,7 +156,7 @@ class Builder:
         sides: list[Path | tuple[str, str] | None] = []
         for key in ("source", "destination"):
             if key in settings:
-                sides.append(self._side(key, settings[key]))
+                sides.append(self._side(key, settings[key], "endpoint_url" in settings))
             elif self._sound(key):
                 self._problem(key, "missing; a transfer needs a source and a destination")
         if len(sides) < 2 or None in sides:
@@ -173,10 +174,12 @@ class Builder:
             return None
         return source, destination
 
-    def _side(self, key: str, value: str | list[str]) -> Any:
-        """One side as a Path or (bucket, prefix); of several folders the first."""
+    def _side(self, key: str, value: str | list[str], elsewhere: bool) -> Any:
+        """One side as a Path or (bucket, prefix); of several folders the first. ``elsewhere`` is as
+        in ``parse_s3``."""
         if isinstance(value, str):
-            return self._try(key, parse_s3 if is_s3(value) else local_path, value)
+            s3 = partial(parse_s3, elsewhere=elsewhere)
+            return self._try(key, s3 if is_s3(value) else local_path, value)
         finder = registry.get(self.preset).finder if self.preset else None
         if key != "source" or finder is None or not finder.many_folders:
             able = [p for p in registry.built_in().values() if p.finder and p.finder.many_folders]
@@ -199,9 +202,14 @@ class Builder:
                     text = f'"{pattern}": is absolute; patterns are relative to the dataset'
                     self._problem(key, text, place=f"[{number}]")
 
-    def _check_endpoint(self, settings: Mapping[str, Any]) -> None:
+    def _check_access(self, settings: Mapping[str, Any], sides: tuple[Any, Any] | None) -> None:
         if "endpoint_url" in settings:
             self._try("endpoint_url", check_endpoint_url, settings["endpoint_url"])
+        if settings["anonymous"] and settings["requester_pays"]:
+            text = "cannot be true together with requester_pays: S3 must know who pays"
+            self._problem("anonymous", text)
+        if settings.get("addressing_style") == "path" and _arns(sides):
+            self._problem("addressing_style", 'cannot be "path" for an access point')
 
     def _check_encryption(self, settings: Mapping[str, Any]) -> None:
         kms = settings.get("sse", "").startswith("aws:kms") or not self._sound("sse")
@@ -215,10 +223,12 @@ class Builder:
             return
         if "endpoint_url" in settings:
             self._problem("accelerate", "cannot be true together with endpoint_url")
-        if settings["addressing_style"] == "path":
+        if settings.get("addressing_style") == "path":
             self._problem("accelerate", 'cannot be true together with addressing_style "path"')
         if any(isinstance(side, tuple) and "." in side[0] for side in sides or ()):
             self._problem("accelerate", "cannot be true for a bucket whose name holds a dot")
+        if _arns(sides):
+            self._problem("accelerate", "cannot be true for an access point")
 
     def _publish(self, settings: Mapping[str, Any], sides: tuple[Any, Any] | None) -> str | None:
         if sides is None or settings["publish"] is False:
@@ -265,6 +275,11 @@ class Builder:
         by_rank = [layer for layer in reversed(self.layers) if layer.has(key)]
         layer = by_rank[0] if by_rank else self.layers[1]
         self.problems.append(f"{layer.where}{key}{place}: {text}")
+
+
+def _arns(sides: tuple[Any, Any] | None) -> bool:
+    """Whether the bucket is named by the ARN of an access point."""
+    return any(isinstance(side, tuple) and is_arn(side[0]) for side in sides or ())
 
 
 def _results(text: str) -> Path:

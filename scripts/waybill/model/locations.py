@@ -8,6 +8,14 @@ from pathlib import Path
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# At other stores, and at Amazon's before 2018: what botocore takes.
+_BUCKET_ELSEWHERE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", re.ASCII)
+# An access point, of one region, of several or of an outpost.
+_ARN = re.compile(
+    r"(arn:[a-z-]+:(?:s3:[a-z0-9-]*:[0-9]{12}"
+    r"|s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[:/][A-Za-z0-9-]{1,63})[:/]accesspoint)"
+    r"[:/]([A-Za-z0-9.-]{1,63})"
+)
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|)", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _INVISIBLE = "\u200b\u2060\ufeff"  # blanks that one cannot see, copied from a web page
@@ -18,21 +26,31 @@ def is_s3(text: str) -> bool:
     return text.startswith("s3://")
 
 
-def parse_s3(text: str) -> tuple[str, str]:
+def is_arn(bucket: str) -> bool:
+    """Whether a bucket is named by the ARN of an access point."""
+    return bucket.startswith("arn:")
+
+
+def parse_s3(text: str, *, elsewhere: bool = False) -> tuple[str, str]:
     """Bucket and prefix of ``s3://bucket/prefix``; the prefix is ``""`` or ends in ``/``.
 
-    Only a missing slash at the end is added: S3 takes every other slash literally, so a prefix
-    that starts with one is refused rather than moved, and so is a blank at either end. Raises
-    ValueError; what could be a password is not in its message.
+    The bucket may be the ARN of an access point; its name then comes after a colon, never after a
+    slash. ``elsewhere`` is as in ``check_bucket``. Only a missing slash at the end is added: S3
+    takes every other slash literally, so a prefix that starts with one is refused rather than
+    moved, and so is a blank at either end. Raises ValueError; what could be a password is not in
+    its message.
     """
-    bucket, _, prefix = text.removeprefix("s3://").partition("/")
-    if "@" in bucket or ":" in bucket:
+    place = text.removeprefix("s3://")
+    if arn := _ARN.match(place):
+        place = f"{arn[1].replace('/', ':')}:{arn[2]}{place[arn.end() :]}"
+    bucket, _, prefix = place.partition("/")
+    if "@" in bucket or (":" in bucket and not is_arn(bucket)):
         raise ValueError(
             "holds more than bucket and prefix; allowed: s3://bucket/prefix, and credentials come "
             "only from the AWS chain"
         )
     check_blanks(text)
-    check_bucket(bucket)
+    check_bucket(bucket, elsewhere=elsewhere)
     if prefix.startswith("/"):
         raise ValueError('the prefix starts with "/"; write one slash after the bucket')
     if _CONTROL.search(prefix):
@@ -52,8 +70,27 @@ def check_blanks(text: str) -> None:
             raise ValueError(f'"{shown}" {end} with a blank; take it away')
 
 
-def check_bucket(name: str) -> None:
-    """Raise ValueError when ``name`` cannot be the name of a bucket."""
+def check_bucket(name: str, *, elsewhere: bool = False) -> None:
+    """Raise ValueError when ``name`` cannot be the name of a bucket, nor the ARN of an access
+    point.
+
+    ``elsewhere`` means that a service other than Amazon's was named; many take other names, too. It
+    may also be named by AWS_ENDPOINT_URL.
+    """
+    if is_arn(name):
+        if not _ARN.fullmatch(name):
+            raise ValueError(
+                f'"{name}" is not the ARN of an access point; allowed:'
+                " arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME"
+            )
+        return
+    if elsewhere or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        if not _BUCKET_ELSEWHERE.fullmatch(name) or ".." in name:
+            raise ValueError(
+                f'"{name}" is not the name of a bucket; allowed: 2 to 255 letters, digits, dots,'
+                " hyphens and underscores"
+            )
+        return
     dotted_quad = re.fullmatch(r"\d+(\.\d+){3}", name, re.ASCII)
     if not _BUCKET.fullmatch(name) or ".." in name or dotted_quad:
         raise ValueError(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PARTIAL = re.compile(r"\.waybill-[0-9a-f]{16}\.part")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_SUSPECT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00|^[A-Za-z]:|\.waybill-")
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")  # a path of Windows; X:1-2.vcf is a name
+_SUSPECT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00|^[A-Za-z]:[/\\]|\.waybill-")
 
 
 def partial_name(name: str) -> str:

@@ -58,15 +58,18 @@ class Transfer:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
-    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    anonymous: bool = False
+    addressing_style: Literal["auto", "path", "virtual"] | None = None
     request_checksum_calculation: Literal["when_supported", "when_required"] = "when_supported"
     accelerate: bool | Literal["auto"] = "auto"
     expected_bucket_owner: str | None = None
     requester_pays: bool = False
     content_types: bool = True
+    etag_is_md5: bool = True
     storage_class: str | None = None
     sse: str | None = None
     sse_kms_key_id: str | None = None
+    acl: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     verify_depth: Literal["listing", "metadata", "content"] = "listing"
     verify_sample: tuple[int, int] = (1, 1)

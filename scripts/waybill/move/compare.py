@@ -18,6 +18,7 @@ from waybill.s3.engine.base import SOURCE_MTIME
 from waybill.s3.errors import DENIED, error_code, explain, is_fatal, is_missing
 from waybill.s3.evidence import ask, etag_of, object_of, size_of
 from waybill.s3.object_check import check_file
+from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.same_bytes import LISTING, Verdict
 from waybill.system.hashing import BLOCK_BYTES, opened, read_range
 from waybill.system.root import Root
@@ -43,10 +44,10 @@ def source_mtime(head: dict[str, Any], default: int) -> int:
     return default
 
 
-def with_checksums(head: Head) -> dict[str, Any]:
+def with_checksums(checksums: RequestChecksums, head: Head) -> dict[str, Any]:
     """The answer to one HEAD, with the checksums of the store unless this user may not see them."""
     try:
-        return head(ChecksumMode="ENABLED")
+        return head(**checksums.of_answer())
     except be.ClientError as error:
         if error_code(error) not in DENIED:
             raise
@@ -100,6 +101,7 @@ class Comparer:
         self._root = Root(transfer.folder, transfer.symlinks)
         self._client = make_client(transfer)
         self._common = common_arguments(transfer)
+        self._checksums = RequestChecksums(transfer)
 
     def same(
         self,
@@ -152,10 +154,10 @@ class Comparer:
     def _same(self, entry: LocalEntry, sha256: str, listed: RemoteEntry) -> Verdict:
         head = self._head(entry)
         try:
-            answer = with_checksums(head)
+            answer = with_checksums(self._checksums, head)
             if listed.etag not in ("", etag_of(answer)):
                 return Verdict(False, LISTING)
-            more = {"replaced": listed.replaced}
+            more = {"replaced": listed.replaced, "md5_etags": self._transfer.etag_is_md5}
             return compare_file(head, answer, self._root, entry, sha256, **more)
         except be.ClientError as error:
             if not is_missing(error):

@@ -29,11 +29,13 @@ from waybill.move.flush import GROUP_SECONDS, OPEN_FILES, Sync, sync_folder
 from waybill.move.mover import Mover, Outcome
 from waybill.move.partial import Partial
 from waybill.results.marker import Proof
-from waybill.s3.engine.base import ReplacedError
+from waybill.s3.checksums import MD5_ETAG
+from waybill.s3.engine.base import BrokenOffError, ReplacedError
 from waybill.s3.errors import is_missing
 from waybill.s3.evidence import DAMAGED_ATTEMPTS, Answer, Stored, ask, etag_of, size_of, stored
 from waybill.s3.object_check import ObjectCheck
 from waybill.s3.parts import MULTIPART_ABOVE_BYTES
+from waybill.s3.same_bytes import Word
 from waybill.system.root import Folder, LinkError, Root
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class Downloader(Mover):
         """As ``Mover.run``; when it returns, the new names are on disk too."""
         self._unchecked = 0
         self._refused: Counter[tuple[str, str]] = Counter()  # files by call and reason
+        # Whether any ETag was the MD5 of its object, and the paths of those that were not.
+        self._has_md5_etags, self._other_etags = False, set[str]()
         self._open: set[Partial] = set()  # complete files that have no name yet
         # The folders that files were written to: the path below the destination to (device, inode).
         self._folders: dict[str, tuple[int, int]] = {}
@@ -70,6 +74,7 @@ class Downloader(Mover):
                 file.discard()
             raise
         self._sync_folders()
+        self._tell_etags()
         if self._unchecked:
             log.warning(
                 "%d objects have no checksum to hold their bytes against; their size is right",
@@ -81,6 +86,20 @@ class Downloader(Mover):
                 self._transfer.folder, count, call, why, REFUSED[call],
             )  # fmt: skip
         return self.outcome
+
+    def _tell_etags(self) -> None:
+        """Say it with the failures when no ETag was the MD5 of its object: other clients and stores
+        give ETags of 32 hex digits, too."""
+        if self._has_md5_etags:
+            return
+        hint = (
+            "no object of this batch has the MD5 that its ETag tells, though the sizes are right;"
+            " if the ETags of this store are no MD5s, set etag_is_md5 = false"
+        )
+        for number, failure in enumerate(self.outcome.failed):
+            if failure.path in self._other_etags:
+                told = failure._replace(message=f"{failure.message}; {hint}")
+                self.outcome.failed[number] = told
 
     def _finished(self, item: Difference) -> Proof | None:
         """The journal's proof of an entry, when it still holds: the file has the proven size and
@@ -101,12 +120,12 @@ class Downloader(Mover):
     @cached_property
     def _fetcher(self) -> Fetcher:
         return Fetcher(
+            self._transfer,
             self._engine,
             self._journal,
             self._record,
             self._pool,
             self._key,
-            self._common,
             self._replaced,
         )
 
@@ -138,14 +157,14 @@ class Downloader(Mover):
 
     def _come(self, item: Difference, come: Future[tuple[Answer, bytes]]) -> None:
         """Write an object that is in memory to its file, and queue the file to be put on disk. An
-        object that was replaced or came damaged is fetched again in the pool."""
+        object that was replaced, came damaged or broke off is fetched again in the pool."""
         try:
             answer, body = come.result()
             check = self._fetcher.check(item, answer)
             check.update(body)
             if len(body) != item.size:
                 raise ReplacedError
-        except ReplacedError:
+        except (ReplacedError, BrokenOffError):
             return self._fetch_in_pool(item)
         finally:
             self._budget.give(item.size)
@@ -302,7 +321,7 @@ class Downloader(Mover):
             raise
 
     def _fetch_checked(self, file: Partial, item: Difference, tried: int, ranges: bool) -> Proof:
-        differs = "checksum"
+        differs, came = "checksum", set[str]()
         for attempt in range(tried, DAMAGED_ATTEMPTS):
             if ranges:
                 answer, check = self._fetcher.ranges(file, item, attempt)
@@ -315,6 +334,9 @@ class Downloader(Mover):
             log.info("%s: damaged, %s differs; attempt %d", item.path, check.name, attempt + 1)
             file.clear()
             differs = check.name
+            came.add(check.sha256)
+        if differs == MD5_ETAG and len(came) == 1:  # not damaged on the way
+            self._other_etags.add(item.path)
         raise EntryError(
             item.path,
             f"the bytes of {self._url(item)} do not agree with its {differs}, after"
@@ -339,6 +361,7 @@ class Downloader(Mover):
             raise EntryError(item.path, text)
         self._unchecked += check.agrees() is None
         self._refused.update(file.refused.items())
+        self._has_md5_etags |= check.by_store == Word(MD5_ETAG, True)
         if check.verdict.against:
             log.warning("%s: its %s is wrong", self._url(item), check.verdict.against)
         status = file.status

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as be
 
@@ -16,11 +16,16 @@ from waybill.move.compare import part_sizes
 from waybill.move.partial import Partial
 from waybill.results.journal import Journal, OpenDownload, Record
 from waybill.s3.checksums import claimed
+from waybill.s3.client import common_arguments
 from waybill.s3.engine.base import Engine, ReplacedError
 from waybill.s3.errors import CONFLICT, error_code, is_missing
 from waybill.s3.evidence import ask, etag_of, object_of, size_of
 from waybill.s3.object_check import ObjectCheck
 from waybill.s3.parts import Part, part_size, parts
+from waybill.s3.request_checksums import RequestChecksums
+
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -28,25 +33,27 @@ log = logging.getLogger(__name__)
 class Fetcher:
     """Fetches the objects of one job.
 
-    ``pool`` runs the ranges, ``key`` gives the key of an entry, and ``common`` are the arguments of
-    every request. ``replaced`` tells whether the proof at a path is of another object. ``tried`` is
-    the number of earlier attempts whose bytes did not agree with the checksum. Raises ReplacedError
-    when an object is no longer the one that was listed.
+    ``pool`` runs the ranges, ``key`` gives the key of an entry. ``replaced`` tells whether the
+    proof at a path is of another object. ``tried`` is the number of earlier attempts whose bytes
+    did not agree with the checksum. Raises ReplacedError when an object is no longer the one that
+    was listed.
     """
 
     def __init__(
         self,
+        transfer: Transfer,
         engine: Engine,
         journal: Journal,
         record: Record,
         pool: ThreadPoolExecutor,
         key: Callable[[Difference], str],
-        common: dict[str, Any],
         replaced: Callable[[str], bool],
     ) -> None:
         self._engine, self._journal, self._record = engine, journal, record
-        self._pool, self._key, self._common = pool, key, common
-        self._replaced = replaced
+        self._pool, self._key, self._replaced = pool, key, replaced
+        self._common = common_arguments(transfer)
+        self._checksums = RequestChecksums(transfer)
+        self._md5_etags = transfer.etag_is_md5
 
     def whole(
         self, file: Partial, item: Difference, tried: int
@@ -71,7 +78,7 @@ class Fetcher:
         """Fetch the object in parallel ranges, except ranges that are in the file already. Returns
         the answer to a HEAD and the check of the bytes. For the check all ranges are read from the
         file in order, also those of an earlier run."""
-        head = self._head(item, ChecksumMode="ENABLED")
+        head = self._head(item, **self._checksums.of_answer())
         if (etag_of(head), size_of(head)) != (item.etag, item.size):
             raise ReplacedError
         check = self.check(item, head, tried)
@@ -147,5 +154,6 @@ class Fetcher:
             item.size,
             partial(part_sizes, head),
             replaced=replaced,
+            md5_etags=self._md5_etags,
             parts=bool(tried) or not any(claimed(answer)) or ("-" in item.etag and replaced()),
         )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
 
 from waybill.model.difference import Difference
-from waybill.model.errors import StaleHashError
+from waybill.model.errors import EntryError, StaleHashError
 from waybill.results.journal import Journal, OpenUpload
-from waybill.s3.engine.base import Engine, base64_sha256
-from waybill.s3.errors import CLASH, error_code
+from waybill.s3.client import common_arguments, write_arguments
+from waybill.s3.content_types import type_arguments
+from waybill.s3.engine.base import Engine
+from waybill.s3.errors import CLASH, DENIED, UNSUPPORTED, error_code
 from waybill.s3.evidence import (
     Answer,
     OddAnswerError,
@@ -27,29 +30,38 @@ from waybill.s3.evidence import (
     stored,
 )
 from waybill.s3.parts import Part, PartCrcs, part_size, parts
+from waybill.s3.parts_listing import PartsListingError, list_parts
+from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.budget import Budget
 from waybill.system.hashing import read_range
 
+if TYPE_CHECKING:
+    from waybill.model.transfer import Transfer
+
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class MultipartUploader:
-    """Sends large files of one batch in parts; ``write`` and ``common`` are request arguments."""
+    """Sends large files of one job in parts. ``said`` holds what the job has said already."""
 
     def __init__(
         self,
+        transfer: Transfer,
         engine: Engine,
         journal: Journal,
         pool: ThreadPoolExecutor,
         budget: Budget,
-        write: dict[str, Any],
-        common: dict[str, Any],
+        said: dict[str, object],
     ) -> None:
-        self._engine, self._journal = engine, journal
+        self._transfer, self._engine, self._journal = transfer, engine, journal
         self._pool, self._budget = pool, budget
-        self._write, self._common = write, common
+        self._write, self._common = write_arguments(transfer), common_arguments(transfer)
+        self._checksums = RequestChecksums(transfer)
+        self._said = said
 
     def put(
         self,
@@ -65,13 +77,35 @@ class MultipartUploader:
 
         The bytes must be those of ``item.sha256``. They are checked with ``crcs``, which were
         computed when the file was hashed; without ``crcs`` all bytes are hashed again. Raises
-        StaleHashError for other bytes, and botocore's errors. A failed upload stays open for the
-        next run; it is added to ``earlier`` for another call.
+        StaleHashError for other bytes, EntryError when the parts cannot be listed, and botocore's
+        errors. A failed upload stays open for the next run; it is added to ``earlier`` for another
+        call.
         """
         upload, there = self._resume(item, key, earlier)
-        if upload is None:
-            upload = self._create(item, key, metadata)
-            earlier.append(upload)
+        if upload is not None:
+            try:
+                return self._finish(descriptor, item, upload, there, condition, crcs)
+            except be.ClientError as error:
+                if error_code(error) != "InvalidRequest":
+                    raise
+                # It was opened with other checksums than this configuration has.
+                log.info("%s: the upload that was begun cannot be resumed: %s", item.path, error)
+                self.abort(upload)
+        upload = self._create(item, key, metadata)
+        earlier.append(upload)
+        return self._finish(descriptor, item, upload, {}, condition, crcs)
+
+    def _finish(
+        self,
+        descriptor: int,
+        item: Difference,
+        upload: OpenUpload,
+        there: dict[int, tuple[str, int]],
+        condition: dict[str, str],
+        crcs: PartCrcs | None,
+    ) -> Stored:
+        """Send the missing parts of an upload, and complete it."""
+        key = upload.key
         numbered = self._send(descriptor, item, upload, there, crcs)
 
         def read(answer: Answer) -> Stored:
@@ -85,13 +119,7 @@ class MultipartUploader:
                 read,
                 Key=key,
                 UploadId=upload.id,
-                MpuObjectSize=item.size,
-                MultipartUpload={
-                    "Parts": [
-                        {"PartNumber": n, "ETag": etag, "ChecksumSHA256": base64_sha256(sha256)}
-                        for n, (etag, sha256) in sorted(numbered.items())
-                    ]
-                },
+                **self._checksums.of_whole(item.size, numbered),
                 **self._common,
                 **condition,
             )
@@ -110,32 +138,53 @@ class MultipartUploader:
         self, item: Difference, key: str, earlier: list[OpenUpload]
     ) -> tuple[OpenUpload | None, dict[int, tuple[str, int]]]:
         """The latest upload of the same bytes that S3 still has (None if there is none), and its
-        parts in S3: number to (etag, size in bytes). Uploads of other bytes are aborted."""
+        parts in S3: number to (etag, size in bytes). Uploads are aborted that have other bytes, or
+        whose parts cannot be listed."""
         for upload in reversed(earlier):
             wanted = (item.size, item.sha256, part_size(item.size), key)
             if (upload.size, upload.sha256, upload.part_size, upload.key) != wanted:
                 self.abort(upload)
                 continue
             try:
-                return upload, self._list_parts(upload)
+                return upload, list_parts(self._engine.client, self._transfer, key, upload.id)
+            except PartsListingError as error:
+                self._give_up(upload)
+                text = f"{error}; the upload that was begun is given up, run again"
+                raise EntryError(item.path, text) from None
             except be.ClientError as error:
-                if error_code(error) != "NoSuchUpload":
+                code = error_code(error)
+                if code == "NoSuchUpload":
+                    self._journal.closed(upload.id)
+                elif code in DENIED | UNSUPPORTED | {"MethodNotAllowed", "405"}:
+                    self._say_once(
+                        "%s: ListParts is refused (%s), so uploads in parts that were cut off begin"
+                        " anew; to have them resumed, ask for the permission"
+                        " s3:ListMultipartUploadParts",
+                        code,
+                    )
+                    self._give_up(upload)
+                else:
                     raise
-                self._journal.closed(upload.id)
         return None, {}
 
-    def _list_parts(self, upload: OpenUpload) -> dict[int, tuple[str, int]]:
-        client = self._engine.client
+    def _say_once(self, text: str, code: str) -> None:
+        mine = object()
+        if self._said.setdefault(text, mine) is mine:
+            log.warning(text, self._transfer.url, code)
 
-        def call(**arguments: Any) -> Answer:
-            pages = client.get_paginator("list_parts").paginate(**arguments)
-            return {"Parts": [part for page in pages for part in page.get("Parts", ())]}
-
-        listed = ask(client, call, as_it_is, Key=upload.key, UploadId=upload.id, **self._common)
-        return {  # the default for a value that the store leaves out matches no part
-            part.get("PartNumber", 0): (part.get("ETag", "").strip('"'), part.get("Size", -1))
-            for part in listed["Parts"]
-        }
+    def _give_up(self, upload: OpenUpload) -> None:
+        """Abort an upload that is not resumed. If that is refused, its parts stay."""
+        try:
+            self.abort(upload)
+        except be.ClientError as error:
+            if error_code(error) not in DENIED | UNSUPPORTED:
+                raise
+            self._say_once(
+                "%s: AbortMultipartUpload is refused (%s), so the parts of cut-off uploads stay in"
+                " the bucket; a lifecycle rule AbortIncompleteMultipartUpload clears them",
+                error_code(error),
+            )
+            self._journal.closed(upload.id)
 
     def _create(self, item: Difference, key: str, metadata: dict[str, str]) -> OpenUpload:
         def read(answer: Answer) -> str:
@@ -148,8 +197,9 @@ class MultipartUploader:
             read,
             Key=key,
             Metadata=metadata,
-            ChecksumAlgorithm="SHA256",
+            **self._checksums.of_upload(),
             **self._write,
+            **type_arguments(self._transfer, key),
         )
         upload = OpenUpload(item.path, upload_id, item.size, item.sha256, part_size(item.size), key)
         self._journal.upload(upload)

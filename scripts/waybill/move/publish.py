@@ -17,7 +17,6 @@ from waybill.results.manifest import generated_at
 from waybill.results.published import blocks, manifest_name
 from waybill.results.seals import sha256_of
 from waybill.s3.client import common_arguments, make_client, write_arguments
-from waybill.s3.engine.base import base64_sha256
 from waybill.s3.errors import CONFLICT, DENIED, UNSUPPORTED, error_code, explain, is_missing
 from waybill.s3.evidence import (
     Answer,
@@ -30,6 +29,7 @@ from waybill.s3.evidence import (
     stored,
 )
 from waybill.s3.look import look_for
+from waybill.s3.request_checksums import RequestChecksums, base64_sha256
 from waybill.system.files import write_atomic
 from waybill.system.hashing import BLOCK_BYTES
 
@@ -123,7 +123,7 @@ class _Shelf:
             read,
             Key=key,
             ContentType="application/json",
-            ChecksumSHA256=base64_sha256(self.sha256),
+            **RequestChecksums(self._transfer).of_file(md5_of(self._file), self.sha256),
             **write_arguments(self._transfer),
             **condition,
         )

@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import Future
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import botocore.exceptions as be
@@ -20,13 +20,12 @@ from waybill.move.compare import compare_file, with_checksums
 from waybill.move.mover import Mover, fail
 from waybill.move.multipart import MultipartUploader
 from waybill.results.marker import Proof
-from waybill.s3.client import write_arguments
-from waybill.s3.content_types import type_arguments
 from waybill.s3.engine.base import SOURCE_MTIME, Content
 from waybill.s3.errors import CLASH, CONFLICT, UNSUPPORTED, error_code, is_missing
 from waybill.s3.evidence import Stored, ask, etag_of, object_of, stored
 from waybill.s3.look import look_for
 from waybill.s3.parts import PartCrcs
+from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.same_bytes import SOURCE_SHA256
 from waybill.system.futures import error_of
 from waybill.system.hashing import opened, read_small, sha256_of
@@ -53,6 +52,8 @@ class Uploader(Mover):
         self._refused: set[str] = set()
         self._unvouched: list[tuple[Difference, Stored]] = []  # to be looked for by name
         self._again: Counter[str] = Counter()  # how often a path was sent once more
+        self._said: dict[str, object] = {}  # warnings that are given once
+        self._checksums = RequestChecksums(self._transfer)
 
     _read_seconds = 0.0  # to open, read and close a small file, averaged over the last of them
     _disk_is_slow = False  # so that files must be read side by side
@@ -187,20 +188,18 @@ class Uploader(Mover):
         log.info("%s does not support conditional writes", self._transfer.url)
         return True
 
+    @cached_property
+    def _in_parts(self) -> MultipartUploader:
+        return MultipartUploader(
+            self._transfer, self._engine, self._journal, self._pool, self._budget, self._said
+        )
+
     def _move_large(self, item: Difference) -> Proof:
         crcs: PartCrcs | None = None
         if not item.sha256:
             crcs = PartCrcs(item.size)
             sha256 = sha256_of(self._root, item.entry, crcs.add)
             item = item._replace(sha256=sha256)
-        uploader = MultipartUploader(
-            self._engine,
-            self._journal,
-            self._pool,
-            self._budget,
-            write_arguments(self._transfer) | type_arguments(self._transfer, item.path),
-            self._common,
-        )
         earlier = self._record.open_uploads(item.path)
         key = self._key(item)
         metadata = self._metadata(item, item.sha256)
@@ -209,7 +208,9 @@ class Uploader(Mover):
             while answer is None:
                 condition = self._condition(item)
                 try:
-                    answer = uploader.put(descriptor, item, key, metadata, condition, earlier, crcs)
+                    answer = self._in_parts.put(
+                        descriptor, item, key, metadata, condition, earlier, crcs
+                    )
                 except be.ClientError as error:
                     if self._without_conditions(error, condition):
                         continue
@@ -250,8 +251,9 @@ class Uploader(Mover):
         key = self._key(item)
         head = partial(ask, client, client.head_object, object_of, Key=key, **self._common)
         try:
-            there = with_checksums(head)
-            if compare_file(head, there, self._root, item.entry, item.sha256).same:
+            there = with_checksums(self._checksums, head)
+            more = {"md5_etags": self._transfer.etag_is_md5}
+            if compare_file(head, there, self._root, item.entry, item.sha256, **more).same:
                 return stored(there)
         except be.ClientError as unseen:
             if not is_missing(unseen):
@@ -294,4 +296,4 @@ class Uploader(Mover):
 def _is_already_there(error: be.ClientError) -> bool:
     """Whether the error means that an object may be there already. It can be the object of the same
     write: its answer was lost, and the request was repeated."""
-    return error_code(error) in CONFLICT | CLASH | {"NoSuchUpload"} or is_missing(error)
+    return error_code(error) in CONFLICT | CLASH | {"NoSuchUpload", "NoSuchKey", "NotFound"}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from waybill.model.locations import check_blanks, check_bucket, is_s3
@@ -93,8 +94,9 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "satellite" not in table:
         text = f'missing; preset "glacier" needs a satellite: {" or ".join(SATELLITES)}'
         raise PresetError("glacier.satellite", text)
+    check_name = partial(check_bucket, elsewhere="endpoint_url" in settings)
     for key, check, value in (
-        ("bucket", check_bucket, table.get("bucket", BUCKET)),
+        ("bucket", check_name, table.get("bucket", BUCKET)),
         ("base_path", check_base_path, table.get("base_path", BASE_PATH)),
         ("data_folder", check_blanks, table.get("data_folder", "")),
     ):

@@ -93,7 +93,7 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     atlas = hca["atlas"]
     bucket = hca.get("bucket", BUCKETS[hca.get("environment", "prod")])
     try:
-        check_bucket(bucket)
+        check_bucket(bucket, elsewhere="endpoint_url" in settings)
     except ValueError as error:
         raise PresetError("hca.bucket", str(error)) from None
     folder = hca.get("folder", "source-datasets")

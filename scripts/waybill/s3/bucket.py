@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions as be
 
 from waybill.model.entries import RemoteEntry
+from waybill.model.locations import is_arn
 from waybill.s3.client import bucket_accelerates, common_arguments, make_client
 from waybill.s3.errors import explain, is_missing
 from waybill.s3.listing import list_objects
@@ -41,6 +42,8 @@ class Bucket:
         if wish != "auto":
             return bool(wish)
         if self._transfer.endpoint_url or self._client.meta.endpoint_url.startswith("http://"):
+            return False
+        if is_arn(self._transfer.bucket):
             return False
         if "amazonaws.com" not in self._client.meta.endpoint_url or "." in self._transfer.bucket:
             return False

@@ -124,9 +124,10 @@ def metadata_sha256(head: dict[str, Any]) -> str:
     return ""
 
 
-def stored(head: dict[str, Any]) -> list[Told]:
+def stored(head: dict[str, Any], *, md5_etags: bool = True) -> list[Told]:
     """The checksums that the store computed: first those of the whole object, then those of its
-    parts, each with the strongest first. Malformed values are left out."""
+    parts, each with the strongest first. Malformed values are left out, and so is the ETag without
+    ``md5_etags``."""
     etag = _ETAG.fullmatch(head.get("ETag", "").strip('"'))
     # For an object in parts S3 says which kind its checksums are; not every store does.
     kind = head.get("ChecksumType", "" if etag and etag[2] else "FULL_OBJECT")
@@ -135,7 +136,7 @@ def stored(head: dict[str, Any]) -> list[Told]:
         match = _CHECKSUM.fullmatch(head.get(f"Checksum{name}", ""))
         if match and (match[2] or kind == "FULL_OBJECT") and (d := _digest(match[1], width)):
             found.append(Told(name, make, d, int(match[2] or 0)))
-    if etag and _is_md5(head):
+    if etag and md5_etags and _is_md5(head):
         found.append(Told(MD5_ETAG, _md5, bytes.fromhex(etag[1]), int(etag[2] or 0)))
     return sorted(found, key=lambda told: bool(told.parts))
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import boto3
 import botocore.exceptions as be
 import botocore.session
+from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.httpsession import get_cert_path
 
+from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.s3.answers import guard
 from waybill.s3.errors import DENIED, error_code, explain
-from waybill.s3.listing import parse_listing
+from waybill.s3.retries import MAX_ATTEMPTS, Retries
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 CONNECT_TIMEOUT_SECONDS = 10
-MAX_ATTEMPTS = 6
 
 
 def make_client(
@@ -29,10 +32,15 @@ def make_client(
     attempts: int = MAX_ATTEMPTS,
 ) -> Any:
     """A botocore S3 client with the transfer's settings, which tries each request ``attempts``
-    times. Its credentials come from the AWS chain of ``session``.
+    times. Its credentials come from the AWS chain of ``session``; an ``anonymous`` transfer signs
+    nothing.
 
-    Raises WaybillError when the profile does not exist or the region is missing.
+    Raises WaybillError when the profile does not exist, the region is missing, or the file of
+    trusted certificates cannot be read.
     """
+    s3: dict[str, Any] = {"use_accelerate_endpoint": accelerate}
+    if transfer.addressing_style is not None:  # else the AWS profile decides
+        s3["addressing_style"] = transfer.addressing_style
     try:
         client = boto3.Session(
             profile_name=transfer.profile,
@@ -49,17 +57,27 @@ def make_client(
                 tcp_keepalive=True,
                 request_checksum_calculation=transfer.request_checksum_calculation,
                 response_checksum_validation="when_required",  # a download checks itself
-                s3={
-                    "addressing_style": transfer.addressing_style,
-                    "use_accelerate_endpoint": accelerate,
-                },
+                s3=s3,
+                **({"signature_version": UNSIGNED} if transfer.anonymous else {}),
             ),
         )
     except (be.BotoCoreError, ValueError) as error:
         raise explain(error, transfer) from None
-    client.meta.events.register("before-parse.s3.ListObjectsV2", parse_listing)
+    if client.meta.endpoint_url.startswith("https:") and not Path(ca_file(client)).is_file():
+        raise WaybillError(
+            f"{transfer.url}: there is no file of certificates at {ca_file(client)!r}; correct"
+            " AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or `ca_bundle` of the AWS profile",
+            exit_code=EXIT_CONFIG,
+        )
     guard(client)
+    Retries(attempts).register(client)
     return client
+
+
+def ca_file(client: Any) -> str:
+    """The path of the certificates that a client trusts: botocore takes AWS_CA_BUNDLE,
+    ``ca_bundle`` of the profile or REQUESTS_CA_BUNDLE, or those that it brings along."""
+    return get_cert_path(client._endpoint.http_session._verify)
 
 
 def common_arguments(transfer: Transfer) -> dict[str, Any]:
@@ -81,6 +99,8 @@ def write_arguments(transfer: Transfer) -> dict[str, Any]:
         arguments["ServerSideEncryption"] = transfer.sse
     if transfer.sse_kms_key_id:
         arguments["SSEKMSKeyId"] = transfer.sse_kms_key_id
+    if transfer.acl:
+        arguments["ACL"] = transfer.acl
     if transfer.tags:
         arguments["Tagging"] = urlencode(transfer.tags)
     return arguments

@@ -32,12 +32,12 @@ DAMAGED = {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
-THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "429", "TooManyRequests"}
 # Two writes at one moment: the whole object must be sent again, with all parts of an upload.
 CLASH = {"ConditionalRequestConflict", "OperationAborted", "409"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 UNSUPPORTED = {"NotImplemented", "501"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
+PAGE = "Page"  # the member of an error that ``s3.answers.error_body`` made from a page
 
 
 def error_code(error: be.ClientError) -> str:
@@ -46,8 +46,16 @@ def error_code(error: be.ClientError) -> str:
 
 
 def is_missing(error: be.ClientError) -> bool:
-    """Whether the error says that the object does not exist (not that access is denied)."""
-    return error_code(error) in _MISSING_OBJECT
+    """Whether the error says that the object does not exist (not that access is denied). A page of
+    another server says nothing about an object."""
+    return error_code(error) in _MISSING_OBJECT and not page_words(error)
+
+
+def page_words(error: be.ClientError) -> str:
+    """The first words of the page that came in the place of an error of S3; ``""`` when none
+    did."""
+    told = error.response.get("Error", {})
+    return str(told.get("Message", "")) if PAGE in told else ""
 
 
 def is_fatal(error: BaseException) -> bool:
@@ -126,6 +134,12 @@ def host_of(url: str) -> str:
 def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> str:
     code = error_code(error)
     action = error.operation_name
+    if words := page_words(error):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", code)
+        return (
+            f'{action} got status {status} with a page that is none of S3 ("{words}"); look for a'
+            " proxy or a gateway on the way, check `endpoint_url`, and run again"
+        )
     if code in _EXPIRED:
         return f"the AWS credentials{profile} have expired; renew them and run again"
     if code == "NoSuchBucket":

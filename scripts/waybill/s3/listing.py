@@ -21,8 +21,9 @@ import botocore.exceptions as be
 from waybill.model.entries import RemoteEntry
 from waybill.model.errors import WaybillError
 from waybill.model.times import nanoseconds
-from waybill.s3.errors import explain, host_of
+from waybill.s3.errors import ELSEWHERE, error_code, explain, host_of, is_fatal
 from waybill.s3.evidence import Answer, OddAnswerError, ask
+from waybill.s3.retries import status_of
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -35,22 +36,25 @@ RANGE_NAMES = 5_000  # known names in a range, at least
 
 EMPTY_PAGES = 1_000  # in a row; a bucket that is full of delete markers may have many
 _MOST_BYTES = 1 << 50  # of an object; S3 takes 50 TB
+_REFUSING_STATUS = {400, 405, 501}
 
 # The fields of an object that are taken from a page (S3 API, ListObjectsV2).
 _WANTED = frozenset(("Key", "LastModified", "ETag", "Size"))
 
 
-def parse_listing(response_dict: dict, customized_response_dict: dict, **_: object) -> None:
-    """botocore hook: take the objects out of a listing before botocore's parser does. That parser
-    takes about 50 µs for each object, this one takes 4.
+def parse_listing(response_dict: dict, customized_response_dict: dict) -> None:
+    """Take the objects out of a listing, in a hook of botocore before its own parser does. That
+    parser takes about 50 µs for each object, this one takes 4.
 
-    An error or a page that is no XML is left unchanged for botocore's retries.
+    An error is left unchanged for botocore's retries. Of a page that is no XML nothing is left: it
+    is no listing.
     """
     if response_dict["status_code"] != 200:
         return
+    body, response_dict["body"] = response_dict["body"], b""
     try:
-        root = ElementTree.fromstring(response_dict["body"])
-    except ElementTree.ParseError:
+        root = ElementTree.fromstring(body)
+    except (ElementTree.ParseError, ValueError, LookupError):
         return
     contents: list[dict[str, str]] = []
     tail: dict[str, str] = {}
@@ -61,10 +65,10 @@ def parse_listing(response_dict: dict, customized_response_dict: dict, **_: obje
             contents.append({name: text for name, text in fields if name in _WANTED})
         else:
             tail[tag] = child.text or ""
-    if "IsTruncated" not in tail:
-        return
-    customized_response_dict["Waybill"] = (contents, tail)
-    response_dict["body"] = b"<ListBucketResult></ListBucketResult>"
+    if "IsTruncated" in tail:
+        customized_response_dict["Waybill"] = (contents, tail)
+    elif root.tag.rpartition("}")[2] == "Error":
+        response_dict["body"] = body
 
 
 class _Range(NamedTuple):
@@ -88,8 +92,8 @@ def list_objects(
 
     ``request`` are the arguments of every request (``s3.client.common_arguments``), ``known`` are
     paths that are likely to be there. One request per 1,000 objects, and one for each further
-    range. Raises WaybillError when the listing is not complete, has a key twice, or has a key that
-    is not under ``prefix``.
+    range. A store that knows no ranges is listed page by page. Raises WaybillError when the listing
+    is not complete, has a key twice, or has a key that is not under ``prefix``.
     """
     starts = _starts(known)
 
@@ -103,19 +107,28 @@ def list_objects(
         return _Range(first, None, found)
 
     if starts:
-        with ThreadPoolExecutor(len(starts) + 1) as pool:
-            ranges = list(pool.map(list_range, [None, *starts], [*starts, None]))
-        # In any order of the server, there is nothing between two ranges when the second begins
-        # with the object at which the first one stopped.
-        once = {entry.path for each in ranges for entry in each.entries}
-        if len(once) == sum(len(each.entries) for each in ranges) and all(
-            here.behind == there.first for here, there in pairwise(ranges)
-        ):
-            for each in ranges:
-                yield from each.entries
-            return
-        log.info("%s is listed once more, page by page: its order is not that of S3", transfer.url)
+        try:
+            with ThreadPoolExecutor(len(starts) + 1) as pool:
+                ranges = list(pool.map(list_range, [None, *starts], [*starts, None]))
+        except _StartRefusedError:
+            why = "it refuses to begin a listing at a given key"
+        else:
+            if _are_gapless(ranges):
+                for each in ranges:
+                    yield from each.entries
+                return
+            why = "its order is not that of S3"
+        log.info("%s is listed once more, page by page: %s", transfer.url, why)
     yield from _list(client, transfer, prefix, request)
+
+
+def _are_gapless(ranges: list[_Range]) -> bool:
+    """Whether ranges hold every object once. In any order of the server, there is nothing between
+    two ranges when the second begins with the object at which the first one stopped."""
+    once = {entry.path for each in ranges for entry in each.entries}
+    return len(once) == sum(len(each.entries) for each in ranges) and all(
+        here.behind == there.first for here, there in pairwise(ranges)
+    )
 
 
 def _starts(known: Collection[str]) -> list[str]:
@@ -155,15 +168,30 @@ def _list(
             )
         except OddAnswerError:
             raise WaybillError(
-                f"list {transfer.url}: the answer is no S3 listing; check the endpoint"
+                f"list {transfer.url}: the answer is no S3 listing; check `endpoint_url`"
             ) from None
         except (be.BotoCoreError, be.ClientError) as error:
-            raise explain(error, transfer, what=f"list {transfer.url}") from None
+            told = explain(error, transfer, what=f"list {transfer.url}")
+            if after is not None and "ContinuationToken" not in arguments and _is_refusal(error):
+                raise _StartRefusedError(str(told)) from None
+            raise told from None
         yield from checks.entries(contents, encoded=tail.get("EncodingType") == "url")
         token = checks.next_token(tail)
         if token is None:
             return
         arguments["ContinuationToken"] = token
+
+
+class _StartRefusedError(WaybillError):
+    """The store does not list from a given key on. Directory buckets do not, nor do some
+    gateways."""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a store refuses what a request asks for, and neither the user nor the bucket."""
+    if not isinstance(error, be.ClientError) or is_fatal(error) or error_code(error) in ELSEWHERE:
+        return False
+    return status_of(error) in _REFUSING_STATUS
 
 
 class _Checks:

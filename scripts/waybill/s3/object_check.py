@@ -43,17 +43,25 @@ def check_file(
     part_sizes: PartSizes,
     *,
     replaced: bool = False,
+    md5_etags: bool = True,
 ) -> Verdict:
     """The verdict on a file and an object that both have ``size`` bytes. The file has this SHA-256
     (hex). ``head`` is the answer to a HEAD of the object with checksum mode. ``replaced`` means
-    that another ETag was proven for the object.
+    that another ETag was proven for the object. Without ``md5_etags``, ETags are no MD5s.
 
     ``read`` feeds the bytes of the file. It is called only when the bytes are needed. It is called
     once more when only the sizes of the parts can decide; ``part_sizes`` then requests them.
     """
 
     def check(part_sizes: PartSizes) -> ObjectCheck:
-        return ObjectCheck(head, size, part_sizes, sha256=sha256, replaced=lambda: replaced)
+        return ObjectCheck(
+            head,
+            size,
+            part_sizes,
+            sha256=sha256,
+            replaced=lambda: replaced,
+            md5_etags=md5_etags,
+        )
 
     guessed = check(lambda _: None)
     guessed.read(read)
@@ -105,7 +113,7 @@ class ObjectCheck:
     The bytes are those of the object itself; with ``sha256`` (hex) they are those of a file.
     ``part_sizes`` returns the sizes in bytes of a number of parts, or None. ``replaced`` returns
     whether another ETag was proven for the object. Without ``parts``, checksums of parts are not
-    used.
+    used. Without ``md5_etags``, ETags are no MD5s.
     """
 
     def __init__(
@@ -117,12 +125,13 @@ class ObjectCheck:
         sha256: str = "",
         replaced: Callable[[], bool] = lambda: False,
         parts: bool = True,
+        md5_etags: bool = True,
     ) -> None:
         self._is_file, self._replaced = bool(sha256), replaced
         self._sha256: Hasher = _Known(bytes.fromhex(sha256)) if sha256 else hashlib.sha256()
         self._store: _Test | None = None
         self._is_exact = False  # whether a difference from the store's checksum is proof
-        for told in stored(head):
+        for told in stored(head, md5_etags=md5_etags):
             if not told.parts:
                 self._store, self._is_exact = self._whole(told), True
             elif not parts:

@@ -20,6 +20,7 @@ from waybill.s3.errors import explain, is_fatal, is_missing
 from waybill.s3.evidence import ask, etag_of, object_of
 from waybill.s3.object_check import by_sha256
 from waybill.s3.parts import Part
+from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.hashing import sha256_of
 from waybill.system.root import Root
 from waybill.verify.judge import (
@@ -81,7 +82,8 @@ class Looker:
     def _head(self, look: Look) -> dict[str, Any]:
         client = self._engine.client
         return with_checksums(
-            partial(ask, client, client.head_object, object_of, Key=look.key, **self._common)
+            RequestChecksums(self._transfer),
+            partial(ask, client, client.head_object, object_of, Key=look.key, **self._common),
         )
 
     def _submit(self, pool: ThreadPoolExecutor, look: Look) -> list[Future[Any] | None]:

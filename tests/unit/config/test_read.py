@@ -153,6 +153,7 @@ def test_schema_is_closed_and_complete():
     optional = {"source", "destination", "atlas", "bucket", "max_bandwidth", "profile", "region"}
     optional |= {"endpoint_url", "expected_bucket_owner", "storage_class", "sse", "sse_kms_key_id"}
     optional |= {"satellite", "data_folder", "complete", "sample_regex", "against", "uploads"}
+    optional |= {"addressing_style", "acl"}
     optional |= {"slack_log_webhook", "slack_alert_webhook", "webhook", "email_from"}
     optional |= {"smtp_host", "smtp_port", "smtp_user", "smtp_password"}
 

@@ -30,7 +30,7 @@ def refused(*paths, files=(), folders=(), root=ROOT, **more):
         ("/etc/passwd", "starts with a slash"),
         ("//server/share", "starts with a slash"),
         ("C:/Windows", "drive letter"),
-        ("c:file", "drive letter"),
+        ("c:/file", "drive letter"),
         ("Z:\\x", "drive letter"),
         ("nul\0", "NUL"),
         ("a\0/b", "NUL"),
@@ -58,6 +58,7 @@ def test_what_would_leave_the_destination_or_not_be_kept(path, reason):
     "path",
     [
         "...", "a/...", "..a", "a..", ".hidden", "a/.b", "a/", "folder/deep/", "ab:c", "a/C:/b",
+        "c:file", "X:1-2.vcf",
         "\\", "..\\..\\up", "\n", "a/\n", "..\n", ".\n", "a/..\n", " ", "~", "-", "*", "COM1", "é",
         ".waybill-x", ".waybill-0.part", "a.waybill-/b",
     ],

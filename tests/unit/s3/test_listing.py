@@ -44,12 +44,14 @@ def test_a_page_as_s3_sends_it():
 
 
 @pytest.mark.parametrize("body", [PAGE[:-30], b"", b"<html>login</html>"])
-def test_what_is_no_page_is_left_to_botocore(body):
-    assert parsed(body) == (None, body)
+def test_of_what_is_no_page_nothing_is_left(body):
+    assert parsed(body) == (None, b"")
 
 
 def test_an_error_is_left_to_botocore():
     assert parsed(PAGE, status=500) == (None, PAGE)
+    error = b"<Error><Code>InternalError</Code></Error>"
+    assert parsed(error) == (None, error)
 
 
 @pytest.fixture

@@ -67,6 +67,10 @@ def check(transfer: Transfer) -> Iterator[Row]:
     session = botocore.session.Session()
     if transfer.profile:
         session.set_config_variable("profile", transfer.profile)
+    if transfer.anonymous:
+        yield Row("credentials", Verdict.OK, "none are used (anonymous = true)")
+        yield from _reached(transfer, session)
+        return
     try:
         found = _credentials(session)
     except _CodeWanted as wanted:
@@ -85,6 +89,11 @@ def check(transfer: Transfer) -> Iterator[Row]:
     if found.provider == "env" and end.verdict is Verdict.FAIL:  # botocore refuses to sign
         yield Row("bucket", Verdict.UNTOLD, "was not asked: the credentials have ended")
         return
+    yield from _reached(transfer, session)
+
+
+def _reached(transfer: Transfer, session: botocore.session.Session) -> Iterator[Row]:
+    """The rows about the bucket itself."""
     try:
         client = make_client(transfer, session=session, attempts=ATTEMPTS)
     except WaybillError as error:

@@ -7,7 +7,6 @@ nothing else. The botocore engine (``s3.engine.boto``) can serve every transfer.
 
 from __future__ import annotations
 
-import base64
 import logging
 import random
 import time
@@ -19,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import botocore.exceptions as be
 
 from waybill.s3.errors import CONFLICT, error_code, is_missing
-from waybill.s3.evidence import Answer, OddAnswerError, Stored
+from waybill.s3.evidence import ODD_ATTEMPTS, Answer, OddAnswerError, Stored
 from waybill.s3.parts import Part
+from waybill.s3.request_checksums import RequestChecksums
+from waybill.s3.retries import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     pass
@@ -86,18 +87,20 @@ class Engine(Protocol):
     def put_object(
         self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
-        """Put a whole object of ``size`` bytes; S3 checks its SHA-256. ``condition`` holds IfMatch
+        """Put a whole object of ``size`` bytes; S3 checks its bytes. ``condition`` holds IfMatch
         or IfNoneMatch or nothing. The call may wait for its turn, but not for the answer. ``load``
         is called once, in a thread of the engine; its error becomes the error of the Future."""
         ...
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
-        """Put one part; S3 checks its SHA-256 (hex). Returns its etag without quotes."""
+        """Put one part, which has this SHA-256 (hex); S3 checks its bytes. Returns its etag without
+        quotes."""
         ...
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
-        """Get the whole object that has this etag (without quotes) into memory. The call may wait
-        for its turn, but not for the answer. The Future may hold a ReplacedError."""
+        """Get the whole object that has this etag (without quotes) into memory. An answer that
+        breaks off is requested again as a whole. The call may wait for its turn, but not for the
+        answer. The Future may hold a ReplacedError."""
         ...
 
     def get(
@@ -156,7 +159,7 @@ def get_through(
     Raises BrokenOffError when repeated requests bring no more bytes, and the errors of ``fetch``.
     """
     at, end = part.start, part.start + part.length
-    attempts = 0
+    cut = odd = 0
 
     def take(start: int, block: bytes) -> None:
         nonlocal at
@@ -178,19 +181,56 @@ def get_through(
             if at == end:
                 return
             raise CutError("IncompleteRead")
-        except (CutError, OddAnswerError) as error:
-            attempts = 1 if at > before else attempts + 1
-            if attempts > CUT_ATTEMPTS:
-                if isinstance(error, OddAnswerError):
-                    raise
+        except CutError as error:
+            cut = 1 if at > before else cut + 1
+            if cut > CUT_ATTEMPTS:
                 raise BrokenOffError(error=error) from None
-        time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2**attempts))
+        except OddAnswerError:
+            odd += 1
+            if odd == ODD_ATTEMPTS:
+                raise
+        time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2 ** (cut + odd)))
 
 
-def range_or_checksums(at: int, end: int, *, whole: bool) -> dict[str, str]:
-    """The arguments of a GetObject for bytes ``at`` to ``end``. A range is requested, unless the
-    bytes are a ``whole`` object; then its checksums are requested."""
-    return {"ChecksumMode": "ENABLED"} if whole else {"Range": f"bytes={at}-{end - 1}"}
+def get_whole(fetch: Fetch, size: int) -> tuple[Answer, bytes]:
+    """Fetch a whole object of ``size`` bytes into memory. When an answer breaks off, it is
+    requested again from its beginning. The caller compares the number of bytes with the size.
+
+    Raises BrokenOffError when all answers break off, ReplacedError for a longer one, and the errors
+    of ``fetch``.
+    """
+    cut = odd = 0
+    while True:
+        answers: list[Answer] = []
+        body = bytearray()
+
+        def take(_: int, block: bytes, body: bytearray = body) -> None:
+            body.extend(block)
+            if len(body) > size:
+                raise ReplacedError
+
+        try:
+            fetch(0, size, answers.append, take)
+            return answers[0], bytes(body)
+        except CutError as error:
+            cut += 1
+            if cut == MAX_ATTEMPTS:
+                raise BrokenOffError(error=error) from None
+        except OddAnswerError:
+            odd += 1
+            if odd == ODD_ATTEMPTS:
+                raise
+        time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2 ** (cut + odd)))
+
+
+def get_arguments(
+    checksums: RequestChecksums, etag: str, at: int, end: int, *, whole: bool
+) -> dict[str, str]:
+    """The arguments of a GetObject for bytes ``at`` to ``end`` of the object with this etag. A
+    range is requested, unless the bytes are a ``whole`` object; then its checksums are
+    requested."""
+    how = checksums.of_answer() if whole else {"Range": f"bytes={at}-{end - 1}"}
+    return {"IfMatch": f'"{etag}"', **how}
 
 
 def check_answer(answer: Answer, etag: str, at: int, end: int, *, whole: bool) -> None:
@@ -213,8 +253,3 @@ def check_answer(answer: Answer, etag: str, at: int, end: int, *, whole: bool) -
 def is_replaced(error: be.ClientError) -> bool:
     """Whether a GetObject with If-Match failed because the object is another one, or gone."""
     return error_code(error) in CONFLICT | {"InvalidRange", "416"} or is_missing(error)
-
-
-def base64_sha256(sha256: str) -> str:
-    """A SHA-256 (hex) in base64, as in S3's checksum headers."""
-    return base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -15,17 +15,19 @@ from waybill.s3.content_types import type_arguments
 from waybill.s3.engine.base import (
     Content,
     CutError,
+    Fetch,
     Pace,
     ReplacedError,
     Sink,
-    base64_sha256,
     check_answer,
+    get_arguments,
     get_through,
+    get_whole,
     is_replaced,
-    range_or_checksums,
 )
 from waybill.s3.evidence import Answer, Stored, Witness, ask, part_stored, understood
 from waybill.s3.parts import Part
+from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.hashing import BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class BotoEngine:
         self._transfer = transfer
         self._common = common_arguments(transfer)
         self._write = write_arguments(transfer)
+        self._checksums = RequestChecksums(transfer)
         self._pace = Pace(transfer.max_bandwidth)
         self._pool = ThreadPoolExecutor(transfer.threads)
         self._most = 2 * transfer.threads
@@ -80,9 +83,9 @@ class BotoEngine:
                 read,
                 Key=key,
                 Body=body,
-                ChecksumSHA256=base64_sha256(sha256),
                 Metadata=content.metadata,
                 **type_arguments(self._transfer, key),
+                **self._checksums.of_body(body, sha256),
                 **self._write,
                 **condition,
             )
@@ -99,19 +102,12 @@ class BotoEngine:
             UploadId=upload_id,
             PartNumber=number,
             Body=body,
-            ChecksumSHA256=base64_sha256(sha256),
+            **self._checksums.of_body(body, sha256),
             **self._common,
         )
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
-        def get() -> tuple[Answer, bytes]:
-            answers: list[Answer] = []
-            blocks: list[bytes] = []
-            sink = lambda _at, block: blocks.append(block)  # noqa: E731
-            self.get(key, etag, Part(1, 0, size), sink, answers.append)
-            return answers[0], b"".join(blocks)
-
-        return self._submit(get)
+        return self._submit(lambda: get_whole(self._fetch(key, etag), size))
 
     def get(
         self,
@@ -121,6 +117,11 @@ class BotoEngine:
         sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
+        get_through(self._fetch(key, etag), part, sink, begin)
+
+    def _fetch(self, key: str, etag: str) -> Fetch:
+        """Makes one GET of the object with this etag."""
+
         def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Sink) -> None:
             answer = self._open(key, etag, at, end, whole=begin is not None)
             if begin is not None:
@@ -133,9 +134,11 @@ class BotoEngine:
                         take(at, block)
                         at += len(block)
             except (be.IncompleteReadError, be.HTTPClientError) as error:
-                raise CutError(type(error).__name__) from None
+                silent = isinstance(error, be.ReadTimeoutError)
+                kind = be.ReadTimeoutError if silent else be.ConnectionClosedError
+                raise CutError(kind.__name__) from None
 
-        get_through(fetch, part, sink, begin)
+        return fetch
 
     def _submit(self, work: Callable[[], Result]) -> Future[Result]:
         self._turns.acquire()
@@ -153,11 +156,9 @@ class BotoEngine:
     def _open(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Answer:
         """The answer to a GET of the bytes from ``at`` to ``end``, with If-Match. Raises
         ReplacedError, and the other errors of ``check_answer``."""
-        how = range_or_checksums(at, end, whole=whole)
+        how = get_arguments(self._checksums, etag, at, end, whole=whole)
         try:
-            answer = understood(
-                self.client.get_object, Key=key, IfMatch=f'"{etag}"', **how, **self._common
-            )
+            answer = understood(self.client.get_object, Key=key, **how, **self._common)
         except be.ClientError as error:
             if is_replaced(error):
                 raise ReplacedError from None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import botocore.exceptions as be
 import botocore.session
 
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.s3.client import make_client
 from waybill.s3.engine.base import Engine, UnsupportedError
+from waybill.s3.errors import explain
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -21,8 +23,8 @@ def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
     """The engine in the setting ``engine`` of the transfer. ``auto`` chooses the native engine
     where it can serve, else botocore's. ``crt`` is the former name of ``native``.
 
-    Raises WaybillError when the setting is ``native`` and that engine cannot serve, and the errors
-    of ``make_client``.
+    Raises WaybillError when the setting is ``native`` and that engine cannot serve, when the
+    trusted certificates cannot be read, and the errors of ``make_client``.
     """
     session = botocore.session.get_session()
     client = make_client(transfer, accelerate=accelerate, session=session)
@@ -37,6 +39,8 @@ def make_engine(transfer: Transfer, *, accelerate: bool) -> Engine:
                 text = f'{transfer.url}: {asked} cannot be used: {error}; use "auto"'
                 raise WaybillError(text, exit_code=EXIT_CONFIG) from None
             log.info("engine boto3: %s", error)
+        except be.BotoCoreError as error:
+            raise explain(error, transfer) from None
     from waybill.s3.engine.boto import BotoEngine
 
     return BotoEngine(transfer, client)

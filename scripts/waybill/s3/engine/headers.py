@@ -8,6 +8,8 @@ from typing import Any
 import botocore.exceptions as be
 from botocore.parsers import create_parser
 
+from waybill.s3.answers import error_body
+
 Headers = list[tuple[str, str]]
 
 _CONVERT: dict[str, Callable[[str], Any]] = {
@@ -67,5 +69,6 @@ class HeaderCodec:
     ) -> be.ClientError:
         """The error in an answer, as botocore would raise it."""
         shape = self._model.operation_model(operation).output_shape
+        body = error_body(status, body)
         answer = {"status_code": max(status, 300), "headers": headers, "body": body}
         return be.ClientError(create_parser("rest-xml").parse(answer, shape), operation)

@@ -74,20 +74,21 @@ class Gate:
         if now - self._begun >= WINDOW_SECONDS and self._ended >= self.limit:
             self._measure(now)
 
-    def slow_down(self) -> float:
-        """Note that S3 answered SlowDown: halve the limit, and pause all requests. The pause grows
-        while S3 keeps answering SlowDown. Further such answers during a pause change nothing.
-        Returns the seconds to wait."""
+    def slow_down(self, asked: float = 0.0) -> float:
+        """Note that S3 answered SlowDown: halve the limit, and pause all requests, for at least the
+        seconds ``asked`` for. The pause grows while S3 keeps answering SlowDown. Further such
+        answers during a pause can only make it longer. Returns the seconds to wait."""
         now = self._clock()
         if now >= self._open_at:
             recent = now - self._slowed_at < 2 * SLOWEST_SECONDS
             self._slow_downs = self._slow_downs + 1 if recent else 1
             self._slowed_at = now
             self.limit = max(1, self.limit // 2)
-            self._open_at = now + self.back_off(self._slow_downs)
+            self._open_at = now + max(self.back_off(self._slow_downs), asked)
             self._begun, self._work, self._ended, self._full = self._open_at, 0, 0, False
             self._best_rate, self._best_limit = 0.0, self.limit
             self._kept = 0
+        self._open_at = max(self._open_at, now + asked)
         return self._open_at - now + self._jitter(0, 0.1)
 
     def back_off(self, attempt: int) -> float:

@@ -21,12 +21,7 @@ from urllib.parse import quote
 import botocore.exceptions as be
 import botocore.session
 
-from waybill.s3.client import (
-    CONNECT_TIMEOUT_SECONDS,
-    MAX_ATTEMPTS,
-    common_arguments,
-    write_arguments,
-)
+from waybill.s3.client import CONNECT_TIMEOUT_SECONDS, common_arguments, write_arguments
 from waybill.s3.content_types import type_arguments
 from waybill.s3.engine.base import (
     BrokenOffError,
@@ -35,20 +30,20 @@ from waybill.s3.engine.base import (
     Pace,
     ReplacedError,
     Sink,
-    base64_sha256,
     check_answer,
+    get_arguments,
     get_through,
     is_replaced,
-    range_or_checksums,
 )
 from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.headers import HeaderCodec, Headers
 from waybill.s3.engine.limit import Gate
 from waybill.s3.engine.signer import Signer
 from waybill.s3.engine.target import target
-from waybill.s3.errors import DAMAGED, ELSEWHERE, THROTTLED, error_code, is_fatal
+from waybill.s3.errors import DAMAGED, ELSEWHERE, error_code, is_fatal
 from waybill.s3.evidence import (
     DAMAGED_ATTEMPTS,
+    ODD_ATTEMPTS,
     Answer,
     OddAnswerError,
     Stored,
@@ -58,6 +53,8 @@ from waybill.s3.evidence import (
 from waybill.s3.http.body import Flow
 from waybill.s3.http.connections import ClosedError, Connections, Exchange
 from waybill.s3.parts import Part
+from waybill.s3.request_checksums import RequestChecksums
+from waybill.s3.retries import MAX_ATTEMPTS, is_throttled, may_pass, retry_after
 from waybill.system.futures import error_of, settle
 
 if TYPE_CHECKING:
@@ -68,11 +65,6 @@ log = logging.getLogger(__name__)
 AHEAD = 32  # calls that may wait for their turn, so that sending goes on while the caller works
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-# Errors that may pass when the request is repeated (S3 API, "Error responses"), and lost answers.
-_PASSING = {"RequestTimeout"}
-_PASSING_STATUS = {500, 502, 503, 504}
-_PASSING_ERRORS = (be.HTTPClientError, be.ConnectionError, OddAnswerError)
 
 Read = Callable[[Answer, str], Any]  # takes a good answer and its request id
 
@@ -106,7 +98,7 @@ class Call:
         self.prepare: Callable[[], None] | None = None
         self.elsewhere: Callable[[], Future[Any]] | None = None
         self.future: Future[Any] = Future()
-        self.attempt = self.damaged = 0
+        self.attempt = self.damaged = self.odd = 0
         self.accepted = False
         self.moved = len(body)  # bytes
 
@@ -126,6 +118,7 @@ class NativeEngine:
         self._write = codec.headers("PutObject", write_arguments(transfer))
         common = common_arguments(transfer)
         self._common = {name: codec.headers(name, common) for name in ("UploadPart", "GetObject")}
+        self._checksums = RequestChecksums(transfer)
         self._pace = Pace(transfer.max_bandwidth)
         self._gate = Gate(transfer.max_concurrency)
         self._waiting: deque[Call] = deque()  # for their turn
@@ -172,10 +165,12 @@ class NativeEngine:
                 answer, request_id, content.body, content.sha256, is_first=is_first
             )
             call.body, call.sha256 = content.body, content.sha256
+            checksum = self._checksums.of_body(content.body, content.sha256)
             call.headers = [
                 *self._write,
-                *self._codec.headers("PutObject", condition | type_arguments(self._transfer, key)),
-                ("x-amz-checksum-sha256", base64_sha256(content.sha256)),
+                *self._codec.headers(
+                    "PutObject", condition | checksum | type_arguments(self._transfer, key)
+                ),
                 *((f"x-amz-meta-{name}", value) for name, value in content.metadata.items()),
             ]
             call.elsewhere = lambda: self._botocore.put_object(
@@ -190,7 +185,8 @@ class NativeEngine:
         if self._is_elsewhere:
             return self._botocore.put_part(key, upload_id, number, body, sha256)
         path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
-        headers = [*self._common["UploadPart"], ("x-amz-checksum-sha256", base64_sha256(sha256))]
+        checksum = self._checksums.of_body(body, sha256)
+        headers = [*self._common["UploadPart"], *self._codec.headers("UploadPart", checksum)]
         self._pace.spend(len(body))
         read = lambda answer, _: part_stored(answer, body, sha256)  # noqa: E731
         try:
@@ -259,7 +255,7 @@ class NativeEngine:
         self._botocore.get(key, etag, part, sink, begin)
 
     def _get_call(self, key: str, etag: str, at: int, end: int, *, whole: bool) -> Call:
-        arguments = {"IfMatch": f'"{etag}"', **range_or_checksums(at, end, whole=whole)}
+        arguments = get_arguments(self._checksums, etag, at, end, whole=whole)
         headers = [*self._common["GetObject"], *self._codec.headers("GetObject", arguments)]
         headers.append(("accept-encoding", "identity"))
         return Call("GetObject", self._path(key), headers)
@@ -394,17 +390,17 @@ class NativeEngine:
         """Seconds until the call is tried again, or None when it is not."""
         if call.accepted or call.attempt >= MAX_ATTEMPTS:
             return None
-        if isinstance(error, be.ClientError):
-            code = error_code(error)
-            if code in DAMAGED:
-                call.damaged += 1
-                return None if call.damaged >= DAMAGED_ATTEMPTS else 0.0
-            if code in THROTTLED:
-                return self._gate.slow_down()
-            if exchange.status not in _PASSING_STATUS and code not in _PASSING:
-                return None
-        elif isinstance(error, be.SSLError) or not isinstance(error, _PASSING_ERRORS):
+        if isinstance(error, be.ClientError) and error_code(error) in DAMAGED:
+            call.damaged += 1
+            return None if call.damaged >= DAMAGED_ATTEMPTS else 0.0
+        if isinstance(error, OddAnswerError):
+            call.odd += 1
+            return None if call.odd >= ODD_ATTEMPTS else self._gate.back_off(call.attempt)
+        if not may_pass(error):
             return None
-        elif exchange.reused and call.attempt == 1:
+        asked = retry_after(error)
+        if is_throttled(error):
+            return self._gate.slow_down(asked)
+        if exchange.reused and call.attempt == 1 and not isinstance(error, be.ClientError):
             return 0.0  # the server had closed an idle connection
-        return self._gate.back_off(call.attempt)
+        return max(self._gate.back_off(call.attempt), asked)

@@ -1,4 +1,5 @@
-"""Signatures of requests to S3 (version 4), by the AWS Common Runtime."""
+"""Heads of requests to S3, signed (version 4) by the AWS Common Runtime unless they are
+anonymous."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from waybill.s3.engine.target import Target
 
 
 class Signer:
-    """Signs requests for one bucket with the present credentials."""
+    """Makes the heads of requests for one bucket, signed with the present credentials if it has
+    any."""
 
     def __init__(self, to: Target) -> None:
         self._to = to
@@ -22,9 +24,17 @@ class Signer:
         """A signed request up to the empty line before its body. ``sha256`` (hex) is that of the
         body, and ``path`` is percent-encoded. Raises botocore's errors about credentials and
         arguments."""
-        request = http.HttpRequest(
-            method, path, http.HttpHeaders([("host", self._to.host), *headers])
-        )
+        headers = [("host", self._to.host), *headers]
+        if self._to.credentials is not None:
+            headers = self._signed(method, path, headers, sha256)
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers)]
+        head = "\r\n".join(lines)
+        if not head.count("\r") == head.count("\n") == len(lines) - 1:
+            raise be.ParamValidationError(report="an argument of the request holds a line break")
+        return f"{head}\r\n\r\n".encode()
+
+    def _signed(self, method: str, path: str, headers: Headers, sha256: str) -> Headers:
+        request = http.HttpRequest(method, path, http.HttpHeaders(headers))
         config = auth.AwsSigningConfig(
             algorithm=auth.AwsSigningAlgorithm.V4,
             signature_type=auth.AwsSignatureType.HTTP_REQUEST_HEADERS,
@@ -37,14 +47,7 @@ class Signer:
             signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
         )
         auth.aws_sign_request(request, config).result()
-        lines = [
-            f"{method} {path} HTTP/1.1",
-            *(f"{name}: {text}" for name, text in request.headers),
-        ]
-        head = "\r\n".join(lines)
-        if not head.count("\r") == head.count("\n") == len(lines) - 1:
-            raise be.ParamValidationError(report="an argument of the request holds a line break")
-        return f"{head}\r\n\r\n".encode()
+        return list(request.headers)
 
     def _credentials(self) -> auth.AwsCredentialsProvider:
         """The present credentials of botocore, which renews them before they expire."""

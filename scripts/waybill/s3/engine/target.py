@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 import botocore.exceptions as be
 import botocore.session
 from botocore.awsrequest import AWSResponse
-from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
-from waybill.s3.client import common_arguments
+from waybill.s3.client import ca_file, common_arguments
 from waybill.s3.engine.base import UnsupportedError
 from waybill.s3.errors import explain
 
@@ -27,7 +26,8 @@ _SIGNED = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d+/([^/]+)/(s3)/")
 class Target(NamedTuple):
     """Where requests go: ``url`` is scheme, host and port, ``path`` is the path before a key.
     ``region`` and ``service`` are for the signature. ``credentials`` are botocore's, which renew
-    themselves. ``ca_file`` is the path of the certificates to trust."""
+    themselves; None for requests that are not signed. ``ca_file`` is the path of the certificates
+    to trust."""
 
     url: str
     path: str
@@ -73,14 +73,11 @@ def target(transfer: Transfer, session: botocore.session.Session, client: Any) -
     url = f"{parts.scheme}://{parts.netloc}"
     if get_environ_proxies(url):
         raise UnsupportedError("there is a proxy on the way")
+    path, trusted = parts.path.removesuffix("key"), ca_file(client)
+    if transfer.anonymous and path.endswith("/"):
+        return Target(url, path, "", "", None, trusted)
     signed = _SIGNED.match(requests[0].headers.get("Authorization", b""))
-    if not signed or not parts.path.endswith("/key"):
+    if not signed or not path.endswith("/"):
         raise UnsupportedError("requests to this bucket are signed in a way of their own")
-    return Target(
-        url,
-        parts.path.removesuffix("key"),
-        signed[1].decode(),
-        signed[2].decode(),
-        session.get_credentials(),
-        get_cert_path(session.get_config_variable("ca_bundle") or True),
-    )
+    region, service = signed[1].decode(), signed[2].decode()
+    return Target(url, path, region, service, session.get_credentials(), trusted)

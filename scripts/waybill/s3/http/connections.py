@@ -72,7 +72,7 @@ class Connections:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._timeout, self._connect_timeout = timeout, connect_timeout
-        self._tls = _tls(ca_file) if parts.scheme == "https" else None
+        self._tls = _tls(ca_file, self._url) if parts.scheme == "https" else None
         self._idle: deque[_Channel] = deque()
         self._open: set[_Channel] = set()
         self._to_do: deque[Callable[[], object]] = deque()
@@ -404,10 +404,14 @@ class _Channel(asyncio.Protocol):
         self._keeps = self._parser.should_keep_alive()  # the parser knows this only here
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext:
+def _tls(ca_file: str | None, url: str) -> ssl.SSLContext:
     """A context as strict as botocore's: certificates need not pass the strict checks of X.509, so
-    that those of a private authority are accepted."""
-    context = ssl.create_default_context(cafile=ca_file)
+    that those of a private authority are accepted. Raises botocore's SSLError when the file of
+    certificates cannot be read."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise be.SSLError(endpoint_url=url, error=error) from None
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 

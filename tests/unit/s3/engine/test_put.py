@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import botocore.exceptions as be
 import pytest
 
-from support.engines import DATA, NAME, begin, put
+from support.engines import DATA, NAME, begin, put, without_pauses
 from support.proxy import (
     Answer,
     CheckSha256,
@@ -27,11 +27,11 @@ from support.proxy import (
 )
 from support.transfers import transfer_of
 from waybill.model.errors import EntryError
-from waybill.s3.client import MAX_ATTEMPTS
 from waybill.s3.engine import limit
 from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.choose import make_engine
 from waybill.s3.http.connections import ClosedError
+from waybill.s3.retries import MAX_ATTEMPTS
 
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
@@ -41,8 +41,7 @@ def make(request, proxy, bucket, s3, tmp_path, monkeypatch):
     """Makes an engine of each kind for a bucket behind the proxy."""
     for name, value in proxy.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(limit.Gate, "back_off", lambda *_: 0.01)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    without_pauses(monkeypatch)
     made = []
 
     def make(**settings):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from support.engines import put
+from support.engines import put, without_pauses
 from support.transfers import transfer_of
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.s3.client import make_client
@@ -183,8 +183,7 @@ def secure(tmp_path):
 def test_tls_trusts_whom_it_is_told_to(tmp_path, secure, monkeypatch, kind):
     """This server also checks the signature."""
     url, pem, store = secure
-    monkeypatch.setattr("waybill.s3.engine.limit.Gate.back_off", lambda *_: 0.0)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    without_pauses(monkeypatch)
     transfer = transfer_of(tmp_path, "safe-data", engine=kind, endpoint_url=url, timeout=10)
     data = b"carried safely"
     key = "a folder/ä+%20 name's (1)*~.bin"
