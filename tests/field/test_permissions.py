@@ -115,7 +115,8 @@ def test_E9_every_request_has_its_permission(
     monkeypatch.setattr(proxy, "clear", lambda: None)
     monkeypatch.chdir(tmp_path)
     used: set[tuple[Task, Need]] = set()
-    for name, settings in (("plain", {}), ("kms", {"sse": "aws:kms", "tags": {"of": "us"}})):
+    more = {"sse": "aws:kms", "tags": {"of": "us"}, "acl": "bucket-owner-full-control"}
+    for name, settings in (("plain", {}), ("kms", more)):
         bucket = s3.make_bucket(f"{name}-{uuid.uuid4().hex[:12]}")
         (tmp_path / name).mkdir()
         done = Recorded(Verifying(tmp_path / name, proxy, bucket, monkeypatch), s3, engine)

@@ -33,6 +33,8 @@ def calls(requests: Iterable[Request]) -> Iterator[Call]:
         place, headers, extras = (request.bucket, request.key), request.headers, set()
         if "x-amz-tagging" in headers:
             extras.add("tags")
+        if "x-amz-acl" in headers:
+            extras.add("acl")
         if headers.get("x-amz-server-side-encryption", "").startswith("aws:kms"):
             encrypted.add(place)
             extras.add("KMS")

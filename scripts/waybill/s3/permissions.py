@@ -39,6 +39,7 @@ class Extra(StrEnum):
     """What a transfer may be set to, or find, and needs more permissions for."""
 
     TAGS = "tags"
+    ACL = "acl"
     KMS = "KMS"
     ACCELERATE = "acceleration"
 
@@ -88,6 +89,9 @@ NEEDS = (
     Need("PutObject", "s3:PutObjectTagging", On.OBJECTS, _UPLOAD, "the setting `tags`", Extra.TAGS),
     Need("CreateMultipartUpload", "s3:PutObjectTagging", On.OBJECTS, _UPLOAD, "the setting `tags`",
          Extra.TAGS),
+    Need("PutObject", "s3:PutObjectAcl", On.OBJECTS, _UPLOAD, "the setting `acl`", Extra.ACL),
+    Need("CreateMultipartUpload", "s3:PutObjectAcl", On.OBJECTS, _UPLOAD, "the setting `acl`",
+         Extra.ACL),
     Need("GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration", On.BUCKET, _MOVES,
          '`accelerate = "auto"`; without it Transfer Acceleration is not used', Extra.ACCELERATE),
     Need("PutObject", "kms:GenerateDataKey", On.KEY, _UPLOAD, "each object has a key of its own",
@@ -137,6 +141,8 @@ def writing(transfer: Transfer) -> list[str]:
     extras = []
     if transfer.tags:
         extras.append(Extra.TAGS)
+    if transfer.acl:
+        extras.append(Extra.ACL)
     if transfer.sse_kms_key_id or (transfer.sse or "").startswith("aws:kms"):
         extras.append(Extra.KMS)
     reading = set(actions(needs(Task.DOWNLOAD)))

@@ -67,6 +67,7 @@ default. The policy of the key itself must admit IAM policies.
 
 _EXTRAS = {
     Extra.TAGS: "With the setting `tags`:",
+    Extra.ACL: "With the setting `acl`:",
     Extra.ACCELERATE: "With Transfer Acceleration, which is not used without it (all three tasks):",
 }
 

@@ -61,6 +61,7 @@ def test_what_the_writing_of_a_transfer_needs(tmp_path: Path) -> None:
     more = writing(transfer_of(tmp_path, tags={"a": "b"}, sse="aws:kms"))
     assert more[3:] == ["s3:PutObjectTagging", "kms:GenerateDataKey", "kms:Decrypt"]
     assert "kms:Decrypt" in writing(transfer_of(tmp_path, sse_kms_key_id="k"))
+    assert writing(transfer_of(tmp_path, acl="private"))[3:] == ["s3:PutObjectAcl"]
     assert "kms:Decrypt" not in writing(transfer_of(tmp_path, sse="AES256"))
 
 
