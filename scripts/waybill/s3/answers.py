@@ -12,16 +12,18 @@ from xml.parsers import expat
 import botocore.exceptions as be
 import urllib3.exceptions
 
+from waybill.s3.causes import AnswerError
+
 # A page of 1,000 keys of 1,024 bytes, each of them written as %XX, has less than 4 MiB.
 PAGE_BYTES = 32 << 20
 # An error of S3 has about 500 bytes, in one level of elements below the root.
 ERROR_BYTES, ERROR_LEVELS = 1 << 20, 50
 
 
-class EndlessAnswerError(be.BotoCoreError):
+class EndlessAnswerError(AnswerError):
     """An answer is longer than any page of a listing."""
 
-    fmt = "the answer is no S3 listing: it has more than {size} MiB; check the endpoint"
+    fmt = "the answer is no S3 listing: it has more than {size} MiB; check `endpoint_url`"
 
 
 def guard(client: Any) -> None:

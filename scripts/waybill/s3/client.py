@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,10 @@ import botocore.exceptions as be
 import botocore.session
 from botocore.config import Config
 
+from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.s3 import credentials
 from waybill.s3.answers import guard
+from waybill.s3.causes import said
 from waybill.s3.errors import DENIED, error_code, explain
 from waybill.s3.listing import parse_listing
 
@@ -29,16 +33,20 @@ def make_client(
     attempts: int = MAX_ATTEMPTS,
 ) -> Any:
     """A botocore S3 client with the transfer's settings, which tries each request ``attempts``
-    times. Its credentials come from the AWS chain of ``session``.
+    times. Its credentials come from the AWS chain of ``session``, which asks nobody
+    (``s3.credentials``).
 
-    Raises WaybillError when the profile does not exist or the region is missing.
+    Raises WaybillError when credentials, the configuration of AWS or the settings are not as they
+    should be.
     """
+    session = session or botocore.session.get_session()
     try:
-        client = boto3.Session(
-            profile_name=transfer.profile,
-            region_name=transfer.region,
-            botocore_session=session,
-        ).client(
+        maker = boto3.Session(
+            profile_name=transfer.profile, region_name=transfer.region, botocore_session=session
+        )
+        credentials.guard(session)
+        _check_authorities(session, transfer)
+        client = maker.client(
             "s3",
             endpoint_url=transfer.endpoint_url,
             config=Config(
@@ -60,6 +68,21 @@ def make_client(
     client.meta.events.register("before-parse.s3.ListObjectsV2", parse_listing)
     guard(client)
     return client
+
+
+def _check_authorities(session: botocore.session.Session, transfer: Transfer) -> None:
+    """Raise WaybillError when the file of trusted certificates (AWS_CA_BUNDLE) cannot be used."""
+    file = session.get_config_variable("ca_bundle")
+    if not file:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:  # also of TLS
+        raise WaybillError(
+            f"{transfer.url}: {file}: holds no certificates that can be read ({said(error)});"
+            " correct AWS_CA_BUNDLE or `ca_bundle`",
+            exit_code=EXIT_CONFIG,
+        ) from None
 
 
 def common_arguments(transfer: Transfer) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _list(
             )
         except OddAnswerError:
             raise WaybillError(
-                f"list {transfer.url}: the answer is no S3 listing; check the endpoint"
+                f"list {transfer.url}: the answer is no S3 listing; check `endpoint_url`"
             ) from None
         except (be.BotoCoreError, be.ClientError) as error:
             raise explain(error, transfer, what=f"list {transfer.url}") from None

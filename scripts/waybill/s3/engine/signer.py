@@ -5,6 +5,7 @@ from __future__ import annotations
 import awscrt.http as http
 import botocore.exceptions as be
 from awscrt import auth
+from awscrt.exceptions import AwsCrtError
 
 from waybill.s3.engine.headers import Headers
 from waybill.s3.engine.target import Target
@@ -36,7 +37,11 @@ class Signer:
             signed_body_value=sha256,
             signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
         )
-        auth.aws_sign_request(request, config).result()
+        try:
+            auth.aws_sign_request(request, config).result()
+        except AwsCrtError as error:
+            text = f"cannot be signed with them: {error.name}"
+            raise be.CredentialRetrievalError(provider="AWS", error_msg=text) from None
         lines = [
             f"{method} {path} HTTP/1.1",
             *(f"{name}: {text}" for name, text in request.headers),
