@@ -174,6 +174,7 @@ PLACES = (
             "sends its requests on to",
             "look for a proxy or a login page on the way",
             "it is no listing",
+            "it is a web page",
             "it is a page of another listing",
             "it has no ETag",
             "it has no Content-Length",

@@ -10,14 +10,17 @@ from typing import Any
 from xml.parsers import expat
 
 import botocore.exceptions as be
+import botocore.handlers
 import urllib3.exceptions
 
 from waybill.s3.causes import AnswerError
+from waybill.s3.evidence import OddAnswerError
 
 # A page of 1,000 keys of 1,024 bytes, each of them written as %XX, has less than 4 MiB.
 PAGE_BYTES = 32 << 20
 # An error of S3 has about 500 bytes, in one level of elements below the root.
 ERROR_BYTES, ERROR_LEVELS = 1 << 20, 50
+_HEAD = 256  # bytes that tell a web page
 
 
 class EndlessAnswerError(AnswerError):
@@ -29,8 +32,32 @@ class EndlessAnswerError(AnswerError):
 def guard(client: Any) -> None:
     """Bound the answers that a client accepts: errors, and the pages of listings."""
     events = client.meta.events
+    # botocore takes a web page for an answer that was cut off, and would ask again and again.
+    every = "before-parse.s3.*"
+    repeat = getattr(botocore.handlers, "_handle_200_error", None)
+    if repeat:
+        events.unregister(every, repeat)
+    events.register_first(every, refuse_page)
+    if repeat:
+        events.register_first(every, repeat)
     events.register("before-parse.s3", cut_error)
+    events.register_first("needs-retry.s3.HeadBucket", do_not_follow)
     events.register("before-send.s3.ListObjectsV2", _Page(client))
+
+
+def refuse_page(response_dict: dict, **_: object) -> None:
+    """botocore hook: raise OddAnswerError for a web page in the place of a good answer."""
+    body = response_dict["body"]
+    if response_dict["status_code"] == 200 and isinstance(body, bytes):
+        head = body[:_HEAD].lstrip().lower()
+        if head.startswith((b"<!doctype html", b"<html")):
+            raise OddAnswerError(what="it is a web page")
+
+
+def do_not_follow(request_dict: dict, **_: object) -> None:
+    """botocore hook: HEAD the bucket once. Where all requests are sent on, as by a login page,
+    botocore would ask the bucket for its region because it had asked the bucket for its region."""
+    request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def cut_error(response_dict: dict, **_: object) -> None:

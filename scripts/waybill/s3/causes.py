@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions as be
 from botocore.parsers import ResponseParserError
 
+from waybill.model.secrets import masked
+
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
@@ -358,7 +360,7 @@ def said(error: object) -> str:
     if isinstance(error, OSError) and error.strerror:
         error = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines)[:_MOST_SAID].rstrip(".;: ")
+    return masked("; ".join(lines))[:_MOST_SAID].rstrip(".;: ")
 
 
 def _why(error: object) -> str:

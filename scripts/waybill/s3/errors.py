@@ -48,6 +48,14 @@ CLASH = {"ConditionalRequestConflict", "OperationAborted", "409"}
 CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 UNSUPPORTED = {"NotImplemented", "501"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
+_PLAIN = {
+    "RequestTimeTooSkewed": (
+        "the clock of this machine is wrong by more than S3 allows; set it and run again"
+    ),
+    "InvalidObjectState": (
+        "the object is archived; restore it (for example `aws s3api restore-object`) first"
+    ),
+}
 # Credentials that cannot be had, and a server that cannot be reached.
 _FATAL = (
     *NO_CREDENTIALS,
@@ -119,32 +127,40 @@ def _explain_code(error: be.ClientError, transfer: Transfer) -> str:
         )
     if code in _REFUSED:
         return f"S3 does not accept the AWS credentials{profile} ({code}); check or renew them"
-    if code == "RequestTimeTooSkewed":
-        return "the clock of this machine is wrong by more than S3 allows; set it and run again"
+    if code in _PLAIN:
+        return _PLAIN[code]
     if code in {"SlowDown", "503", "ServiceUnavailable", "InternalError", "500"}:
         return f"S3 kept answering {code} to {action}; run again later"
     if code in DAMAGED:
         return f"the bytes were damaged on the way ({code}); run again"
     if code == "400":  # an answer to HEAD has no body with details
         return f"S3 refused {action} (400); check that credentials{profile} and `region` are right"
-    if code == "InvalidObjectState":
-        return "the object is archived; restore it (for example `aws s3api restore-object`) first"
-    if code.startswith("KMS."):
-        return f"{action} failed with {code}{_sentence(error)}; see to the key of the encryption"
     if _is_strange(error):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", code)
-        return f"the answer {status} to {action} is none of S3; {NOT_S3}"
-    return f"{action} failed with {code}{_sentence(error)}"
+        return _explain_strange(error)
+    advice = "; see to the key of the encryption" if code.startswith("KMS.") else ""
+    return f"{action} failed with {code}{_sentence(error)}{advice}"
+
+
+def _explain_strange(error: be.ClientError) -> str:
+    if host := _location(error):
+        return f"the server sends its requests on to {host}; {NOT_S3}"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", error_code(error))
+    return f"the answer {status} to {error.operation_name} is none of S3; {NOT_S3}"
 
 
 def _explain_elsewhere(error: be.ClientError, transfer: Transfer) -> str:
     asked = f" (asked in {transfer.region})" if transfer.region else ""
     if right := _right_region(error):
         return f"bucket {transfer.bucket!r} is in region {right}{asked}; set region = {right!r}"
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    if _is_strange(error) and (host := host_of(headers.get("location", ""))):
-        return f"the server sends its requests on to {host}; {NOT_S3}"
+    if _is_strange(error) and _location(error):
+        return _explain_strange(error)
     return f"bucket {transfer.bucket!r} is in another region{asked}; set `region`"
+
+
+def _location(error: be.ClientError) -> str:
+    """The host that a redirect leads to, or ``""``."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return host_of(headers.get("location", ""))
 
 
 def _is_strange(error: be.ClientError) -> bool:
