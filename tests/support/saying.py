@@ -25,17 +25,21 @@ def refusal(transfer: Transfer, way: str = "list") -> WaybillError:
     with pytest.raises(WaybillError) as caught:
         if way == "list":
             list(Bucket(transfer).list_prefix())
-            return caught.value
-        engine = make_engine(replace(transfer, engine=way), accelerate=False)
-        try:
-            put(engine, b"x", key="x")
-        except (be.BotoCoreError, be.ClientError) as error:
-            raise explain(error, transfer) from None
-        finally:
-            engine.close()
+        else:
+            _put(replace(transfer, engine=way))
     assert "unexpected" not in str(caught.value)
     assert "\n" not in str(caught.value)
     return caught.value
+
+
+def _put(transfer: Transfer) -> None:
+    engine = make_engine(transfer, accelerate=False)
+    try:
+        put(engine, b"x", key="x")
+    except (be.BotoCoreError, be.ClientError) as error:
+        raise explain(error, transfer) from None
+    finally:
+        engine.close()
 
 
 class Aws:
