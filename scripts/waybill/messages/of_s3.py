@@ -88,7 +88,8 @@ CREDENTIALS = (
             "seconds, and was ended",
             "holds a blank, a line break or no ASCII",
             "cannot be signed with them",
-            "credential_process, files or variables",
+            "renew the login or correct what gives them",
+            "correct {source}, and run again",
         ),
         "What gives the credentials failed: a `credential_process` is missing, ended with an"
         " error, took more than a minute or printed something else; or"

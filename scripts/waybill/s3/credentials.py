@@ -8,7 +8,9 @@ ask. Each secret that is found is noted as one (``model.secrets``).
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,6 +26,9 @@ from waybill.model.times import utc
 from waybill.s3.causes import CodeWantedError, EndedError, said
 
 HELPER_SECONDS = 60.0  # how long a `credential_process` may take
+
+END = "AWS_CREDENTIAL_EXPIRATION"
+_OF_PROGRAMS = (json.JSONDecodeError, UnicodeDecodeError)  # errors of what a program prints
 
 Result = TypeVar("Result")
 
@@ -127,9 +132,13 @@ def _told(find: Callable[[], Result]) -> Result:
         text = said(error)
         if not isinstance(error, OSError):
             text = f"{text} ({type(error).__name__})"
-        raise be.CredentialRetrievalError(
-            provider="credential_process, files or variables", error_msg=text
-        ) from None
+        raise be.CredentialRetrievalError(provider=_source(error), error_msg=text) from None
+
+
+def _source(error: Exception) -> str:
+    """Where the credentials come from that cannot be read."""
+    is_time = isinstance(error, ValueError) and not isinstance(error, _OF_PROGRAMS)
+    return END if is_time and os.environ.get(END) else "credential_process"
 
 
 def _ask_nobody(_prompt: str) -> NoReturn:
