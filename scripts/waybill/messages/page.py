@@ -6,16 +6,14 @@ whether it is up to date: exit code 0 when it is, 1 when not.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from waybill.messages import of_files, of_runs, of_s3, of_settings
 from waybill.messages.entry import Entry
 from waybill.messages.find import Message, messages
-from waybill.system.resources import project_root
+from waybill.system import generated
 
 SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Credentials": of_s3.CREDENTIALS,
@@ -106,25 +104,9 @@ def _line(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the page; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="waybill.messages.page", description=__doc__)
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--check", action="store_true", help="only look (the default)")
-    choice.add_argument("--write", action="store_true", help="write the page")
-    parser.add_argument(
-        "--file", type=Path, default=project_root() / "docs" / "troubleshooting.md", metavar="PATH"
+    return generated.main(
+        "waybill.messages.page", lambda _: page(), "troubleshooting.md", arguments
     )
-    options = parser.parse_args(arguments)
-    wanted = page()
-    if options.write:
-        options.file.write_text(wanted, encoding="utf-8")
-        return 0
-    if options.file.is_file() and options.file.read_text(encoding="utf-8") == wanted:
-        return 0
-    print(
-        f"{options.file} is out of date; run: python -m waybill.messages.page --write",
-        file=sys.stderr,
-    )
-    return 1
 
 
 if __name__ == "__main__":
