@@ -137,12 +137,13 @@ def _no_login(_error: Exception, transfer: Transfer) -> _Words:
 def _no_helper(error: Exception, transfer: Transfer) -> _Words:
     told = getattr(error, "kwargs", {})
     source = str(told.get("provider"))
+    *_, last = ["", *filter(str.strip, str(told.get("error_msg", "")).splitlines())]
     advice = "renew the login or correct what gives them, and run again"
     if source.startswith("AWS_"):
         advice = f"correct {source}, and run again"
     text = (
         f"the AWS credentials{of_profile(transfer)} cannot be read from {source}"
-        f"{_why(told.get('error_msg'))}; {advice}"
+        f"{_why(last)}; {advice}"
     )
     return text, Standing.PASSES
 
