@@ -79,6 +79,18 @@ from waybill.verify.layout import VerifyLayout
 CLOSED = "http://127.0.0.1:9"  # nothing listens there
 
 
+class Told(str):
+    """A text, and the exit code that goes with it; None where it is not known."""
+
+    code: int | None = None
+
+
+def told(error: BaseException) -> Told:
+    text = Told(error)
+    text.code = getattr(error, "exit_code", None)
+    return text
+
+
 class World:
     """A machine, a server and a configuration, in which one thing is not as it should be."""
 
@@ -94,7 +106,7 @@ class World:
         if fault is not None:
             self.proxy.fault(fault)
         bucket = settings.pop("bucket", self.bucket)
-        return str(refusal(transfer_of(self.folder, bucket, **settings), way))
+        return told(refusal(transfer_of(self.folder, bucket, **settings), way))
 
     def config_says(self, text: str) -> str:
         """What the configuration of a transfer with these settings says."""
@@ -143,7 +155,7 @@ def said(work: Callable[[], object], *kinds: type[Exception]) -> str:
     """The text of the error that the work ends with."""
     with pytest.raises(kinds or (WaybillError,)) as caught:
         work()
-    return str(caught.value)
+    return told(caught.value)
 
 
 def ended(capsys: pytest.CaptureFixture[str], work: Callable[[], object]) -> str:
@@ -724,6 +736,8 @@ def test_C7_the_words_of_each_entry_come(world: World, capsys: Capsys, name: str
     text = PROVOKED[name](world, capsys)
     assert shows(name, text), text
     assert "Traceback" not in text
+    code = getattr(text, "code", None)
+    assert code is None or str(code) in page.ENTRIES[name].code
 
 
 def test_C7_what_is_provoked_is_in_the_catalogue() -> None:

@@ -17,7 +17,7 @@ FOLDERS = (
         ),
         "What is named as a folder is not there, or is something else.",
         "Correct the path, or mount the file system.",
-        "1; 2 for a command's argument",
+        "2",
     ),
     Entry(
         "unlisted-folder",

@@ -167,6 +167,10 @@ class _Helper(subprocess.Popen):
             return super().communicate(timeout=HELPER_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+            for pipe in (self.stdout, self.stderr):  # what it has started may hold them open
+                if pipe is not None:
+                    pipe.close()
+            self.wait()
             text = f"it took more than {HELPER_SECONDS:g} seconds, and was ended"
             raise be.CredentialRetrievalError(
                 provider="credential_process", error_msg=text
