@@ -94,6 +94,7 @@ docs: $(VENV)/.ready
 	@$(BIN)/python -m waybill.config.docs --write
 	@$(BIN)/python -m waybill.s3.permissions_page --write
 	@$(BIN)/python -m waybill.cli.probe.page --write
+	@$(BIN)/python -m waybill.messages.page --write
 
 clean:
 	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) .venv-conda demo

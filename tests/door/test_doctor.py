@@ -208,7 +208,9 @@ def test_no_credentials(door: Door, work: Path) -> None:
 
 def test_a_profile_that_does_not_exist(door: Door, work: Path) -> None:
     rows = doctor(door, work, code=1, AWS_PROFILE="nope")
-    assert rows["up", "credentials"]["found"] == "AWS profile 'nope' is not configured"
+    assert (
+        rows["up", "credentials"]["found"] == "AWS profile 'nope' (AWS_PROFILE) is not configured"
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,10 @@ def test_the_end_of_credentials(door: Door, work: Path, hours: int, verdict: str
 
 def test_an_end_that_is_no_time(door: Door, work: Path) -> None:
     row = doctor(door, work, code=1, AWS_CREDENTIAL_EXPIRATION="soon")["up", "credentials"]
-    assert (row["verdict"], row["set"]) == ("fail", "correct AWS_CREDENTIAL_EXPIRATION")
+    assert (row["verdict"], row["set"]) == (
+        "fail",
+        "correct AWS_CREDENTIAL_EXPIRATION, and run again",
+    )
 
 
 def profiles(work: Path) -> dict[str, str]:

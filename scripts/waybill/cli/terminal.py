@@ -8,6 +8,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from waybill.cli.words import Words, translated
 from waybill.model.errors import (
@@ -16,6 +17,7 @@ from waybill.model.errors import (
     EXIT_INTERRUPTED,
     ConfigError,
     WaybillError,
+    describe,
 )
 from waybill.model.escaping import escape
 from waybill.system import encoding
@@ -144,6 +146,6 @@ def guarded(program: str, command: Callable[[Screen], int], words: Words | None 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        screen.problem(visible(f"{where}{error.strerror or error}"))
+        text = describe(error, Path(error.filename)) if error.filename else error.strerror
+        screen.problem(visible(text or str(error)))
         return EXIT_FAILED

@@ -15,8 +15,12 @@ code  meaning
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from waybill.model.secrets import masked
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -25,23 +29,49 @@ EXIT_EMPTY = 3
 EXIT_INTERRUPTED = 130
 
 
+# What to do about an error of the system, by its number.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ADVICE = {
+    errno.EACCES: "give this user the permission, and run again",
+    errno.EPERM: "give this user the permission, and run again",
+    errno.EROFS: "the file system is read-only; mount it for writing, or choose another folder",
+    errno.EMFILE: "allow more open files (`ulimit -n`), and run again",
+    errno.ENFILE: "allow more open files (`ulimit -n`), and run again",
+    errno.EIO: "see to the disk or the file server, and run again",
+    errno.ESTALE: "see to the disk or the file server, and run again",
+    errno.ENAMETOOLONG: "shorten the name, or choose a folder with a shorter path",
+}
+
+
 def one_line(text: str) -> str:
     """``text`` with line breaks and other characters that a terminal obeys escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def describe(error: OSError, folder: Path) -> str:
+    """An error of the system in one line: which file, what is wrong, what to do. ``folder`` is the
+    folder that was worked in, for an error that names no file."""
+    where = error.filename or folder
+    if error.errno in _FULL:
+        why = os.strerror(error.errno or 0)
+        return f"{folder}: the results folder is full ({why}); make room and run again"
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{where}: {error.strerror or error}" + (f"; {advice}" if advice else "")
+
+
 class WaybillError(Exception):
     """One clear line for the user: what failed, where, and what to do about it.
 
-    It is printed without a traceback; ``exit_code`` is what the command ends with. ``lasting``
-    means that a person must do something first: another attempt would fail for the same reason. So
-    it is with every mistake in the configuration.
+    It is printed without a traceback, and no secret in use is in it (``model.secrets``).
+    ``exit_code`` is what the command ends with. ``lasting`` means that a person must do something
+    first: another attempt would fail for the same reason. So it is with every mistake in the
+    configuration.
     """
 
     def __init__(
         self, message: str, *, exit_code: int = EXIT_FAILED, lasting: bool = False
     ) -> None:
-        super().__init__(message)
+        super().__init__(masked(message))
         self.exit_code = exit_code
         self.lasting = lasting or exit_code == EXIT_CONFIG
 
@@ -51,7 +81,7 @@ class ConfigError(WaybillError):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems), exit_code=EXIT_CONFIG)
-        self.problems = problems
+        self.problems = [masked(problem) for problem in problems]
 
 
 class FolderError(WaybillError):

@@ -22,6 +22,7 @@ def after_run(
         return
     from datetime import UTC, datetime
 
+    from waybill.model.secrets import masked
     from waybill.notify.tell import tell
 
     try:
@@ -31,4 +32,4 @@ def after_run(
     except Exception as error:  # noqa: BLE001  the run has ended, and how is not changed here
         lines = [f"notifications failed: unexpected error, {type(error).__name__}"]
     for line in lines:
-        print(f"waybill: {line}", file=sys.stderr)
+        print(f"waybill: {masked(line)}", file=sys.stderr)

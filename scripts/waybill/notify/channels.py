@@ -25,6 +25,7 @@ from typing import IO, Any, Protocol
 
 from waybill.config.notify import check_address, resolve
 from waybill.model.errors import one_line
+from waybill.model.secrets import hold, masked
 from waybill.model.transfer import Notify
 from waybill.notify import post
 from waybill.notify.message import Message
@@ -160,7 +161,7 @@ class Command:
                 said.seek(0)
                 lines = said.read(_MOST_SAID).decode(errors="replace").splitlines()
                 for line in lines:
-                    print(f"{Path(name).name}: {one_line(line)}", file=sys.stderr)
+                    print(f"{Path(name).name}: {masked(one_line(line))}", file=sys.stderr)
 
     def _run(self, name: str, message: Told, said: IO[bytes]) -> None:
         try:
@@ -235,6 +236,7 @@ def _address(text: str, environ: Mapping[str, str]) -> str:
     """The address in ``text``, or in the variable that it names. Raises ValueError with the name of
     the variable; a literal address was checked when the configuration was read."""
     url = resolve(text, environ)
+    hold(url)
     try:
         check_address(url)
     except ValueError as error:
@@ -243,7 +245,8 @@ def _address(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _mail(notify: Notify, environ: Mapping[str, str]) -> Mail:
-    password = notify.smtp_password
+    password = resolve(notify.smtp_password, environ) if notify.smtp_password else None
+    hold(password)
     return Mail(
         host=notify.smtp_host,
         port=notify.smtp_port,
@@ -251,5 +254,5 @@ def _mail(notify: Notify, environ: Mapping[str, str]) -> Mail:
         sender=notify.email_from,
         to=notify.email_to,
         user=notify.smtp_user,
-        password=resolve(password, environ) if password else None,
+        password=password,
     )

@@ -19,13 +19,16 @@ import botocore.exceptions as be
 import urllib3.exceptions
 from botocore.handlers import BUILTIN_HANDLERS
 
+from waybill.s3.causes import AnswerError
 from waybill.s3.errors import PAGE
+from waybill.s3.evidence import OddAnswerError
 from waybill.s3.listing import parse_listing
 
 # A page of 1,000 keys of 1,024 bytes, each of them written as %XX, has less than 4 MiB.
 PAGE_BYTES = 32 << 20
 # An error of S3 has about 500 bytes, in one level of elements below the root.
 ERROR_BYTES, ERROR_LEVELS = 1 << 20, 50
+_HEAD = 256  # bytes that tell a web page
 WORDS = 120  # characters of a page that are told
 _WORDS_BYTES = 16 << 10  # of a page in which they are looked for
 
@@ -41,10 +44,10 @@ _REFERENCE = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
 _TAGS = re.compile(r"(?is)<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>|\s+")
 
 
-class EndlessAnswerError(be.BotoCoreError):
+class EndlessAnswerError(AnswerError):
     """An answer is longer than any page of a listing."""
 
-    fmt = "the answer is no S3 listing: it has more than {size} MiB; check the endpoint"
+    fmt = "the answer is no S3 listing: it has more than {size} MiB; check `endpoint_url`"
 
 
 def guard(client: Any) -> None:
@@ -58,7 +61,14 @@ def guard(client: Any) -> None:
     for entry in theirs:
         events.register(_BEFORE_PARSE, entry[1])
     events.register("before-parse.s3", _read_error)
+    events.register_first("needs-retry.s3.HeadBucket", do_not_follow)
     events.register("before-send.s3.ListObjectsV2", _Page(client))
+
+
+def do_not_follow(request_dict: dict, **_: object) -> None:
+    """botocore hook: HEAD the bucket once. Where all requests are sent on, as by a login page,
+    botocore would ask the bucket for its region because it had asked the bucket for its region."""
+    request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _read_answer(
@@ -66,7 +76,7 @@ def _read_answer(
 ) -> None:
     """botocore hook: make a good answer legible. The body of one that is not is dropped; an answer
     without its elements is an odd one for those who read it. So is the body of an answer that has
-    none: its headers decide."""
+    none: its headers decide. Raises OddAnswerError for a web page in the place of an answer."""
     if response_dict["status_code"] >= 300:
         return
     operation = operation_model.name
@@ -77,6 +87,14 @@ def _read_answer(
     elif operation in _WITH_KEY:
         body = legible(response_dict["body"])
         response_dict["body"] = b"" if _root(body) is None else body
+    elif _is_web_page(response_dict["body"]):
+        raise OddAnswerError(what="it is a web page")
+
+
+def _is_web_page(body: object) -> bool:
+    if not isinstance(body, bytes):
+        return False
+    return body[:_HEAD].lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _read_error(response_dict: dict, **_: object) -> None:

@@ -11,6 +11,7 @@ from waybill.model.entries import RemoteEntry
 from waybill.model.locations import is_arn
 from waybill.s3.client import bucket_accelerates, common_arguments, make_client
 from waybill.s3.errors import explain, is_missing
+from waybill.s3.evidence import understood
 from waybill.s3.listing import list_objects
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Bucket:
     def exists(self, key: str) -> bool:
         """Whether there is an object at ``key``: one HEAD."""
         try:
-            self._client.head_object(Key=key, **self._common)
+            understood(self._client.head_object, Key=key, **self._common)
         except be.ClientError as error:
             if is_missing(error):
                 return False
@@ -64,7 +65,8 @@ class Bucket:
     def get(self, key: str, most: int = 1 << 30) -> bytes:
         """The bytes of an object. Raises ValueError when it has more than ``most``."""
         try:
-            with self._client.get_object(Key=key, **self._common)["Body"] as body:
+            answer = understood(self._client.get_object, Key=key, **self._common)
+            with answer["Body"] as body:
                 data = body.read(most + 1)
         except (be.BotoCoreError, be.ClientError) as error:
             raise self._explain(error, key) from None

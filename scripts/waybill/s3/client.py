@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -14,7 +14,9 @@ from botocore.config import Config
 from botocore.httpsession import get_cert_path
 
 from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.s3 import credentials
 from waybill.s3.answers import guard
+from waybill.s3.causes import said
 from waybill.s3.errors import DENIED, error_code, explain
 from waybill.s3.retries import MAX_ATTEMPTS, Retries
 
@@ -32,21 +34,23 @@ def make_client(
     attempts: int = MAX_ATTEMPTS,
 ) -> Any:
     """A botocore S3 client with the transfer's settings, which tries each request ``attempts``
-    times. Its credentials come from the AWS chain of ``session``; an ``anonymous`` transfer signs
-    nothing.
+    times. Its credentials come from the AWS chain of ``session``, which asks nobody
+    (``s3.credentials``); an ``anonymous`` transfer signs nothing.
 
-    Raises WaybillError when the profile does not exist, the region is missing, or the file of
-    trusted certificates cannot be read.
+    Raises WaybillError when credentials, the configuration of AWS or the settings are not as they
+    should be, or the file of trusted certificates cannot be read.
     """
+    session = session or botocore.session.get_session()
     s3: dict[str, Any] = {"use_accelerate_endpoint": accelerate}
     if transfer.addressing_style is not None:  # else the AWS profile decides
         s3["addressing_style"] = transfer.addressing_style
     try:
-        client = boto3.Session(
-            profile_name=transfer.profile,
-            region_name=transfer.region,
-            botocore_session=session,
-        ).client(
+        maker = boto3.Session(
+            profile_name=transfer.profile, region_name=transfer.region, botocore_session=session
+        )
+        if not transfer.anonymous:
+            credentials.guard(session)
+        client = maker.client(
             "s3",
             endpoint_url=transfer.endpoint_url,
             config=Config(
@@ -63,12 +67,7 @@ def make_client(
         )
     except (be.BotoCoreError, ValueError) as error:
         raise explain(error, transfer) from None
-    if client.meta.endpoint_url.startswith("https:") and not Path(ca_file(client)).is_file():
-        raise WaybillError(
-            f"{transfer.url}: there is no file of certificates at {ca_file(client)!r}; correct"
-            " AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or `ca_bundle` of the AWS profile",
-            exit_code=EXIT_CONFIG,
-        )
+    _check_authorities(client, transfer)
     guard(client)
     Retries(attempts).register(client)
     return client
@@ -78,6 +77,21 @@ def ca_file(client: Any) -> str:
     """The path of the certificates that a client trusts: botocore takes AWS_CA_BUNDLE,
     ``ca_bundle`` of the profile or REQUESTS_CA_BUNDLE, or those that it brings along."""
     return get_cert_path(client._endpoint.http_session._verify)
+
+
+def _check_authorities(client: Any, transfer: Transfer) -> None:
+    """Raise WaybillError when the file of trusted certificates cannot be used."""
+    file = ca_file(client)
+    if file == get_cert_path(True):  # botocore's own
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:  # also of TLS
+        raise WaybillError(
+            f"{transfer.url}: {file}: holds no certificates that can be read ({said(error)});"
+            " correct AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or `ca_bundle` of the AWS profile",
+            exit_code=EXIT_CONFIG,
+        ) from None
 
 
 def common_arguments(transfer: Transfer) -> dict[str, Any]:

@@ -6,8 +6,18 @@ import re
 from typing import TYPE_CHECKING
 
 import botocore.exceptions as be
+from botocore.parsers import ResponseParserError
 
-from waybill.model.errors import EXIT_CONFIG, WaybillError
+from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, WaybillError, one_line
+from waybill.s3.causes import (
+    NO_CREDENTIALS,
+    NOT_S3,
+    Standing,
+    host_of,
+    of_profile,
+    said,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -38,6 +48,21 @@ CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 UNSUPPORTED = {"NotImplemented", "501"}
 _MISSING_OBJECT = {"404", "NoSuchKey", "NotFound"}
 PAGE = "Page"  # the member of an error that ``s3.answers.error_body`` made from a page
+_PLAIN = {
+    "RequestTimeTooSkewed": (
+        "the clock of this machine is wrong by more than S3 allows; set it and run again"
+    ),
+    "InvalidObjectState": (
+        "the object is archived; restore it (for example `aws s3api restore-object`) first"
+    ),
+}
+# Credentials that cannot be had, and a server that cannot be reached.
+_FATAL = (
+    *NO_CREDENTIALS,
+    be.EndpointConnectionError,
+    be.ConnectTimeoutError,
+    be.SSLError,
+)
 
 
 def error_code(error: be.ClientError) -> str:
@@ -63,78 +88,41 @@ def is_fatal(error: BaseException) -> bool:
     if isinstance(error, be.ClientError):
         code = error_code(error)
         return code in (_LASTING - DENIED) | {"RequestTimeTooSkewed"}
-    return isinstance(
-        error,
-        be.NoCredentialsError
-        | be.PartialCredentialsError
-        | be.CredentialRetrievalError
-        | be.TokenRetrievalError
-        | be.SSOError
-        | be.EndpointConnectionError
-        | be.ConnectTimeoutError
-        | be.SSLError,
-    )
+    return isinstance(error, _FATAL)
+
+
+def is_of_sdk(error: Exception) -> bool:
+    """Whether an error comes from boto3, and ``explain`` has words for it."""
+    kinds = (be.ClientError, be.BotoCoreError, be.UndefinedModelAttributeError, ResponseParserError)
+    return isinstance(error, kinds)
 
 
 def explain(error: Exception, transfer: Transfer, *, what: str = "") -> WaybillError:
     """The error in one line: what failed, where, and what to do; never a credential. It lasts when
     the credentials, the bucket or the region must be seen to first."""
     where = what or transfer.url
-    profile = f" of profile {transfer.profile!r}" if transfer.profile else ""
     if isinstance(error, be.ClientError):
-        lasting = error_code(error) in _LASTING
-        return WaybillError(f"{where}: {_explain_code(error, transfer, profile)}", lasting=lasting)
-    if isinstance(error, be.ProfileNotFound):  # AWS_PROFILE may have named it
-        name = transfer.profile or error.kwargs.get("profile")
-        return WaybillError(
-            f"{where}: AWS profile {name!r} is not configured; see `aws configure list-profiles`",
-            exit_code=EXIT_CONFIG,
-        )
-    if isinstance(error, be.NoCredentialsError | be.PartialCredentialsError):
-        advice = "set `profile` in the config or AWS_PROFILE, or run `aws configure`"
-        return WaybillError(f"{where}: no AWS credentials found{profile}; {advice}", lasting=True)
-    if isinstance(
-        error,
-        be.SSOError | be.TokenRetrievalError | be.CredentialRetrievalError | be.SSOTokenLoadError,
-    ):
-        return WaybillError(
-            f"{where}: the AWS login{profile} has expired or cannot be read; renew it"
-            " (for example `aws sso login`) and run again",
-            lasting=not isinstance(error, be.CredentialRetrievalError),  # of a helper program
-        )
-    if isinstance(error, be.NoRegionError):
-        return WaybillError(
-            f"{where}: no AWS region; set `region` in the config", exit_code=EXIT_CONFIG
-        )
-    if isinstance(error, be.ConnectionClosedError | be.ReadTimeoutError):
-        name = type(error).__name__
-        return WaybillError(
-            f"{where}: the answer keeps breaking off or does not come ({name});"
-            " check the network and run again"
-        )
-    if isinstance(error, be.ConnectionError | be.HTTPClientError):
-        tried = host_of(str(error.kwargs.get("endpoint_url", "")))
-        endpoint = tried or transfer.endpoint_url or "the S3 endpoint"
-        return WaybillError(
-            f"{where}: cannot reach {endpoint} ({type(error).__name__});"
-            " check the network, `endpoint_url` and `region`, and run again"
-        )
-    return WaybillError(f"{where}: {error}")
+        lasting = _is_lasting(error_code(error))
+        return WaybillError(f"{where}: {_explain_code(error, transfer)}", lasting=lasting)
+    text, standing = words_of(error, transfer)
+    return WaybillError(
+        f"{where}: {one_line(text)}",
+        exit_code=EXIT_CONFIG if standing is Standing.MISTAKE else EXIT_FAILED,
+        lasting=standing is Standing.LASTS,
+    )
 
 
-def host_of(url: str) -> str:
-    """The scheme and host of an address. The rest of it may hold a secret."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}" if host else ""
+def _is_lasting(code: str) -> bool:
+    """Whether a person must do something before a request with this error code can go well."""
+    if code.startswith("KMS."):
+        return not ("Throttling" in code or "Internal" in code)
+    return code in _LASTING
 
 
-def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> str:
-    code = error_code(error)
-    action = error.operation_name
-    if words := page_words(error):
+def _explain_code(error: be.ClientError, transfer: Transfer) -> str:
+    code, action = error_code(error), error.operation_name
+    profile = of_profile(transfer)
+    if (words := page_words(error)) and not _location(error):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", code)
         return (
             f'{action} got status {status} with a page that is none of S3 ("{words}"); look for a'
@@ -145,29 +133,63 @@ def _explain_code(error: be.ClientError, transfer: Transfer, profile: str) -> st
     if code == "NoSuchBucket":
         return f"bucket {transfer.bucket!r} does not exist; Waybill never creates buckets"
     if code in ELSEWHERE or (code == "400" and _right_region(error)):
-        right = _right_region(error)
-        asked = f" (asked in {transfer.region})" if transfer.region else ""
-        if right:
-            return f"bucket {transfer.bucket!r} is in region {right}{asked}; set region = {right!r}"
-        return f"bucket {transfer.bucket!r} is in another region{asked}; set `region`"
+        return _explain_elsewhere(error, transfer)
     if code in DENIED:
         return (
-            f"access denied to {action}{profile}; ask for the permission or use other credentials"
+            f"access denied to {action}{profile}{_sentence(error)};"
+            " ask for the permission or use other credentials"
         )
     if code in _REFUSED:
         return f"S3 does not accept the AWS credentials{profile} ({code}); check or renew them"
-    if code == "RequestTimeTooSkewed":
-        return "the clock of this machine is wrong by more than S3 allows; set it and run again"
+    if code in _PLAIN:
+        return _PLAIN[code]
     if code in {"SlowDown", "503", "ServiceUnavailable", "InternalError", "500"}:
         return f"S3 kept answering {code} to {action}; run again later"
     if code in DAMAGED:
         return f"the bytes were damaged on the way ({code}); run again"
     if code == "400":  # an answer to HEAD has no body with details
         return f"S3 refused {action} (400); check that credentials{profile} and `region` are right"
-    if code == "InvalidObjectState":
-        return "the object is archived; restore it (for example `aws s3api restore-object`) first"
-    message = str(error.response.get("Error", {}).get("Message", "")).strip().replace("\n", " ")
-    return f"{action} failed with {code}: {message}" if message else f"{action} failed with {code}"
+    if _is_strange(error):
+        return _explain_strange(error)
+    advice = "; see to the key of the encryption" if code.startswith("KMS.") else ""
+    return f"{action} failed with {code}{_sentence(error)}{advice}"
+
+
+def _explain_strange(error: be.ClientError) -> str:
+    if host := _location(error):
+        return f"the server sends its requests on to {host}; {NOT_S3}"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", error_code(error))
+    return f"the answer {status} to {error.operation_name} is none of S3; {NOT_S3}"
+
+
+def _explain_elsewhere(error: be.ClientError, transfer: Transfer) -> str:
+    asked = f" (asked in {transfer.region})" if transfer.region else ""
+    if right := _right_region(error):
+        return f"bucket {transfer.bucket!r} is in region {right}{asked}; set region = {right!r}"
+    if _is_strange(error) and _location(error):
+        return _explain_strange(error)
+    return f"bucket {transfer.bucket!r} is in another region{asked}; set `region`"
+
+
+def _location(error: be.ClientError) -> str:
+    """The host that a redirect leads to, or ``""``."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return host_of(headers.get("location", ""))
+
+
+def _is_strange(error: be.ClientError) -> bool:
+    """Whether an error has no code of S3: a page of a web server, of a proxy or of a login. An
+    answer to HEAD has no body, so nothing is known of it."""
+    code = error_code(error)
+    return not error.operation_name.startswith("Head") and (not code or code.isdigit())
+
+
+def _sentence(error: be.ClientError) -> str:
+    """What S3 says about an error behind a colon, in one line; nothing when it says no more than
+    the code does."""
+    text = said(error.response.get("Error", {}).get("Message", "") or "")
+    plain = {"access denied", "forbidden", "unknown", error_code(error).lower()}
+    return f": {text}" if text and text.lower() not in plain else ""
 
 
 def _right_region(error: be.ClientError) -> str:

@@ -20,6 +20,7 @@ import botocore.exceptions as be
 from awscrt import checksums as crt
 from botocore.parsers import ResponseParserError
 
+from waybill.s3.causes import AnswerError
 from waybill.s3.errors import DAMAGED, error_code
 
 Answer = dict[str, Any]  # as botocore returns it
@@ -39,7 +40,7 @@ _MD5_DIGITS = 32
 SMALL_BYTES = 64 << 10  # the MD5 of a body up to this size is computed without a thread switch
 
 
-class OddAnswerError(be.BotoCoreError):
+class OddAnswerError(AnswerError):
     """An answer that is not the answer of S3 to this request."""
 
     fmt = (
@@ -198,6 +199,8 @@ def understood(call: Callable[..., Answer], **arguments: Any) -> Answer:
     """The answer to a call. Raises OddAnswerError for one that botocore cannot read."""
     try:
         return call(**arguments)
+    except be.BotoCoreError:  # some are ValueErrors
+        raise
     except (ResponseParserError, ValueError) as error:
         raise OddAnswerError(what=f"it cannot be read, {type(error).__name__}") from None
 

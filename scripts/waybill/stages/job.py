@@ -6,13 +6,14 @@ recorded (``results.failures``) before the job ends, so that the last lines of t
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import logging
 import os
 import re
 import resource
 import signal
 import sys
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,9 +26,11 @@ from waybill.model.errors import (
     EXIT_INTERRUPTED,
     ReportedError,
     WaybillError,
+    describe,
     one_line,
 )
 from waybill.model.failure import Failure
+from waybill.model.secrets import masked
 from waybill.model.transfer import Transfer
 from waybill.results import failures, journal, seals, state
 from waybill.results.layout import Layout
@@ -66,6 +69,7 @@ def run(
     names = (transfer.name, task.stage, task.batch or task.path)
     _log_to(Path(snakemake.log[0]), ":".join(name for name in names if name))
     _end_on_signals()
+    _leave_terminal()
     _allow_open_files()
     spare_imports()
     try:
@@ -81,13 +85,25 @@ def run(
     except WaybillError as error:
         _fail(task, error)
     except OSError as error:
-        _fail(task, WaybillError(_os_error(error, task.layout.root)))
+        _fail(task, WaybillError(describe(error, task.layout.root)))
     except KeyboardInterrupt:
         _end(EXIT_INTERRUPTED)
     except BaseException as error:
+        if told := _told(error, task):
+            _fail(task, told)
         log.exception("unexpected error")
         what = f"unexpected error, {type(error).__name__}: {error}"
         _fail(task, WaybillError(f"{what}; please report it with {snakemake.log[0]}"))
+
+
+def _told(error: BaseException, task: Task) -> WaybillError | None:
+    """An error of boto3 or of this machine that no stage has told, in words; None for a mistake in
+    Waybill."""
+    if isinstance(error, MemoryError):
+        return WaybillError("the memory is used up; give the job more, or set `threads` lower")
+    if isinstance(error, Exception) and (found := sys.modules.get("waybill.s3.errors")):
+        return found.explain(error, task.transfer) if found.is_of_sdk(error) else None
+    return None
 
 
 def _view(task: Task) -> Transfer:
@@ -154,11 +170,21 @@ def _end_on_signals() -> None:
             signal.signal(number, lambda number, _frame: _end(exit_code(number)))
 
 
-def _os_error(error: OSError, results: Path) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        why = os.strerror(error.errno)
-        return f"{results}: the results folder is full ({why}); make room and run again"
-    return f"{error.filename or results}: {error.strerror or error}"
+def _leave_terminal() -> None:
+    """Give up the terminal: a job has nobody to ask. In a process group that is not the one in the
+    foreground, a program that reads from the terminal would be stopped, and never end."""
+    silent = os.open(os.devnull, os.O_RDONLY)
+    if silent != 0:
+        os.dup2(silent, 0)
+        os.close(silent)
+    if os.getsid(0) == os.getpid():  # it would hang up on all other processes of the session
+        return
+    with suppress(OSError):  # there is none
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        finally:
+            os.close(terminal)
 
 
 class _OneLine(logging.Formatter):
@@ -166,7 +192,14 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
-        return one_line(self.formatMessage(record))
+        return masked(one_line(self.formatMessage(record)))
+
+
+class _Masked(logging.Formatter):
+    """Formats a record with its traceback, and without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
 
 def _log_to(path: Path, name: str) -> None:
@@ -181,9 +214,9 @@ def _log_to(path: Path, name: str) -> None:
     try:
         file = logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError as error:
-        log.error("%s", _os_error(error, path))
+        log.error("%s", describe(error, path))
         _end(EXIT_FAILED)
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(_Masked("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.addHandler(file)
     for noisy in ("botocore", "boto3", "urllib3", "s3transfer"):  # their debug logs hold headers
         logging.getLogger(noisy).setLevel(logging.WARNING)

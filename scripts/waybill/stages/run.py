@@ -11,7 +11,15 @@ from typing import Any
 from waybill import notify
 from waybill.config import read as configuration
 from waybill.inventory.sides import work_tree
-from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, WaybillError, worst
+from waybill.model.errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_OK,
+    ConfigError,
+    WaybillError,
+    describe,
+    worst,
+)
 from waybill.model.transfer import Transfer
 from waybill.results import closing_lines, outcome, state
 from waybill.results.layout import Layout
@@ -117,8 +125,7 @@ class Run(Inputs):
             except WaybillError as error:
                 self._busy[transfer.name] = str(error)
             except OSError as error:
-                where = error.filename or transfer.results
-                self._busy[transfer.name] = f"{where}: {error.strerror}"
+                self._busy[transfer.name] = describe(error, transfer.results)
 
     def _hold_folder(self, transfer: Transfer) -> None:
         """Lock a destination folder against other runs. A folder in a Git work tree is refused

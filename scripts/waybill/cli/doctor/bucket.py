@@ -17,7 +17,7 @@ import botocore.session
 from waybill.cli.doctor.rows import Row, Verdict
 from waybill.model.errors import WaybillError
 from waybill.model.times import utc
-from waybill.s3 import permissions
+from waybill.s3 import credentials, permissions
 from waybill.s3.client import common_arguments, make_client
 from waybill.s3.errors import DENIED, error_code, explain, host_of, is_missing
 from waybill.s3.listing import list_after
@@ -72,16 +72,13 @@ def check(transfer: Transfer) -> Iterator[Row]:
         yield from _reached(transfer, session)
         return
     try:
+        credentials.guard(session)
         found = _credentials(session)
     except _CodeWanted as wanted:
         yield code_wanted(wanted.profile)
         return
-    except (be.BotoCoreError, be.ClientError, RuntimeError) as error:
+    except (be.BotoCoreError, be.ClientError) as error:
         yield _row("credentials", explain(error, transfer), transfer)
-        return
-    except ValueError as error:
-        text = f"their end cannot be read: {error}"
-        yield Row("credentials", Verdict.FAIL, text, "correct AWS_CREDENTIAL_EXPIRATION")
         return
     yield provider(found)
     end = ends(found, datetime.now(UTC))
@@ -162,8 +159,7 @@ class _CodeWanted(Exception):
 def _credentials(session: botocore.session.Session) -> Credentials:
     """What is known of the credentials that a session finds; roles are assumed for it.
 
-    Raises _CodeWanted, and the errors of botocore: among them are ValueError for an end that is no
-    time, and RuntimeError for credentials that had ended when they were renewed.
+    Raises _CodeWanted, and the errors of botocore.
     """
     found = session.get_credentials()
     if found is None:

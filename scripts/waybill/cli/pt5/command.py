@@ -59,6 +59,7 @@ def validate(colours: Colours, wish: Wish) -> int:
     from waybill.s3.bucket import Bucket
     from waybill.s3.client import make_client
     from waybill.s3.errors import DENIED, error_code, explain
+    from waybill.s3.evidence import understood
 
     to = pt5_place.target(wish, os.environ)
     at = Place(Path.cwd(), "", *(to or ("none-named", "")))
@@ -70,7 +71,7 @@ def validate(colours: Colours, wish: Wish) -> int:
         colours.good(f"AWS credentials are valid; {at.url} can be listed")
         return EXIT_OK
     try:
-        make_client(transfer).list_buckets()
+        understood(make_client(transfer).list_buckets)
     except be.ClientError as error:
         if error_code(error) not in DENIED:
             raise explain(error, transfer, what="S3") from None

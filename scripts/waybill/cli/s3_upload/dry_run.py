@@ -18,6 +18,7 @@ from waybill.cli.s3_upload.report import Line
 from waybill.cli.terminal import visible
 from waybill.model.dataset import Found
 from waybill.model.errors import EXIT_FAILED, EXIT_OK, WaybillError
+from waybill.model.secrets import hold
 from waybill.model.transfer import Transfer
 from waybill.presets.illumina import datasets, routing
 from waybill.presets.illumina.glance import partial
@@ -93,6 +94,7 @@ def _check_bucket(transfer: Transfer, pair: dict[str, str]) -> None:
     import boto3
 
     try:
+        hold(*pair.values())
         session = boto3.Session(
             aws_access_key_id=pair.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=pair.get("AWS_SECRET_ACCESS_KEY"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import botocore.exceptions as be
 
+from waybill.s3.causes import AnswerError
 from waybill.s3.errors import CONFLICT, error_code, is_missing
 from waybill.s3.evidence import ODD_ATTEMPTS, Answer, OddAnswerError, Stored
 from waybill.s3.parts import Part
@@ -49,17 +50,20 @@ class UnsupportedError(Exception):
     """The native engine cannot serve this transfer; the text says why."""
 
 
-class NoRangesError(be.BotoCoreError):
+class NoRangesError(AnswerError):
     """The server sends the whole object where a range was asked for."""
 
-    fmt = "the server does not answer ranges, which a large or a broken-off object is fetched by"
+    fmt = (
+        "the server does not answer ranges, which a large or a broken-off object is fetched by;"
+        " ask who runs it to allow them (header Range)"
+    )
 
 
 class CutError(Exception):
     """An answer broke off after it had begun; the text names the error."""
 
 
-class BrokenOffError(be.BotoCoreError):
+class BrokenOffError(AnswerError):
     """An answer broke off again and again."""
 
     fmt = "the answer keeps breaking off ({error}); check the network and run again"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import awscrt.http as http
 import botocore.exceptions as be
 from awscrt import auth
+from awscrt.exceptions import AwsCrtError
 
 from waybill.s3.engine.headers import Headers
 from waybill.s3.engine.target import Target
@@ -46,7 +47,11 @@ class Signer:
             signed_body_value=sha256,
             signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
         )
-        auth.aws_sign_request(request, config).result()
+        try:
+            auth.aws_sign_request(request, config).result()
+        except AwsCrtError as error:
+            text = f"cannot be signed with them: {error.name}"
+            raise be.CredentialRetrievalError(provider="AWS", error_msg=text) from None
         return list(request.headers)
 
     def _credentials(self) -> auth.AwsCredentialsProvider:

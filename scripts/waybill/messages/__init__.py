@@ -1,0 +1,1 @@
+"""The catalogue of messages, from which docs/troubleshooting.md is made."""
