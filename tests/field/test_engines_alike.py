@@ -283,7 +283,7 @@ def test_E10_both_engines_do_the_same_about_a_fault(world: World, case: Case) ->
     assert wrong == {}
 
 
-def test_the_table_has_each_fault_of_the_proxy() -> None:
+def test_E10_the_table_has_each_fault_of_the_proxy() -> None:
     tried = {type(action) for case in CASES.values() for action in case.actions}
     assert tried >= {
         Answer, CheckSha256, Delay, DropHeader, FlipByte, Instead, LoseResponse, Page, Reset,

@@ -45,10 +45,11 @@ from waybill.cli.s3_upload import command as s3_upload
 from waybill.cli.s3_upload import log as s3_upload_log
 from waybill.cli.terminal import Screen
 from waybill.config import read
-from waybill.inventory.sides import of_download
+from waybill.inventory.sides import of_download, of_upload
 from waybill.inventory.walk import Walk
 from waybill.messages import page
 from waybill.messages.find import Message, messages
+from waybill.model import regexes
 from waybill.model.difference import MOVE, NEW, Difference
 from waybill.model.entries import LocalEntry
 from waybill.model.errors import ReportedError, WaybillError, describe
@@ -508,6 +509,21 @@ def locale(w: World, _: Capsys) -> str:
 
 
 # Sequencing runs
+
+
+@provokes("slow-expression")
+def slow_expression(w: World, _: Capsys) -> str:
+    w.patch.setattr(regexes, "SECONDS", 0.05)
+    return said(lambda: regexes.searcher("(a+)+$")(40 * "a" + "b"), regexes.SlowRegexError)
+
+
+@provokes("not-hdf5")
+def not_hdf5(w: World, _: Capsys) -> str:
+    w.file("atlas/a.h5ad", b"<html>gone</html>")
+    settings = 'preset = "hca"\nhca.atlas = "gut-v1"\nhca.hdf5_only = true\n'
+    config = w.file("hca.toml", f'[transfers.t]\nsource = "{w.folder}/atlas"\n{settings}'.encode())
+    found = of_upload(read.load(config)["t"], Layout(w.folder / "results"), lambda _: [])
+    return found.refused["a.h5ad"]
 
 
 @provokes("sample-sheet")

@@ -200,8 +200,11 @@ PLACES = (
             "the server gave one continuation token",
             "pages in a row were empty",
             "the server said there is more but not where",
+            "does not list parts as S3 does",
+            "the upload that was begun is given up",
         ),
-        "The store lists its objects in a way that S3 never does, so what is there is not known.",
+        "The store lists objects or parts in a way that S3 never does, so what is there is not"
+        " known.",
         "Run again; if it stays, report it to who runs the store.",
     ),
 )

@@ -78,9 +78,20 @@ SETTINGS = (
         "2",
     ),
     Entry(
+        "slow-expression",
+        (
+            "takes more than {SECONDS} s for",
+            "regular expression",
+        ),
+        "A regular expression or a pattern of yours would take hours for the name that is shown.",
+        "Write it without a repetition within a repetition: `a+` in the place of `(a+)+`.",
+        "2",
+    ),
+    Entry(
         "bucket-and-prefix",
         (
             "is not the name of a bucket",
+            "is not the ARN of an access point",
             "holds more than bucket and prefix",
             'the prefix starts with "/"',
             "the prefix holds a control character",
@@ -143,6 +154,13 @@ SETTINGS = (
         "2",
     ),
     Entry(
+        "not-hdf5",
+        ("hdf5_only = false sends it as it is",),
+        "An `.h5ad` is no HDF5 file, and `hdf5_only` was asked for: an empty file, a page in the"
+        " place of a download, an archive.",
+        "Write the file again.",
+    ),
+    Entry(
         "atlas",
         (
             "Unknown atlas",
@@ -190,7 +208,8 @@ SEQUENCING = (
             "a second time in line",
             "has no section [Data]",
             "begins like UTF-16",
-            "holds zero bytes, so it is not text",
+            "is a workbook, not text",
+            "; copy it again",
             "mind the quotes",
             "has no samples",
             "Sample_ID",
