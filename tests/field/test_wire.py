@@ -179,7 +179,8 @@ def test_E2_an_answer_before_its_request_closes_the_connection() -> None:
     import socket
     import threading
 
-    from waybill.s3.http.connections import Connections, Exchange
+    from waybill.s3.http.connections import Connections
+    from waybill.s3.http.exchange import Exchange
 
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d"
     listener = socket.create_server(("127.0.0.1", 0))
@@ -222,7 +223,8 @@ def test_E2_a_good_answer_before_the_request_was_sent_is_none() -> None:
     import socket
     import threading
 
-    from waybill.s3.http.connections import Connections, Exchange
+    from waybill.s3.http.connections import Connections
+    from waybill.s3.http.exchange import Exchange
 
     listener = socket.create_server(("127.0.0.1", 0))
     ended, errors = threading.Event(), []

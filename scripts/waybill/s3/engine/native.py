@@ -36,7 +36,8 @@ from waybill.s3.engine.base import (
     is_replaced,
 )
 from waybill.s3.engine.boto import BotoEngine
-from waybill.s3.engine.headers import HeaderCodec, Headers
+from waybill.s3.engine.call import Call
+from waybill.s3.engine.headers import HeaderCodec
 from waybill.s3.engine.limit import Gate
 from waybill.s3.engine.signer import Signer
 from waybill.s3.engine.target import target
@@ -51,7 +52,8 @@ from waybill.s3.evidence import (
     part_stored,
 )
 from waybill.s3.http.body import Flow
-from waybill.s3.http.connections import ClosedError, Connections, Exchange
+from waybill.s3.http.connections import Connections
+from waybill.s3.http.exchange import ClosedError, Exchange
 from waybill.s3.parts import Part
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.retries import MAX_ATTEMPTS, is_throttled, may_pass, retry_after
@@ -63,44 +65,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AHEAD = 32  # calls that may wait for their turn, so that sending goes on while the caller works
-
-EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-Read = Callable[[Answer, str], Any]  # takes a good answer and its request id
-
-
-class Call:
-    """One request with its retries.
-
-    ``future`` gets the result: what ``read`` returns for the headers of a good answer, and with
-    ``keeps`` the body too. ``read`` is called before the connection carries another request. With
-    ``flow`` headers and body go to another thread instead. ``prepare`` is called before the first
-    attempt. ``elsewhere`` makes the same call by botocore, for a bucket in another region.
-    """
-
-    def __init__(
-        self,
-        operation: str,
-        path: str,
-        headers: Headers,
-        body: bytes = b"",
-        sha256: str = EMPTY_SHA256,
-        *,
-        read: Read | None = None,
-        keeps: bool = False,
-        flow: Flow | None = None,
-    ) -> None:
-        self.operation, self.path, self.headers = operation, path, headers
-        self.method = "GET" if operation == "GetObject" else "PUT"
-        self.body, self.sha256 = body, sha256
-        self.read, self.keeps, self.flow = read, keeps, flow
-        self.result: Any = None  # of ``read``
-        self.prepare: Callable[[], None] | None = None
-        self.elsewhere: Callable[[], Future[Any]] | None = None
-        self.future: Future[Any] = Future()
-        self.attempt = self.damaged = self.odd = 0
-        self.accepted = False
-        self.moved = len(body)  # bytes
 
 
 class NativeEngine:

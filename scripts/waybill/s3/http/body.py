@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from threading import Lock
 
-from waybill.s3.http.connections import Connections, Exchange
+from waybill.s3.http.connections import Connections
+from waybill.s3.http.exchange import Exchange
 
 MOST_BYTES = 4 << 20  # waiting bytes above which the connection is held
 

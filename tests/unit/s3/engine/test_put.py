@@ -30,7 +30,7 @@ from waybill.model.errors import EntryError
 from waybill.s3.engine import limit
 from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.choose import make_engine
-from waybill.s3.http.connections import ClosedError
+from waybill.s3.http.exchange import ClosedError
 from waybill.s3.retries import MAX_ATTEMPTS
 
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -12,7 +12,8 @@ import botocore.exceptions as be
 import pytest
 
 from waybill.s3.http.body import MOST_BYTES, Flow
-from waybill.s3.http.connections import ClosedError, Connections, Exchange
+from waybill.s3.http.connections import Connections
+from waybill.s3.http.exchange import ClosedError, Exchange
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Said: hello\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
