@@ -64,7 +64,7 @@ def test_usage_errors(door: Door, words: str, atlas: str, message: str) -> None:
     ("name", "value", "message"),
     [
         ("HCA_DRY_RUN", "perhaps", "HCA_DRY_RUN: 'perhaps' is not allowed"),
-        ("HCA_S3_BUCKET", "No_Bucket", 'HCA_S3_BUCKET: "No_Bucket" is not the name of a bucket'),
+        ("HCA_S3_BUCKET", "no..bucket", 'HCA_S3_BUCKET: "no..bucket" is not the name of a bucket'),
         ("HCA_AWS_REGION", "Not A Region", 'region: "Not A Region" is not allowed'),
     ],
 )

@@ -116,7 +116,7 @@ def test_only_a_finished_run_or_what_shall_pass_for_one(core: Core) -> None:
         ("upload --local_path A", "--bucket"),
         ("upload --local_path nowhere --bucket my-bucket", "nowhere does not exist"),
         ("upload --local_path a.txt --bucket my-bucket", "a.txt is not the folder of a run"),
-        ("upload --local_path A --bucket My_Bucket", '--bucket: "My_Bucket" is not the name'),
+        ("upload --local_path A --bucket my..bucket", '--bucket: "my..bucket" is not the name'),
         ("upload --local_path A --bucket my-bucket --remote_path a//b", "--remote_path: has"),
         ("upload --local_path A --bucket my-bucket --cores 0", "'0' is not a number"),
         ("upload --local_path A --bucket my-bucket --threads many", "'many' is not a number"),

@@ -182,7 +182,7 @@ CASES = {
     "clock": Case((Answer(403, "RequestTimeTooSkewed", "no"),), 1, "RequestTimeTooSkewed"),
     "archived": Case((Answer(403, "InvalidObjectState", "no"),), 1, "InvalidObjectState"),
     "range": Case((Answer(416, "InvalidRange", "no"),), 1, of_puts("InvalidRange")),
-    "unknown": Case((Answer(400, "Strange", "Odd."),), 1, "Strange", words="with Strange: Odd."),
+    "unknown": Case((Answer(400, "Strange", "Odd."),), 1, "Strange", words="with Strange: Odd"),
     "gateway 400": Case((gateway(400),), 1, "400", words='("Gateway says 400'),
     "gateway 403": Case((gateway(403),), 1, "403", words="got status 403 with a page"),
     "gateway 404": Case((gateway(404),), 1, "404", words="got status 404 with a page"),

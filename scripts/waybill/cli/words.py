@@ -13,8 +13,15 @@ Words = Mapping[str, str]
 
 NO_LINKS = {', or set symlinks = "skip"': ""}  # for a command without that choice
 
+# What only a configuration can say of a store.
+NO_STORE = {
+    "; if the ETags of this store are no MD5s, set etag_is_md5 = false": "",
+    ", `addressing_style`": "",
+}
+
 # For commands that reach the bucket by the variables of the AWS chain.
 CHAIN = {
+    **NO_STORE,
     "`endpoint_url` and `region`": "AWS_ENDPOINT_URL and AWS_REGION",
     "`endpoint_url`": "AWS_ENDPOINT_URL",
     "`region`": "AWS_REGION",

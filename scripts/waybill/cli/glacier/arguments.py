@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 from waybill import __version__
-from waybill.cli.words import NO_LINKS
+from waybill.cli.words import NO_LINKS, NO_STORE
 from waybill.config.check import nearest
 from waybill.presets.glacier import SATELLITES, region_patterns
 
@@ -21,6 +21,7 @@ WORDS = {
     "check `source`": "check the data folder",
     "check `destination`": "check the data folder",
     **NO_LINKS,
+    **NO_STORE,
 }
 
 _USAGE = f"{PROGRAM} [sentinel2|landsat|all ...] [options]"
