@@ -148,7 +148,8 @@ def test_B4_when_required_is_what_it_says(
     job = Uploads(tmp_path, bucket, engine=engine, request_checksum_calculation="when_required")
     proxy.faults.append(Refusal())
     flips = [
-        proxy.fault(FlipByte("request", 1), op=op, times=1) for op in ("PutObject", "UploadPart")
+        proxy.fault(FlipByte("request", 1), op=op, key=key, times=1)
+        for op, key in (("PutObject", "*small"), ("UploadPart", "*large"))
     ]
     proxy.fault(CheckSha256())
     files = {"small": b"small", "large": small_parts, "empty": b""}
