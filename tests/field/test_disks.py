@@ -32,7 +32,7 @@ from waybill.presets.illumina import runs, sample_sheet, waiting
 from waybill.results import journal, manifest
 from waybill.results.journal import Journal
 from waybill.results.marker import Proof
-from waybill.system import files
+from waybill.system import files, locks
 from waybill.verify import lists
 
 LATE_NS = 300_000_000_000 * 10**9 + 5  # in the year 11476
@@ -444,3 +444,25 @@ def test_B12_an_entry_is_told_by_its_kind(tree: Path) -> None:
     os.utime(tree / "a.tif", ns=(OLD_NS, OLD_NS))
     entry = walk(tree).entries[0]
     assert entry == LocalEntry("a.tif", 1, (tree / "a.tif").stat().st_mtime_ns, entry.inode)
+
+
+# B3: a file system without flock
+
+
+def test_B3_a_file_system_without_locks_is_told_once_and_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The results, the destination of a download, and the journal of a batch."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    os.close(locks.lock(tmp_path / "results" / "lock"))
+    (said,) = caplog.messages
+    assert f"{tmp_path}/results: the file system has no locks" in said
+    assert "with the mount option flock" in said
+    assert locks.lock_folder(tmp_path / "in") is None
+    with Journal(tmp_path / "journal.jsonl", "run"):
+        pass
+    assert len(caplog.messages) == 1

@@ -312,6 +312,26 @@ def test_B6_a_listing_that_repeats_its_token_ends_by_name(
     assert proxy.count(op="ListObjectsV2") == 2
 
 
+def test_D2_a_listing_that_begins_again_ends_by_name(
+    use: Use, proxy: Proxy, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """As of LocalStack 4.7, which does not find again where it was among names with a blank."""
+    use(proxy.endpoint_url)
+    for i in range(5):
+        s3.client().put_object(Bucket=bucket, Key=f"data/a b {i}", Body=b"")
+    proxy.fault(short_pages(2), op="ListObjectsV2")
+
+    def from_the_first(request: Request) -> None:
+        request.target = re.sub("&continuation-token=[^&]*", "", request.target)
+
+    proxy.fault(Call(from_the_first), op="ListObjectsV2")
+    control = Bucket(transfer_of(tmp_path, bucket, "data/"))
+    with pytest.raises(WaybillError, match="the listing is not complete") as found:
+        list(control.list_prefix())
+    assert f"it tells s3://{bucket}/data/a b 0 twice" in str(found.value)
+    assert proxy.count(op="ListObjectsV2") == 2
+
+
 @ENGINES
 def test_B6_parts_that_are_listed_without_an_end_are_an_error_once(
     engine: str,

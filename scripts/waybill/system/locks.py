@@ -68,7 +68,8 @@ def lock(path: Path) -> int:
         )
     if found is Lock.UNSUPPORTED:
         log.warning(
-            "%s: the file system has no locks; see to it that no other run uses this folder",
+            "%s: the file system has no locks; see to it that no other run uses this folder"
+            " (Lustre has them with the mount option flock)",
             path.parent,
         )
     sign(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n")
