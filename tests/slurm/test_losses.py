@@ -174,7 +174,8 @@ def test_F6_a_job_that_needs_more_memory_is_given_more(
     clone: Clone, s3: S3Server, bucket: str, mebibyte: bytes
 ) -> None:
     """SLURM kills the job for its memory; Snakemake's own processes need more than it has at
-    first. (SLURM without cgroups calls it FAILED.)"""
+    first. (SLURM without cgroups calls it FAILED; it looks now and then, so that a short job may
+    end before.)"""
     fill(clone, bucket, mebibyte)
     hold = hold_last_parts(clone)
     growing = ["upload:mem_mb=200 if attempt == 1 else 1024"]
@@ -184,7 +185,8 @@ def test_F6_a_job_that_needs_more_memory_is_given_more(
     run.wait(RUN_SECONDS).ended(0)
     states = {(job.memory, job.state) for job in clone.jobs("upload")}
     assert ("1G", "COMPLETED") in states
-    assert {state for memory, state in states if memory == "200M"} <= {"FAILED", "OUT_OF_MEMORY"}
+    small = {state for memory, state in states if memory == "200M"}
+    assert small & {"FAILED", "OUT_OF_MEMORY"} and small <= {"COMPLETED", "FAILED", "OUT_OF_MEMORY"}
     assert len(states) > 1
     clone.check_end(s3, bucket)
 
