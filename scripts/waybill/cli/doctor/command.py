@@ -38,8 +38,17 @@ class Part(NamedTuple):
         return self.scope if self.transfer is None else f"{self.scope} {self.transfer}"
 
 
-def examine(screen: Screen, given: argparse.Namespace) -> int:
-    """Look at all of it, and show the rows. Returns the exit code: 1 when something will not work,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = parser.add_argument
+    add("--config", metavar="TOML", help=f"default: {DEFAULT_TOML}, if it exists")
+    add("--transfers", metavar="A,B", help="some of its transfers (default: all)")
+    add("--local", action="store_true", help="leave SLURM out")
+    add("--json", action="store_true", help="one JSON document, not a table")
+
+
+def command(screen: Screen, given: argparse.Namespace) -> int:
+    """Look at everything and show the rows. Returns the exit code: 1 when something will not work,
     2 when only the configuration is wrong."""
     transfers, problems = _configured(given)
     screen.progress("Looking ...")

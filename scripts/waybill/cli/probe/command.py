@@ -21,13 +21,9 @@ WRITES = "some 30 objects, 11 MiB in all,"
 GIVEN = ("endpoint_url", "profile", "region")  # options that are settings of a transfer
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to those of ``waybill``."""
-    sub = commands.add_parser(
-        "probe", help=probe.__doc__, description=probe.__doc__, allow_abbrev=False
-    )
-    sub.set_defaults(command=probe)
-    add = sub.add_argument
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = parser.add_argument
     add("url", metavar="s3://BUCKET/PREFIX", help="where to write: below PREFIX/waybill-probe/")
     add("--endpoint-url", metavar="URL", help="the store, unless it is Amazon's")
     add("--profile", metavar="NAME", help="profile of the AWS configuration files")
@@ -36,8 +32,8 @@ def add_parser(commands: Any) -> None:
     add("--json", action="store_true", help="one JSON document, not a table; needs --yes")
 
 
-def probe(screen: Screen, given: argparse.Namespace) -> int:
-    """Write a few objects into a bucket, and tell what the store does and which keys to set."""
+def command(screen: Screen, given: argparse.Namespace) -> int:
+    """Write a few objects, show what the store does and what to set; returns the exit code."""
     from waybill.s3.probe.ask import ask, reach
     from waybill.s3.probe.questions import QUESTIONS, exit_code
     from waybill.s3.probe.store import Store

@@ -8,10 +8,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
+from waybill.cli.commands import options
 from waybill.cli.terminal import Screen, printable, visible
-from waybill.config import read
 from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.model.escaping import unescape
 from waybill.model.locations import is_s3
@@ -21,7 +20,6 @@ from waybill.results.batch_tables import ASIDE_COLUMNS, batch_of
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.results.published import read_record
-from waybill.stages.run import DEFAULT_TOML
 from waybill.system.tsv import rows
 
 PROVEN = "proven"
@@ -56,28 +54,21 @@ class Found:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to those of ``waybill``."""
-    sub = commands.add_parser(
-        "find",
-        help=find.__doc__,
-        description=find.__doc__,
-        epilog="exit codes: 0 every file is proven; 1 one is not; 2 usage or configuration;"
-        " 3 no transfer has one of them",
-        allow_abbrev=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.epilog = (
+        "exit codes: 0 every file is proven; 1 one is not; 2 usage or configuration;"
+        " 3 no transfer has one of them"
     )
-    sub.set_defaults(command=find)
-    add = sub.add_argument
-    add("--config", metavar="TOML", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
-    add("--transfers", metavar="A,B", help="some of its transfers (default: all)")
+    options.add_transfers(parser)
+    add = parser.add_argument
     add("--json", action="store_true", help="one JSON array, with an object for each file")
     add("files", metavar="FILE", nargs="+", help="a path, a path in its dataset, or s3://…")
 
 
-def find(screen: Screen, given: argparse.Namespace) -> int:
-    """Tell batch, tables, key and state of files, as the last look saw them."""
-    names = [name.strip() for name in (given.transfers or "").split(",")]
-    transfers = read.load(given.config, transfers=[name for name in names if name])
+def command(screen: Screen, given: argparse.Namespace) -> int:
+    """Show batch, tables, key and state of files; returns the exit code."""
+    transfers = options.transfers(given)
     found: list[Found] = []
     missing: list[str] = []
     for text in given.files:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from waybill.cli.commands import options
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.config import read
@@ -17,7 +17,6 @@ from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
 from waybill.model.selection import Selection
 from waybill.model.transfer import Transfer
 from waybill.model.units import format_size, parse_sample
-from waybill.stages.run import DEFAULT_TOML
 from waybill.verify.count import Count
 from waybill.verify.folder import hold_folder, look_at
 from waybill.verify.judge import CONTENT, LISTING, METADATA, Finding
@@ -27,24 +26,19 @@ from waybill.verify.outcome import Tally
 MOST_ROWS = 50  # of a report on the screen; all are in report.tsv
 
 
-def add_parser(commands: Any, cores: Callable[[str], int]) -> None:
-    """Add the command to those of ``waybill``."""
-    sub = commands.add_parser(
-        "verify", help=verify.__doc__, description=verify.__doc__, allow_abbrev=False
-    )
-    sub.set_defaults(command=verify)
-    add = sub.add_argument
-    add("--config", metavar="TOML", default=DEFAULT_TOML, help=f"default: {DEFAULT_TOML}")
-    add("--transfers", metavar="A,B", help="some of its transfers (default: all)")
-    add("--cores", metavar="N", type=cores, help="CPU cores to use (default: all)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    options.add_transfers(parser)
+    options.add_cores(parser)
+    add = parser.add_argument
     add("--depth", choices=[LISTING, METADATA, CONTENT], help="what is looked at")
     add("--sample", metavar="N/M", type=_sample, help="how much of it is looked at")
     add("--against", metavar="FILE", help="a manifest or sha256sum file; needs FOLDER, not S3")
     add("folder", metavar="FOLDER", nargs="?", help="with --against: the folder it is about")
 
 
-def verify(screen: Screen, given: argparse.Namespace) -> int:
-    """Tell whether both sides still are what was proven; nothing is changed."""
+def command(screen: Screen, given: argparse.Namespace) -> int:
+    """Show whether both sides still are what was proven; returns the exit code."""
     if given.against is None and given.folder is None:
         return _verify_transfers(screen, given)
     if given.against is None or given.folder is None:
@@ -57,10 +51,7 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
     chosen = {"depth": given.depth, "sample": given.sample}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = {"verify": chosen} if chosen else {}
-    names = [name.strip() for name in (given.transfers or "").split(",")]
-    transfers = read.load(
-        given.config, transfers=[name for name in names if name], overrides=settings
-    )
+    transfers = read.load(given.config, transfers=options.names(given), overrides=settings)
     here = Path.cwd()
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""``waybill plan``: what a run would do."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from waybill.cli.commands import options
+from waybill.cli.launch import Launch
+from waybill.cli.plan import Plan
+from waybill.cli.session import Session, hold_results, plan_lines
+from waybill.cli.terminal import Screen, printable, visible
+from waybill.model.transfer import Transfer
+from waybill.results.layout import Layout
+
+MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    options.add_transfers(parser)
+    options.add_cores(parser)
+
+
+def command(screen: Screen, given: argparse.Namespace) -> int:
+    """Show what a run would do; returns the exit code."""
+    session, transfers = open_session(screen, given)
+    ended, plans = session.plan()
+    tell(screen, session.failed(ended))
+    for name, its_plan in plans.items():
+        show(screen, session, transfers[name], its_plan)
+    return ended.code
+
+
+def open_session(screen: Screen, given: argparse.Namespace) -> tuple[Session, dict[str, Transfer]]:
+    """The session of a command, which holds the results of its transfers, and the transfers."""
+    transfers = options.transfers(given)
+    here = Path.cwd()
+    log = here / ".snakemake" / "waybill.log"
+    log.unlink(missing_ok=True)
+    launch = Launch(here, str(given.config), log, cores=given.cores)
+    session = Session(screen, launch, transfers)
+    for layout in session.layouts.values():
+        hold_results(layout)
+    return session, transfers
+
+
+def tell(screen: Screen, failed: list[tuple[str, str]]) -> None:
+    """Show what went wrong: pairs of a transfer and a line."""
+    for name, line in failed:
+        screen.problem(visible(f"{name}: {line}" if name else line))
+
+
+def show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -> None:
+    """Show the plan of a transfer."""
+    way = f"{printable(transfer.source)} -> {printable(transfer.destination)}"
+    screen.line(f"{transfer.name}: {way}")
+    refused = session.refused(transfer.name, its_plan)
+    if its_plan.moves or refused:
+        for line in plan_lines(its_plan, refused, most=MOST_ROWS):
+            screen.line(f"  {line}")
+        if len(its_plan.moves) + len(refused) > MOST_ROWS:
+            screen.line(f"  all of it: {printable(str(Layout(transfer.results).plan))}")
+    notes = {
+        "up to date": len(its_plan.same),
+        "refused": len(its_plan.refused),
+        "held back": len(its_plan.held),
+        "skipped": len(its_plan.skipped),
+        "only at the destination": its_plan.only_there,
+    }
+    text = ", ".join(f"{count} {what}" for what, count in notes.items() if count)
+    screen.line(f"  {text or 'no files'}" if text or not its_plan.moves else "")
