@@ -120,6 +120,11 @@ class Layout:
         return self.root / "begun"
 
     @property
+    def history(self) -> Path:
+        """How each run, plan and verification has ended (``results.history``)."""
+        return self.root / "history.jsonl"
+
+    @property
     def open_findings(self) -> Path:
         """What verifications found and nothing has mended since (``verify.open_findings``)."""
         return self.root / "verify" / "open.tsv"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from waybill import notify
+from waybill import __version__, notify
 from waybill.config import read as configuration
 from waybill.inventory.sides import work_tree
 from waybill.model.errors import (
@@ -21,7 +23,7 @@ from waybill.model.errors import (
     worst,
 )
 from waybill.model.transfer import Transfer
-from waybill.results import closing_lines, outcome, state
+from waybill.results import closing_lines, history, outcome, state
 from waybill.results.layout import Layout
 from waybill.stages.repeats import give_up_lasting_failures
 from waybill.stages.rules import summarise
@@ -33,6 +35,7 @@ from waybill.system.collector import spare_imports
 from waybill.system.interrupt import Interrupts
 from waybill.system.locks import lock, lock_folder
 from waybill.system.resources import project_root
+from waybill.verify.layout import verified_if_any
 from waybill.verify.outcome import conclude as conclude_verification
 
 DEFAULT_TOML = "config/config.toml"
@@ -55,6 +58,8 @@ class Run(Inputs):
         self._last: dict[str, str] = {}  # the last inventory before this run, by transfer
         self._begun: list[Path] = []  # the files ``begun`` that this run has made
         self._interrupts: Interrupts | None = None
+        self._outcomes: dict[str, outcome.Outcome] = {}
+        self._since = time.monotonic()
 
     @classmethod
     def from_snakemake(cls, workflow: Any, config: dict[str, Any]) -> Run:
@@ -177,6 +182,7 @@ class Run(Inputs):
         transfers = {n: t for n, t in self._concerned().items() if n not in self._busy}
         for transfer in transfers.values():
             lines, code = self._conclude(transfer)
+            self._note(transfer, lines, code)
             codes.append(code)
             explained |= any(line.startswith("FAILED ") for line in lines)
             explained |= self.verification.wanted and code != EXIT_OK
@@ -205,6 +211,7 @@ class Run(Inputs):
             return conclude_verification(transfer, self.verification.layout(transfer.name))
         layout = Layout(transfer.results)
         found, asked = outcome.read(transfer, layout), self._asked(transfer)
+        self._outcomes[transfer.name] = found
         if not (self._look.is_shared or found.blind) and found.run == self._last.get(transfer.name):
             text = "nothing was looked at, so there is no verdict; run again, for all of it"
             return [text], EXIT_FAILED
@@ -213,6 +220,39 @@ class Run(Inputs):
             # next inventory removes it.
             summarise(layout)
         return closing_lines.lines(found, transfer, layout, asked), found.code(asked)
+
+    def _note(self, transfer: Transfer, lines: list[str], code: int) -> None:
+        """Add this run to the history of a transfer. A history that cannot be written changes no
+        exit code: nothing depends on it."""
+        layout, verifies = Layout(transfer.results), self.verification.wanted
+        kind = history.PLAN if self._only_looks else history.RUN
+        counts: dict[str, int] = {}
+        if verifies:
+            kind = history.VERIFY
+            now = verified_if_any(self.verification.layout(transfer.name))
+            counts = {"files": now.files, "bytes": now.bytes, "looked": now.looked}
+        elif found := self._outcomes.get(transfer.name):
+            files, size = found.moved
+            counts = {"files": found.files, "bytes": found.bytes, "failures": len(found.failures)}
+            if not self._only_looks:
+                counts |= {"moved_files": files, "moved_bytes": size}
+        try:
+            history.append(
+                layout,
+                history.Ended(
+                    time=datetime.now(UTC).isoformat(timespec="seconds"),
+                    seconds=round(time.monotonic() - self._since, 1),
+                    kind=kind,
+                    code=code,
+                    run=state.read(layout).run,
+                    depth=transfer.verify_depth if verifies else "",
+                    said=lines,
+                    version=__version__,
+                    **counts,
+                ),
+            )
+        except OSError as error:
+            print(f"waybill: {transfer.name}: {describe(error, layout.root)}", file=sys.stderr)
 
     def _settle(self, code: int, line: str = "") -> None:
         """From here on a signal ends the process with ``code`` and prints ``line``, if any."""

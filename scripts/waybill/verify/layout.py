@@ -118,6 +118,14 @@ def read_state(layout: VerifyLayout) -> Verified:
         raise DamagedError(layout.verified, "no state of this version") from None
 
 
+def verified_if_any(layout: VerifyLayout) -> Verified:
+    """The state of a verification; an empty one when it is missing or damaged."""
+    try:
+        return read_state(layout)
+    except (FileNotFoundError, DamagedError):
+        return Verified()
+
+
 def write_state(layout: VerifyLayout, state: Verified) -> None:
     """Write the state in one step."""
     write_atomic(layout.verified, json.dumps(asdict(state), indent=1).encode() + b"\n")

@@ -18,7 +18,16 @@ import pytest
 import waybill
 from waybill.config.read import load
 from waybill.notify import state as notify_state
-from waybill.results import batch_tables, failures, journal, manifest, marker, published, state
+from waybill.results import (
+    batch_tables,
+    failures,
+    history,
+    journal,
+    manifest,
+    marker,
+    published,
+    state,
+)
 from waybill.results.journal import Journal, OpenDownload, OpenUpload
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
@@ -234,6 +243,7 @@ COLUMNS = {
     LAYOUT.marker: marker.COLUMNS,
     LAYOUT.cache: batch_tables.CACHE_COLUMNS,
     LAYOUT.state: members(state.State),
+    LAYOUT.history: members(history.Ended),
     LAYOUT.root / notify_state.NAME: members(notify_state.State),
     failures.record_path(LAYOUT, **RECORD): failures.COLUMNS,
     failures.record_path(VERIFY, **RECORD): failures.COLUMNS,
@@ -305,6 +315,7 @@ SIGNS = {
     of(LAYOUT.kept_marker): r"/ \"journal\"",
     of(LAYOUT.journal): r"\.journals\(",
     of(LAYOUT.cache): r"read_cache",
+    of(LAYOUT.history): r"history\.(append|read)",
     of(LAYOUT.seals): r"seals_of\(|seals\.check",
     of(LAYOUT.seals_of_all): r"seals_of\(|seals\.check",
     LAYOUT.root / notify_state.NAME: r"state\.(read|write)\(",
