@@ -27,6 +27,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "copy": Command(
+        "waybill.cli.commands.copy", "Move one folder, file or prefix, without a configuration."
+    ),
     "plan": Command("waybill.cli.commands.plan", "Show what a run would do."),
     "run": Command("waybill.cli.commands.run", "Show the plan, ask, run."),
     "status": Command(

@@ -30,14 +30,24 @@ def digest(*parts: str | Path) -> str:
     return hashlib.sha256(b"\0".join(map(os.fsencode, parts))).hexdigest()[:12]
 
 
-def configure(file: Path, text: str) -> dict[str, Transfer]:
-    """Write the configuration and read it back as the workflow will.
+def configure(file: Path, text: str, directory: Path | None = None) -> dict[str, Transfer]:
+    """Write a configuration, and return its transfers as the workflow will have them.
+    ``directory`` is the folder that the workflow runs in (None: that of the file).
 
-    Raises ConfigError. Its problems begin with the key, because the user did not write this file.
+    Raises ConfigError as ``check`` does, and then nothing is written.
     """
+    transfers = check(file, text, directory or file.parent)
     write_atomic(file, text.encode())
+    return transfers
+
+
+def check(file: Path, text: str, directory: Path) -> dict[str, Transfer]:
+    """The transfers of a configuration that is to be written. Raises ConfigError, whose problems
+    begin with the key, because the user does not write this file."""
+    import tomli
+
     try:
-        return read.load(file, directory=file.parent)
+        return read.from_table(tomli.loads(text), file, directory=directory)
     except ConfigError as error:
         place = re.compile(rf"{re.escape(str(file))}: (?:transfers\.[\w-]+|defaults)\.")
         problems = dict.fromkeys(place.sub("", problem, count=1) for problem in error.problems)

@@ -34,11 +34,27 @@ def load(
     ``directory`` is the folder that the workflow runs in (None: the present working folder).
     Raises ConfigError with every mistake, also when the file cannot be read.
     """
+    return from_table(
+        read_toml(path), path,
+        transfers=transfers, overrides=overrides, beneath=beneath, directory=directory,
+    )  # fmt: skip
+
+
+def from_table(
+    table: dict[str, Any],
+    path: str | Path,
+    *,
+    transfers: Sequence[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Any] | None = None,
+    directory: Path | None = None,
+) -> dict[str, Transfer]:
+    """As ``load``, of what the file ``path`` holds or will hold."""
     from waybill.config.build import Builder, Layer
     from waybill.config.check import Checked, check_document, check_settings, preset_tables
 
     file = os.fspath(path)
-    document = check_document(read_toml(file), f"{file}: ")
+    document = check_document(table, f"{file}: ")
     above = check_settings(_plain(overrides), "command line: ") if overrides else Checked({})
     below = check_settings(_plain(beneath), "profile: ") if beneath else Checked({})
     problems = document.problems + above.problems + below.problems
@@ -68,10 +84,10 @@ def load(
         used_presets.add(builder.preset)
         if transfer is not None:
             built.append(transfer)
-    for table in preset_tables(shared) if sections and not broken else ():
-        if not used_presets & {table, None}:
-            text = f'only with preset "{table}", which no transfer has'
-            problems.append(f"{file}: defaults.{table}: {text}")
+    for preset in preset_tables(shared) if sections and not broken else ():
+        if not used_presets & {preset, None}:
+            text = f'only with preset "{preset}", which no transfer has'
+            problems.append(f"{file}: defaults.{preset}: {text}")
     problems += _misplaced(built, file, directory or Path.cwd())
     if problems:
         raise ConfigError([one_line(problem) for problem in dict.fromkeys(problems)])

@@ -147,6 +147,10 @@ COMMANDS = (
             "give --bucket",
             "does not go without the other",
             "a folder has no checksums of its own",
+            "is not KEY=VALUE",
+            "a file keeps its name",
+            "is an object and a folder",
+            "a byte that a configuration cannot hold",
         ),
         "An argument of a command is none of those it takes, or matches nothing.",
         "See the command's `--help`.",
@@ -157,6 +161,7 @@ COMMANDS = (
         (
             "is there already; nothing written",
             "; nothing written",
+            "`waybill copy` has not written it",
         ),
         "A command would write over a file of yours.",
         "Remove it, or name another.",

@@ -21,6 +21,12 @@ def add_cores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", metavar="N", type=_cores, help="CPU cores to use (default: all)")
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that moves data."""
+    add_cores(parser)
+    parser.add_argument("--yes", "-y", action="store_true", help="move without a question")
+
+
 def names(given: argparse.Namespace) -> list[str]:
     """The names of the transfers that were asked for; none when all are."""
     found = (name.strip() for name in (given.transfers or "").split(","))

@@ -15,8 +15,7 @@ from waybill.results import closing_lines
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
-    options.add_cores(parser)
-    parser.add_argument("--yes", "-y", action="store_true", help="move without a question")
+    options.add_run(parser)
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
