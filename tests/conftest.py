@@ -15,6 +15,7 @@ from sequencing import Core
 from support import models
 from support.proxy import Proxy
 from support.server import S3Server
+from waybill.s3.permissions import NEEDS
 
 # A suite that was started in the background is told to ignore interrupts, and so would be all the
 # runs whose interrupts are looked at.
@@ -25,6 +26,10 @@ models.keep()
 # five times that on a busy one; more stands on the test itself.
 SNAKEMAKE = {"door", "field", "slurm", "storm", "stores", "workflow"}
 SNAKEMAKE_TIMEOUT_SECONDS = 900
+
+# What Waybill may ask for. boto3 asks with HeadBucket which region a bucket is in, after an answer
+# that sent it elsewhere; a bucket tells it without a permission, too.
+OPERATIONS = {need.operation for need in NEEDS} | {"HeadBucket"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,10 +56,12 @@ def bucket(s3: S3Server) -> str:
 
 @pytest.fixture
 def proxy(s3: S3Server) -> Iterator[Proxy]:
-    """A proxy in front of the server; a fault that could not act fails the test."""
+    """A proxy in front of the server; a fault that could not act fails the test, and so does a
+    request that stands in no policy of docs/permissions.md."""
     with Proxy(s3.endpoint_url) as running:
         yield running
     assert running.errors == []
+    assert {request.op for request in running.requests} <= OPERATIONS
 
 
 @pytest.fixture
