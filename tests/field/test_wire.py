@@ -10,13 +10,12 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import botocore.exceptions as be
 import pytest
 
-from support.engines import without_pauses
+from support.jobs import ENGINES, MIB, Use, fetch, there
 from support.objects import keys, stored
 from support.proxy import (
     Answer,
@@ -30,41 +29,12 @@ from support.proxy import (
     precondition_failed,
 )
 from support.rogue import Rogue
-from support.server import S3Server, env_for
-from support.transfers import transfer_of
+from support.server import S3Server
 from support.uploads import Uploads
 from support.workflow import Workflow
-from waybill.model.difference import MOVE, NEW, Difference
-from waybill.move.download import Downloader
-from waybill.move.mover import Outcome
 from waybill.move.publish import publish
-from waybill.results.journal import Journal, Record
 
-ENGINES = pytest.mark.parametrize("engine", ["boto3", "native"])
-MIB = 1 << 20
 LARGE = 65 * MIB  # in parts
-
-Use = Callable[[str], None]
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch, s3: S3Server, bucket: str) -> Iterator[Use]:
-    """Have jobs of this process ask the server at an address, and not wait between attempts."""
-    without_pauses(monkeypatch)
-
-    def use(url: str) -> None:
-        for name, value in env_for(url).items():
-            monkeypatch.setenv(name, value)
-
-    yield use
-    client = s3.client()
-    for key in keys(s3, bucket):
-        client.delete_object(Bucket=bucket, Key=key)
-
-
-def there(s3: S3Server, bucket: str) -> set[str]:
-    return {key.removeprefix("data/") for key in keys(s3, bucket) if key.startswith("data/")}
-
 
 # E2: answers of other requests
 
@@ -334,20 +304,6 @@ def test_E5_an_error_in_a_good_answer_is_an_error(
 # B1: what an answer leaves out
 
 
-def fetch(folder: Path, engine: str, bucket: str, s3: S3Server, *paths: str) -> Outcome:
-    client = s3.client()
-    results = folder.parent / "results"
-    transfer = transfer_of(folder, bucket, "data/", down=True, results=results, engine=engine)
-    items = []
-    for path in paths:
-        head = client.head_object(Bucket=bucket, Key=f"data/{path}")
-        seen = head["ContentLength"], 0, 0, "", head["ETag"].strip('"'), "0", ""
-        items.append(Difference(NEW, MOVE, path, *seen))
-    folder.mkdir(exist_ok=True)
-    with Journal(folder.parent / "journal.jsonl", "run") as journal:
-        return Downloader(transfer, journal, Record(), "run", False).run(items)
-
-
 @ENGINES
 @pytest.mark.parametrize("header", ["ETag", "Content-Length", "Last-Modified"])
 def test_B1_what_an_answer_leaves_out_is_counted_and_proven(
@@ -358,7 +314,7 @@ def test_B1_what_an_answer_leaves_out_is_counted_and_proven(
     for path, data in files.items():
         s3.client().put_object(Bucket=bucket, Key=f"data/{path}", Body=data)
     proxy.fault(SetHeaders({header.lower(): None}), op="GetObject")
-    outcome = fetch(tmp_path / "in", engine, bucket, s3, *files)
+    outcome = fetch(tmp_path / "in", bucket, s3, *files, engine=engine)
     assert outcome.failed == []
     for path, data in files.items():
         assert (tmp_path / "in" / path).read_bytes() == data
@@ -377,7 +333,7 @@ def test_B1_what_comes_unpacked_or_as_a_page_is_one_failure(
     proxy.fault(Instead(bytes(100_000)), op="GetObject", key="*/packed")
     proxy.fault(Page(), op="GetObject", key="*/page")
     proxy.fault(Page(), op="GetObject", key="*/large")
-    outcome = fetch(tmp_path / "in", engine, bucket, s3, *files)
+    outcome = fetch(tmp_path / "in", bucket, s3, *files, engine=engine)
     failed = {failure.path: failure.message for failure in outcome.failed}
     assert failed.keys() == {"packed", "page", "large"}
     assert "unpacked or changed on the way" in failed["packed"]
@@ -396,7 +352,7 @@ def test_B1_ranges_and_questions_without_headers_are_one_failure(
         s3.client().put_object(Bucket=bucket, Key=f"data/{path}", Body=data)
     proxy.fault(SetHeaders({"etag": None}), op="GetObject", key="*/range")
     proxy.fault(SetHeaders({"etag": None}), op="HeadObject", key="*/head")
-    outcome = fetch(tmp_path / "in", engine, bucket, s3, "range", "head", "fine")
+    outcome = fetch(tmp_path / "in", bucket, s3, "range", "head", "fine", engine=engine)
     failed = {failure.path: failure.message for failure in outcome.failed}
     assert failed.keys() == {"range", "head"}
     assert all("ETag" in message for message in failed.values())

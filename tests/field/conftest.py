@@ -1,0 +1,39 @@
+"""Fixtures of the field tests: jobs of this process that ask the local server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from support.engines import without_pauses
+from support.jobs import MIB, Use
+from support.objects import keys
+from support.server import S3Server, env_for
+from waybill.move import mover
+from waybill.s3 import parts
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch, s3: S3Server, bucket: str) -> Iterator[Use]:
+    """Have jobs of this process ask the server at an address, and not wait between attempts."""
+    without_pauses(monkeypatch)
+
+    def use(url: str) -> None:
+        nowhere = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,amazonaws.com,s3.test")
+        for name, value in (env_for(url) | nowhere).items():
+            monkeypatch.setenv(name, value)
+
+    yield use
+    client = s3.client()
+    for key in keys(s3, bucket):
+        client.delete_object(Bucket=bucket, Key=key)
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Files above 6 MiB go in parts of 5 MiB; the bytes of one that has two parts."""
+    monkeypatch.setattr(mover, "MULTIPART_ABOVE_BYTES", 6 * MIB)
+    monkeypatch.setattr(parts, "SMALLEST_PART_BYTES", 5 * MIB)
+    return random.Random(5).randbytes(7 * MIB)
