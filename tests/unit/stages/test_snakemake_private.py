@@ -408,3 +408,25 @@ rule make:
     most = 2 * 20 + calm["seconds"][0] + 5
     assert calm["looks"][0] <= most < usual["looks"][0]
     assert calm["sizes"][0] <= 3 * 20 < usual["sizes"][0]
+
+
+def test_the_scheduler_wakes_when_its_limit_of_jobs_allows_more(tmp_path: Path) -> None:
+    """Ten jobs a second may begin; those of a second have ended before it is over, so that only
+    the timer can begin the next."""
+    text = """
+import time
+snakemake_.calm_scheduler()
+begun = time.monotonic()
+
+onsuccess:
+    tell("seconds", time.monotonic() - begun)
+
+rule all:
+    input: expand("made/{number}", number=range(30))
+
+rule make:
+    output: touch("made/{number}")
+    run: pass
+"""
+    found = snakemake(tmp_path, text, "--max-jobs-per-timespan", "10/1s", "--cores", "30")
+    assert found["seconds"][0] > 1
