@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from support.engines import without_pauses
 from support.jobs import MIB, Use
 from support.objects import keys
+from support.proxy import Proxy
+from support.saying import Aws
 from support.server import S3Server, env_for
 from waybill.move import mover
 from waybill.s3 import parts
@@ -37,3 +40,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setattr(mover, "MULTIPART_ABOVE_BYTES", 6 * MIB)
     monkeypatch.setattr(parts, "SMALLEST_PART_BYTES", 5 * MIB)
     return random.Random(5).randbytes(7 * MIB)
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> Aws:
+    """A user with a configuration of AWS, whose requests go through the proxy."""
+    return Aws(tmp_path, monkeypatch, proxy.endpoint_url)
