@@ -153,3 +153,13 @@ def test_a_download_asks_for_its_folder(door: Door, work: Path) -> None:
     assert (back / "a.tif").read_bytes() == b"scene"
     assert said.out.splitlines()[-1] == f"d: 1 files, 5 B: all proven in {back}; 1 moved, 5 B"
     assert "pload" not in said.out + said.err
+
+
+def test_where_tells_what_snakemake_is_given(door: Door, work: Path) -> None:
+    lines = waybill(door, work, "where").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["snakefile", "profiles", "docs"]
+    for line in lines:
+        name, path = line.split()
+        assert waybill(door, work, "where", name).out == f"{path}\n"
+        assert Path(path).exists()
+    assert "invalid choice: 'snakfile'" in waybill(door, work, "where", "snakfile", code=2).err

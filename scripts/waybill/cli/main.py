@@ -55,6 +55,9 @@ COMMANDS = {
         "waybill.cli.probe.command",
         "Write a few objects into a bucket, and tell what the store does and which keys to set.",
     ),
+    "where": Command(
+        "waybill.cli.commands.where", "Where the Snakefile, its profiles and the documents are."
+    ),
     "init": Command(
         "waybill.cli.commands.init", "Write a starter configuration where there is none."
     ),

@@ -21,7 +21,8 @@ import botocore.exceptions as be
 from waybill.model.entries import RemoteEntry
 from waybill.model.errors import WaybillError
 from waybill.model.times import nanoseconds
-from waybill.s3.errors import ELSEWHERE, error_code, explain, host_of, is_fatal
+from waybill.s3.causes import host_of
+from waybill.s3.errors import ELSEWHERE, error_code, explain, is_fatal
 from waybill.s3.evidence import Answer, OddAnswerError, ask
 from waybill.s3.retries import status_of
 

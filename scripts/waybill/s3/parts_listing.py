@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from waybill.model.errors import WaybillError
+from waybill.s3.causes import host_of
 from waybill.s3.client import common_arguments
-from waybill.s3.errors import host_of
 from waybill.s3.evidence import Answer, OddAnswerError, ask
 
 if TYPE_CHECKING:

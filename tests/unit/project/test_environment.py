@@ -75,6 +75,8 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
     assert (site / "waybill" / "py.typed").is_file()
     entries = {p.name for p in (ROOT / "scripts").glob("*.py")}
     assert {p.name for p in (site / "waybill" / "scripts").glob("*.py")} == entries
+    for name in ("docs/hpc.md", "config/config.toml", "profiles/slurm/config.yaml"):
+        assert (site / "waybill" / name).read_bytes() == (ROOT / name).read_bytes()
     (tmp_path / "c.toml").write_text(
         '[transfers.a]\nsource = "data"\ndestination = "s3://bucket"\n'
     )
@@ -87,8 +89,6 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
             "--snakefile",
             str(site / "waybill" / "Snakefile"),
             "--dry-run",
-            "--cores",
-            "1",
             "--config",
             f"toml={tmp_path}/c.toml",
         ],
@@ -100,3 +100,15 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "looking at both sides" in done.stdout + done.stderr
+    profile = site / "waybill" / "profiles" / "default"
+    assert f"workflow specific profile {profile}" in done.stdout + done.stderr
+
+
+def test_an_editable_installation_uses_the_repository_itself(tmp_path):
+    """Nothing of the package is copied, so `waybill doctor` sees one Waybill."""
+    build = "import sys; from hatchling.build import build_editable as b; print(b(sys.argv[1]))"
+    command = [sys.executable, "-c", build, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as archive:
+        (path,) = [name for name in archive.namelist() if ".dist-info/" not in name]
+        assert archive.read(path).decode().strip() == str(ROOT / "scripts")

@@ -18,8 +18,9 @@ from waybill.cli.doctor.rows import Row, Verdict
 from waybill.model.errors import WaybillError
 from waybill.model.times import utc
 from waybill.s3 import credentials, permissions
+from waybill.s3.causes import host_of
 from waybill.s3.client import common_arguments, make_client
-from waybill.s3.errors import DENIED, error_code, explain, host_of, is_missing
+from waybill.s3.errors import DENIED, error_code, explain, is_missing
 from waybill.s3.listing import list_after
 
 if TYPE_CHECKING:
