@@ -15,6 +15,21 @@ export PYTHONPATH := scripts
 NEEDS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*p["dependencies"], *sum((p["optional-dependencies"][e] for e in sys.argv[1:]), []), sep="\n")'
 
+# Installs what pyproject.toml asks for with the extras $(1), and says how far it is. All that pip
+# says is in pip.log.
+define INSTALL
+@$(NEEDS) $(1) > $(VENV)/needs.txt
+@{ $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	-r $(VENV)/needs.txt 2>&1; echo $$? > $(VENV)/pip.code; } | tee $(VENV)/pip.log | \
+	while read -r word rest; do case $$word in \
+		Collecting | Processing) n=$$((n + 1)); [ $$((n % 20)) -ne 0 ] || \
+			echo "waybill: $$n packages fetched" ;; \
+		Installing) echo "waybill: installing $$n packages into $(VENV)/" ;; \
+		ERROR:) echo "pip: $$rest" >&2 ;; \
+	esac; done
+@exit $$(cat $(VENV)/pip.code)
+endef
+
 define CHECK_PYTHON
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo "waybill: $(PYTHON) is missing or older than 3.11; install Python, or name one: make PYTHON=python3.12" >&2; exit 2; }
@@ -102,21 +117,22 @@ clean:
 # The environment is made anew when the dependencies change.
 $(VENV)/.ready: pyproject.toml
 	$(CHECK_PYTHON)
-	@echo "waybill: making $(VENV)/, this takes a minute"
+	@echo "waybill: making $(VENV)/ beside this file, in a minute or two"
 	@$(PYTHON) -m venv $(VENV)
-	@$(NEEDS) demo test > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	$(call INSTALL,demo test)
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.ready
-	@$(NEEDS) demo test lint > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	$(call INSTALL,demo test lint)
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.ready
-	@$(NEEDS) demo test bench > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	$(call INSTALL,demo test bench)
 	@touch $@
 
 $(VENV)/.slurm: $(VENV)/.ready
-	@$(NEEDS) demo test slurm schedulers > $(VENV)/needs.txt && $(PIP) -r $(VENV)/needs.txt
+	$(call INSTALL,demo test slurm schedulers)
 	@touch $@
 
 $(VENV)/.stores: $(VENV)/.ready

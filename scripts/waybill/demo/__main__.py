@@ -1,12 +1,14 @@
 """``make demo``: the main job, on real ``.h5ad`` files and an S3 server on this machine.
 
 Everything it makes stands under ``demo/`` in the working directory; the S3 server (moto) listens
-on a free port of the loopback interface and ends with this command.
+on a free port of the loopback interface and ends with this command. An installed Waybill runs the
+same with ``python -m waybill.demo``.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -26,7 +28,7 @@ from waybill.system.resources import project_root
 from waybill.system.tsv import rows
 
 FOLDER = Path("demo")
-CONFIG = "config/config.toml"
+CONFIG = project_root() / "config" / "config.toml"
 START_SECONDS = 60
 
 # name: cells, genes, share of the counts that are not zero
@@ -47,11 +49,10 @@ def main() -> int:
         print(f"  {path}  {format_size(path.stat().st_size)}")
     with s3_server() as environment:
         say(f"an S3 server at {environment['AWS_ENDPOINT_URL']}, with a bucket for the demo")
-        (transfer,) = load(CONFIG).values()
+        (transfer,) = load(str(CONFIG)).values()
         make_bucket(environment, transfer.bucket)
         layout = Layout(transfer.results)
 
-        say("snakemake plan")
         if code := snakemake(environment, "plan"):
             return code
         print("\n  " + "\t".join(PLAN_COLUMNS))
@@ -59,25 +60,34 @@ def main() -> int:
             row[6] = row[6][:16] + "…"
             print("  " + "\t".join(row))
 
-        say("snakemake")
         if code := snakemake(environment):
             return code
         print()
         print((layout.root / "summary.tsv").read_text(encoding="utf-8"))
         print(layout.manifest("source-datasets").read_text(encoding="utf-8"))
 
-        say("snakemake, a second time")
-        if code := snakemake(environment):
+        if code := snakemake(environment, remark="a second time"):
             return code
-        say("snakemake verify: every byte on both sides")
-        if code := snakemake(environment, "verify", "--config", "verify={depth: content}"):
+        verify = ("verify", "--config", "verify={depth: content}")
+        if code := snakemake(environment, *verify, remark="every byte on both sides"):
             return code
     say("sha256sum -c, without Waybill")
     for table in sorted((layout.root / "checksums").rglob("*.sha256")):
         check = ["sha256sum", "-c", str(table.resolve())]
         if code := subprocess.run(check, cwd=FOLDER / "data", check=False).returncode:
             return code
+    say_what_follows()
     return 0
+
+
+def say_what_follows() -> None:
+    """Print what to type for the first files of one's own."""
+    say("next: a first transfer of your own; it shows a plan and asks")
+    activate = Path(sys.prefix, "bin", "activate")
+    if activate.is_file() and "VIRTUAL_ENV" not in os.environ:
+        here = activate.relative_to(Path.cwd()) if activate.is_relative_to(Path.cwd()) else activate
+        print(f"  source {here}")
+    print("  waybill copy FOLDER s3://BUCKET/PREFIX")
 
 
 def say(text: str) -> None:
@@ -159,11 +169,16 @@ def make_bucket(environment: dict[str, str], bucket: str) -> None:
     ).create_bucket(Bucket=bucket)
 
 
-def snakemake(environment: dict[str, str], *targets: str) -> int:
-    """Run Snakemake as a user would; returns its exit code."""
-    snakefile = str(project_root() / "Snakefile")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, *targets]
-    return subprocess.run([*command, "--quiet", "all"], env=environment, check=False).returncode
+def snakemake(environment: dict[str, str], *arguments: str, remark: str = "") -> int:
+    """Show the command that a user would type, and run it; returns its exit code."""
+    command = ["snakemake", *arguments]
+    if Path.cwd() != project_root():
+        config = [] if "--config" in command else ["--config"]
+        snakefile = ["--snakefile", str(project_root() / "Snakefile")]
+        command = ["snakemake", *snakefile, *arguments, *config, f"toml={CONFIG}"]
+    say(shlex.join(command) + (f"  # {remark}" if remark else ""))
+    command = [sys.executable, "-m", *command, "--quiet", "all"]
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
