@@ -52,7 +52,7 @@ def test_one_run(core: Core) -> None:
     assert sorted(file["key"] for file in json.loads(core.body(key))["files"]) == keys
 
     # Once more, in the other spelling: looked at, and what was deleted or changed is sent.
-    core.proxy.client().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
+    core.proxy.straight().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
     core.add(run, "RTAComplete.txt", "later")
     path = f"{run}/../run_1/"
     said = core.upload("--local-path", path, "--bucket", core.bucket, "--cores=1", "--threads=1")

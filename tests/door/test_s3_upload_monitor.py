@@ -78,7 +78,7 @@ def test_two_sequencers(core: Core) -> None:
 
     # A day later: an object is gone, a file has come, a state was lost.
     core.grow_old(hours=25)
-    core.proxy.client().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
+    core.proxy.straight().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
     core.add(core.data / "B" / "run_2", "Logs/late.log")
     (core.uploads / "run_2.upload.log.json").unlink()
     again = core.monitor()
@@ -95,7 +95,7 @@ def test_runs_whose_state_is_damaged_are_looked_at_again(core: Core) -> None:
     core.monitor()
     (state,) = core.log_dir.glob("waybill/*/results/*/state.json")
     state.write_bytes(state.read_bytes()[:-9])
-    core.proxy.client().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
+    core.proxy.straight().delete_object(Bucket=core.bucket, Key="run_1/Data/L001.cbcl")
     assert sent(core.monitor()) == ["run_1/Data/L001.cbcl"]
 
 

@@ -206,7 +206,7 @@ def test_upload(glacier: Glacier) -> None:
 def test_a_link_from_the_data_folder_with_the_ini_of_the_project(glacier: Glacier) -> None:
     """The way of the seed, in a folder whose path it could not read, from a file with CRLF; the
     bucket is the project's own, here on this machine."""
-    glacier.proxy.client().create_bucket(Bucket="greenland-glacier-data")
+    glacier.proxy.straight().create_bucket(Bucket="greenland-glacier-data")
     path = f"sentinel2/134_Arsuk/clipped/{SCENES[0]}"
     glacier.put({path: content(path, 2000)}, bucket="greenland-glacier-data")
     glacier.data = glacier.data / "run = 7 $x"

@@ -238,7 +238,7 @@ def test_A1_what_a_verification_found_is_open_until_it_is_mended(
     waybill = moved(door, tmp_path)
     waybill("verify")
     waybill("status")
-    door.proxy.client().delete_object(Bucket=door.bucket, Key="t/b")
+    door.proxy.straight().delete_object(Bucket=door.bucket, Key="t/b")
     waybill("verify", code=1)
     time.sleep(1)  # a proof tells its time in seconds
     assert "open: 1 files are not as they were proven, says a verification: b; see " in (

@@ -105,6 +105,11 @@ class Proxy:
         """A boto3 client through this proxy; see ``support.server.client_for``."""
         return client_for(self.endpoint_url, **config)
 
+    def straight(self) -> Any:
+        """A client to the server itself, for what a test does and Waybill never may."""
+        host, port = self.upstream
+        return client_for(f"http://{host}:{port}")
+
     def env(self) -> dict[str, str]:
         """AWS variables for a subprocess; see ``support.server.env_for``."""
         return env_for(self.endpoint_url)
