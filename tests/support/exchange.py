@@ -92,6 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.proxy = self.server.proxy
+        if self.proxy.rate:  # what the system holds would count as sent
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                self.connection.setsockopt(socket.SOL_SOCKET, option, BLOCK)
         self.link = http.client.HTTPConnection(*self.proxy.upstream, timeout=300)
 
     def finish(self) -> None:
@@ -175,6 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             block = self.rfile.read1(min(size, BLOCK))
             if not block:
                 raise ConnectionError("the client left")
+            self.proxy.spend(len(block), "request")
             size -= len(block)
             yield block
 
@@ -233,6 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, request: Request, data: bytes) -> None:
+        self.proxy.spend(len(data), "answer")
         request.answered += len(data)
         self.wfile.write(data)
 

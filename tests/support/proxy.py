@@ -9,6 +9,7 @@ S3 notices. Requests are expected in path style (``/bucket/key``).
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -65,17 +66,19 @@ class Proxy:
     """The proxy, on a free loopback port; use it as a context manager.
 
     ``requests`` holds what arrived, in order of arrival. ``faults`` may change at any time.
-    ``latency`` is a number of seconds before each forwarding. ``errors`` collects exceptions of
-    ``Call`` functions and faults that could not do what they say, such as a flip beyond the end of
-    a body: a test should end with none.
+    ``latency`` is a number of seconds before each forwarding. ``rate`` limits all bodies together
+    to so many bytes in a second, each direction for itself; None is no limit. ``errors`` collects
+    exceptions of ``Call`` functions and faults that could not do what they say, such as a flip
+    beyond the end of a body: a test should end with none.
     """
 
-    def __init__(self, upstream_url: str, latency: float = 0.0) -> None:
+    def __init__(self, upstream_url: str, latency: float = 0.0, rate: float | None = None) -> None:
         parts = urlsplit(upstream_url)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"the upstream must be an http URL: {upstream_url}")
         self.upstream = (parts.hostname, parts.port or 80)
-        self.latency = latency
+        self.latency, self.rate = latency, rate
+        self._free_at = {"request": 0.0, "answer": 0.0}
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.errors: list[BaseException] = []
@@ -143,6 +146,15 @@ class Proxy:
         self._server.server_close()
         self._server.cut_connections()
         self._thread.join(timeout=10)
+
+    def spend(self, count: int, where: str) -> None:
+        """Wait as long as ``count`` bytes take on a link with this ``rate``."""
+        if not self.rate:
+            return
+        with self._lock:
+            start = max(time.monotonic(), self._free_at[where])
+            self._free_at[where] = start + count / self.rate
+        self.closing.wait(max(0.0, self._free_at[where] - time.monotonic()))
 
     def arrived(self, request: Request) -> list[Action]:
         """Record a request and take the faults that apply to it."""

@@ -21,6 +21,7 @@ from waybill.model.failure import Failure
 from waybill.results.batch_tables import CACHE_COLUMNS, read_cache
 from waybill.system.files import write_atomic
 from waybill.system.hashing import sha256_of
+from waybill.system.meter import METER
 from waybill.system.root import Root
 from waybill.system.tsv import render
 
@@ -60,6 +61,7 @@ def checksum(
             return error
 
     if missing:
+        METER.expect_hashes(sum(entry.size for entry in missing))
         with ThreadPoolExecutor(max(1, threads)) as pool:
             for entry, result in zip(missing, pool.map(hash_one, missing), strict=True):
                 if isinstance(result, EntryError):

@@ -23,6 +23,7 @@ from waybill.s3.evidence import ask, etag_of, object_of, size_of
 from waybill.s3.object_check import ObjectCheck
 from waybill.s3.parts import Part, part_size, parts
 from waybill.s3.request_checksums import RequestChecksums
+from waybill.system.meter import METER
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -86,7 +87,9 @@ class Fetcher:
         key = self._key(item)
 
         def get(part: Part) -> None:
-            if part.number not in download.ranges:
+            if part.number in download.ranges:
+                METER.there(key, part.length)
+            else:
                 self._engine.get(key, item.etag, part, file.write)
                 self._journal.range(download.id, part.number)
                 download.ranges.add(part.number)

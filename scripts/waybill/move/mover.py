@@ -34,6 +34,7 @@ from waybill.s3.evidence import Stored
 from waybill.s3.parts import MULTIPART_ABOVE_BYTES
 from waybill.system.budget import Budget
 from waybill.system.futures import error_of
+from waybill.system.meter import METER
 from waybill.system.root import Root
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Mover(ABC):
             else:
                 todo.append(item)
         if todo:
+            METER.expect(item.size for item in todo)
             self._move(todo)
         return self.outcome
 
@@ -152,7 +154,7 @@ class Mover(ABC):
             while self._under_way:
                 self._next_group()
             large = [item for item in todo if item.size > MULTIPART_ABOVE_BYTES]
-            moved = {side_by_side.submit(self._move_large, item): item for item in large}
+            moved = {side_by_side.submit(self._begin_large, item): item for item in large}
             for end in as_completed(moved):
                 self._account(moved[end], end.result)
         finally:
@@ -166,6 +168,7 @@ class Mover(ABC):
         while not self._budget.try_take(item.size):
             self._next_group()
         self._under_way += 1
+        METER.begin(self._key(item), item.path, item.size)
         if self._is_quick(item):
             self._launch_or_fail(item)
         else:
@@ -173,6 +176,10 @@ class Mover(ABC):
             self._pool.submit(self._launch_slow, item)
         if self._landed.qsize() >= GROUP:
             self._next_group()
+
+    def _begin_large(self, item: Difference) -> Proof:
+        METER.begin(self._key(item), item.path, item.size, large=True)
+        return self._move_large(item)
 
     def _is_busy(self) -> bool:
         """Whether something must land before another small entry is launched."""
@@ -222,18 +229,23 @@ class Mover(ABC):
                 return False
             self._journal.done(proof)
         except EntryError as error:
-            self.outcome.failed.append(Failure.of(error))
+            self._note(item, Failure.of(error))
             self.outcome.stale_hash |= isinstance(error, StaleHashError)
         except (be.ClientError, be.BotoCoreError) as error:
             if is_fatal(error):
                 raise explain(error, self._transfer) from None
             why = explain(error, self._transfer, what=self._url(item))
-            self.outcome.failed.append(Failure(item.path, 1, str(why), why.lasting))
+            self._note(item, Failure(item.path, 1, str(why), why.lasting))
         else:
+            METER.end(self._key(item), arrived=True)
             self.outcome.proofs[item.path] = proof
             self.outcome.moved_files += 1
             self.outcome.moved_bytes += proof.size
         return True
+
+    def _note(self, item: Difference, failure: Failure) -> None:
+        METER.end(self._key(item), arrived=False)
+        self.outcome.failed.append(failure)
 
     def _key(self, item: Difference) -> str:
         return self._transfer.prefix + item.path

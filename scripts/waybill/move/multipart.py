@@ -34,6 +34,7 @@ from waybill.s3.parts_listing import PartsListingError, list_parts
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.budget import Budget
 from waybill.system.hashing import read_range
+from waybill.system.meter import METER
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -262,6 +263,7 @@ class MultipartUploader:
         sha256 = hashlib.sha256(data).hexdigest()
         etag, journalled = upload.parts.get(part.number, ("", ""))
         if journalled == sha256 and there.get(part.number) == (etag, part.length):
+            METER.there(upload.key, part.length)
             return etag, sha256
         etag = self._engine.put_part(upload.key, upload.id, part.number, data, sha256)
         self._journal.part(upload.id, part.number, etag, sha256)

@@ -29,6 +29,7 @@ from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.same_bytes import SOURCE_SHA256
 from waybill.system.futures import error_of
 from waybill.system.hashing import opened, read_small, sha256_of
+from waybill.system.meter import METER
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,9 @@ class Uploader(Mover):
             nonlocal sha256
             body = self._read(item)
             sha256 = hashlib.sha256(body).hexdigest()
-            if item.sha256 and item.sha256 != sha256:
+            if not item.sha256:
+                METER.hash(len(body))
+            elif item.sha256 != sha256:
                 raise StaleHashError(item.path)
             return Content(body, sha256, self._metadata(item, sha256))
 

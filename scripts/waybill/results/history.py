@@ -1,25 +1,20 @@
 """The history of a transfer: one line for each run, plan and verification that has ended.
 
 ``history.jsonl`` is append-only and never a Snakemake output. Nothing decides by it: it tells
-people how a transfer came to stand as it does. A run that was killed leaves no line. A line that is
-torn or damaged is ignored. When the file is larger than ``MOST_BYTES``, its last ``KEPT_LINES``
-lines are kept.
+people how a transfer came to stand as it does. A run that was killed leaves no line. The format is
+that of ``system.json_lines``.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from waybill.results.layout import Layout
-from waybill.system.files import write_atomic
+from waybill.system import json_lines
 
 RUN, PLAN, VERIFY = "run", "plan", "verify"
 
-MOST_BYTES = 1 << 20
-KEPT_LINES = 1_000
 MOST_LINES = 20  # of what was said, that are kept
 MOST_CHARACTERS = 500  # of each of them
 
@@ -57,35 +52,21 @@ def append(layout: Layout, ended: Ended) -> None:
     """Append a run. Raises OSError."""
     item = asdict(ended)
     item["said"] = [line[:MOST_CHARACTERS] for line in ended.said[-MOST_LINES:]]
-    line = json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
-    path = layout.history
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as file:
-        # The line break in front ends a line that a kill has torn.
-        file.write(b"\n" + line + b"\n" if file.tell() else line + b"\n")
-        size = os.fstat(file.fileno()).st_size
-    if size > MOST_BYTES:
-        kept = [part for part in path.read_bytes().split(b"\n") if part][-KEPT_LINES:]
-        write_atomic(path, b"\n".join(kept) + b"\n")
+    json_lines.append(layout.history, item)
 
 
 def read(layout: Layout) -> list[Ended]:
     """All runs in the history, oldest first; none when there is no history. Raises OSError."""
-    try:
-        lines = layout.history.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    return [ended for line in lines if line and (ended := _parsed(line)) is not None]
+    return [ended for item in json_lines.read(layout.history) if (ended := _parsed(item))]
 
 
 _KINDS: dict[Any, Any] = {"str": str, "int": int, "float": (int, float), "list[str]": list}
 
 
-def _parsed(line: bytes) -> Ended | None:
-    """The run in a line; None for a line that is torn or damaged. Members of a later version are
-    left out."""
+def _parsed(item: dict[str, Any]) -> Ended | None:
+    """The run in a line; None for a line that is damaged. Members of a later version are left
+    out."""
     try:
-        item = json.loads(line)
         known = {f.name: item[f.name] for f in fields(Ended) if f.name in item}
         ended = Ended(**known)
     except (ValueError, TypeError):

@@ -134,6 +134,18 @@ class Layout:
         return self.root / "failures"
 
     @property
+    def progress(self) -> Path:
+        """The folder in which each job at work says how far it is (``results.jobs``)."""
+        return self.root / "progress"
+
+    def job_log(self, dataset: str = "", batch: str = "") -> Path:
+        """A line for each job about a batch, a dataset or the transfer that has ended."""
+        if not dataset:
+            return self.root / "logs" / "jobs.jsonl"
+        folder = self.root / "logs" / "jobs"
+        return folder / dataset / f"{batch}.jsonl" if batch else folder / f"{dataset}.jsonl"
+
+    @property
     def lock(self) -> Path:
         return self.root / ".lock"
 

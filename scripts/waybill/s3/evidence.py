@@ -22,6 +22,7 @@ from botocore.parsers import ResponseParserError
 
 from waybill.s3.causes import AnswerError
 from waybill.s3.errors import DAMAGED, error_code
+from waybill.system.meter import METER
 
 Answer = dict[str, Any]  # as botocore returns it
 Result = TypeVar("Result")
@@ -187,11 +188,13 @@ def ask(
             damaged += 1
             if error_code(error) not in DAMAGED or damaged == DAMAGED_ATTEMPTS:
                 raise
+            METER.repeat()
         except OddAnswerError:
             odd += 1
             client.close()  # closes its connections: one of them is out of step
             if odd == ODD_ATTEMPTS:
                 raise
+            METER.repeat()
             time.sleep(random.uniform(0.1, 0.2) * 2**odd)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import botocore.exceptions as be
 
 from waybill.s3.errors import error_code
+from waybill.system.meter import METER
 
 MAX_ATTEMPTS = 6
 MOST_SECONDS = 60.0  # of a Retry-After that are waited
@@ -121,4 +122,5 @@ class Retries:
                 error = be.ClientError(answer, operation.name)
         if attempts >= self._attempts or error is None or not may_pass(error):
             return None
+        METER.repeat()
         return max(back_off(attempts, slow=is_throttled(error)), retry_after(error))

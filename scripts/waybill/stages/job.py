@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from waybill.model.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_OK,
     ReportedError,
     WaybillError,
     describe,
@@ -34,6 +36,7 @@ from waybill.model.secrets import masked
 from waybill.model.transfer import Transfer
 from waybill.results import failures, journal, seals, state
 from waybill.results.layout import Layout
+from waybill.stages.reporter import Reporter
 from waybill.stages.task import Task
 from waybill.system import installed
 from waybill.system.collector import spare_imports
@@ -47,6 +50,7 @@ _POLL_SECONDS = 0.5
 OPEN_FILES = 1_024
 
 _STARTED = time.monotonic()
+_at_end: list[Callable[[int], None]] = []  # called with the exit code when the job ends early
 
 
 def run(
@@ -72,8 +76,11 @@ def run(
     _leave_terminal()
     _allow_open_files()
     spare_imports()
+    reporter = Reporter(task)
+    _at_end.append(reporter.end)
     try:
         installed.check_job()
+        reporter.begin()
         failures.write(task.failure_record, [])
         if dataset and layout is Layout:
             task = replace(task, transfer=_view(task))
@@ -81,6 +88,7 @@ def run(
         own = [path for path in own if path.is_relative_to(task.layout.root)]
         seals.check(task.layout, own, patience=PATIENCE_SECONDS)
         stage(task)
+        reporter.end(EXIT_OK)
         _log_cost()
     except WaybillError as error:
         _fail(task, error)
@@ -145,8 +153,9 @@ def _fail(task: Task, error: WaybillError) -> NoReturn:
 def _end(code: int) -> NoReturn:
     """End the process at once. Requests in other threads are not waited for: the journal has what
     is finished. A flush may fail, because a signal may interrupt a write."""
+    last = (logging.shutdown, sys.stdout.flush, sys.stderr.flush)
     try:
-        for end in (journal.flush, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        for end in (journal.flush, *(partial(end, code) for end in _at_end), *last):
             with suppress(OSError, RuntimeError, ValueError):
                 end()
     finally:

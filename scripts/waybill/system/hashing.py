@@ -10,6 +10,7 @@ from pathlib import Path
 
 from waybill.model.entries import LocalEntry
 from waybill.model.errors import EntryError
+from waybill.system.meter import METER
 from waybill.system.root import LinkError, Root
 
 BLOCK_BYTES = 1 << 20
@@ -98,6 +99,7 @@ def sha256_of(
             if start + len(block) > entry.size:
                 raise _longer(descriptor, entry)
             digest.update(block)
+            METER.hash(len(block))
             if each is not None:
                 each(start, block)
             start += len(block)

@@ -22,6 +22,7 @@ from waybill.s3.object_check import by_sha256
 from waybill.s3.parts import Part
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.hashing import sha256_of
+from waybill.system.meter import METER
 from waybill.system.root import Root
 from waybill.verify.judge import (
     CONTENT,
@@ -56,10 +57,15 @@ class Looker:
         """The findings of the looks, in their order. An entry that cannot be looked at is a
         finding. Raises WaybillError for an error that every entry would meet."""
         pool = ThreadPoolExecutor(self._transfer.threads)
+        METER.expect(self._bytes_there(look) for look in looks)
+        for look in looks:
+            METER.begin(look.key, look.path, self._bytes_there(look))
+        if self._reads:
+            METER.expect_hashes(sum(look.size for look in looks if look.mtime_ns is not None))
         if any(look.etag for look in looks):
             _ = self._engine  # made once, before the threads
         try:
-            if self._transfer.verify_depth != CONTENT:
+            if not self._reads:
                 return [found for result in pool.map(self._ask, looks) for found in result]
             both = [self._submit(pool, look) for look in looks]
             return [
@@ -70,9 +76,18 @@ class Looker:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def _reads(self) -> bool:
+        """Whether the bytes of both sides are read."""
+        return self._transfer.verify_depth == CONTENT
+
+    def _bytes_there(self, look: Look) -> int:
+        return look.size if self._reads and look.etag else 0
+
     def _ask(self, look: Look) -> list[Finding]:
         """Look at the checksums that S3 stores."""
         head = self._try(look, self._head)
+        METER.end(look.key, arrived=True)
         if isinstance(head, Finding):
             return [head]
         etag = etag_of(head)
@@ -96,6 +111,7 @@ class Looker:
         self, look: Look, local: Future[Any] | None, there: Future[Any] | None
     ) -> list[Finding]:
         here, away = (side.result() if side else None for side in (local, there))
+        METER.end(look.key, arrived=True)
         found = judge_content(look, here, away, direction=self._direction)
         damaged = (f.status == CHANGED and f.side != self._folder for f in found)
         if isinstance(away, str) and any(damaged):  # once more: the way here may have damaged them

@@ -9,6 +9,7 @@ import pytest
 from waybill.results import history
 from waybill.results.history import Ended
 from waybill.results.layout import Layout
+from waybill.system import json_lines
 
 FIRST = Ended(time="2026-01-02T03:04:05+00:00", seconds=1.5, kind="plan", code=0, files=3)
 SECOND = Ended(
@@ -46,8 +47,8 @@ def test_a_member_of_a_later_version_is_left_out(tmp_path: Path) -> None:
 
 
 def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "MOST_BYTES", 2_000)
-    monkeypatch.setattr(history, "KEPT_LINES", 3)
+    monkeypatch.setattr(json_lines, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(json_lines, "KEPT_LINES", 3)
     layout = Layout(tmp_path)
     for number in range(40):
         history.append(layout, Ended(time=str(number), seconds=0, kind="run", code=0))

@@ -23,6 +23,7 @@ from waybill.s3.evidence import ODD_ATTEMPTS, Answer, OddAnswerError, Stored
 from waybill.s3.parts import Part
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.retries import MAX_ATTEMPTS
+from waybill.system.meter import METER
 
 if TYPE_CHECKING:
     pass
@@ -193,6 +194,7 @@ def get_through(
             odd += 1
             if odd == ODD_ATTEMPTS:
                 raise
+        METER.repeat()
         time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2 ** (cut + odd)))
 
 
@@ -224,6 +226,7 @@ def get_whole(fetch: Fetch, size: int) -> tuple[Answer, bytes]:
             odd += 1
             if odd == ODD_ATTEMPTS:
                 raise
+        METER.repeat()
         time.sleep(random.uniform(0.5, 1) * min(5, 0.2 * 2 ** (cut + odd)))
 
 

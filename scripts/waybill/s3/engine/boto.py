@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
-from threading import Lock, Semaphore
+from contextlib import closing, contextmanager, suppress
+from io import BytesIO
+from threading import Lock, Semaphore, local
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
@@ -29,11 +30,14 @@ from waybill.s3.evidence import Answer, Stored, Witness, ask, part_stored, under
 from waybill.s3.parts import Part
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.hashing import BLOCK_BYTES
+from waybill.system.meter import Span
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 Result = TypeVar("Result")
+
+PIECE_BYTES = 256 << 10  # how much of a request's body is handed to the system at one time
 
 
 class BotoEngine:
@@ -52,6 +56,9 @@ class BotoEngine:
         self._in_flight = 0
         self._lock = Lock()
         self._witness = Witness()
+        self._sending = local()  # ``span`` of the request that a thread makes
+        for operation in ("PutObject", "UploadPart"):
+            client.meta.events.register(f"before-send.s3.{operation}", self._count_body)
 
     @property
     def ahead(self) -> int:
@@ -77,37 +84,60 @@ class BotoEngine:
                 request_id = answer["ResponseMetadata"].get("RequestId", "")
                 return self._witness.stored(answer, request_id, body, sha256, is_first=is_first)
 
-            return ask(
-                self.client,
-                self.client.put_object,
-                read,
-                Key=key,
-                Body=body,
-                Metadata=content.metadata,
-                **type_arguments(self._transfer, key),
-                **self._checksums.of_body(body, sha256),
-                **self._write,
-                **condition,
-            )
+            with self._counted(key, len(body)):
+                return ask(
+                    self.client,
+                    self.client.put_object,
+                    read,
+                    Key=key,
+                    Body=body,
+                    Metadata=content.metadata,
+                    **type_arguments(self._transfer, key),
+                    **self._checksums.of_body(body, sha256),
+                    **self._write,
+                    **condition,
+                )
 
         return self._submit(put)
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
         self._pace.spend(len(body))
-        return ask(
-            self.client,
-            self.client.upload_part,
-            lambda answer: part_stored(answer, body, sha256),
-            Key=key,
-            UploadId=upload_id,
-            PartNumber=number,
-            Body=body,
-            **self._checksums.of_body(body, sha256),
-            **self._common,
-        )
+        with self._counted(key, len(body)):
+            return ask(
+                self.client,
+                self.client.upload_part,
+                lambda answer: part_stored(answer, body, sha256),
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                **self._checksums.of_body(body, sha256),
+                **self._common,
+            )
+
+    @contextmanager
+    def _counted(self, key: str, size: int) -> Iterator[None]:
+        """Count the body of the request that this thread makes, of ``size`` bytes."""
+        self._sending.span = span = Span(key)
+        try:
+            yield
+            span.reach(size)
+        except BaseException:
+            span.drop()
+            raise
+        finally:
+            del self._sending.span
+
+    def _count_body(self, request: Any, **_: object) -> None:
+        """botocore hook: hand a large body to the system in pieces that are counted. The request is
+        signed already, and has its length in a header."""
+        span = getattr(self._sending, "span", None)
+        body = request.body
+        if span and isinstance(body, BytesIO) and len(body.getbuffer()) > PIECE_BYTES:
+            request.body = _Pieces(body, span)
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
-        return self._submit(lambda: get_whole(self._fetch(key, etag), size))
+        return self._submit(lambda: get_whole(self._fetch(key, etag, Span(key)), size))
 
     def get(
         self,
@@ -117,9 +147,9 @@ class BotoEngine:
         sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
-        get_through(self._fetch(key, etag), part, sink, begin)
+        get_through(self._fetch(key, etag, Span(key, part.start)), part, sink, begin)
 
-    def _fetch(self, key: str, etag: str) -> Fetch:
+    def _fetch(self, key: str, etag: str, span: Span) -> Fetch:
         """Makes one GET of the object with this etag."""
 
         def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Sink) -> None:
@@ -133,6 +163,7 @@ class BotoEngine:
                         self._pace.spend(len(block))
                         take(at, block)
                         at += len(block)
+                        span.reach(at)
             except (be.IncompleteReadError, be.HTTPClientError) as error:
                 silent = isinstance(error, be.ReadTimeoutError)
                 kind = be.ReadTimeoutError if silent else be.ConnectionClosedError
@@ -169,3 +200,21 @@ class BotoEngine:
             answer["Body"].close()  # closes its connection too, which may be out of step
             raise
         return answer
+
+
+class _Pieces:
+    """The body of a request in pieces. Each is counted when the next one is asked for."""
+
+    def __init__(self, body: BytesIO, span: Span) -> None:
+        self._body, self._span = body, span
+
+    def __iter__(self) -> Iterator[memoryview]:
+        whole = self._body.getbuffer()
+        for start in range(0, len(whole), PIECE_BYTES):
+            piece = whole[start : start + PIECE_BYTES]
+            yield piece
+            self._span.reach(start + len(piece))
+
+    def seek(self, position: int) -> None:
+        """Go back to ``position``: botocore does before it sends the request again."""
+        self._body.seek(position)

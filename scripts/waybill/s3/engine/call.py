@@ -9,6 +9,7 @@ from typing import Any
 from waybill.s3.engine.headers import Headers
 from waybill.s3.evidence import Answer
 from waybill.s3.http.body import Flow
+from waybill.system.meter import Span
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -22,12 +23,14 @@ class Call:
     ``keeps`` the body too. ``read`` is called before the connection carries another request. With
     ``flow`` headers and body go to another thread instead. ``prepare`` is called before the first
     attempt. ``elsewhere`` makes the same call by botocore, for a bucket in another region.
+    ``span`` counts its bytes.
     """
 
     def __init__(
         self,
         operation: str,
         path: str,
+        span: Span,
         headers: Headers,
         body: bytes = b"",
         sha256: str = EMPTY_SHA256,
@@ -37,6 +40,7 @@ class Call:
         flow: Flow | None = None,
     ) -> None:
         self.operation, self.path, self.headers = operation, path, headers
+        self.span = span
         self.method = "GET" if operation == "GetObject" else "PUT"
         self.body, self.sha256 = body, sha256
         self.read, self.keeps, self.flow = read, keeps, flow

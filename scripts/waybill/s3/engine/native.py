@@ -58,6 +58,7 @@ from waybill.s3.parts import Part
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.retries import MAX_ATTEMPTS, is_throttled, may_pass, retry_after
 from waybill.system.futures import error_of, settle
+from waybill.system.meter import METER, Span
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -120,7 +121,7 @@ class NativeEngine:
     ) -> Future[Stored]:
         if self._is_elsewhere:
             return self._botocore.put_object(key, size, load, condition)
-        call = Call("PutObject", self._path(key), self._write)
+        call = Call("PutObject", self._path(key), Span(key), self._write)
 
         def prepare() -> None:
             content = load()
@@ -154,7 +155,8 @@ class NativeEngine:
         self._pace.spend(len(body))
         read = lambda answer, _: part_stored(answer, body, sha256)  # noqa: E731
         try:
-            return self._start(Call("UploadPart", path, headers, body, sha256, read=read)).result()
+            call = Call("UploadPart", path, Span(key), headers, body, sha256, read=read)
+            return self._start(call).result()
         except be.ClientError as error:
             if error_code(error) not in ELSEWHERE:
                 raise
@@ -182,6 +184,8 @@ class NativeEngine:
         sink: Sink,
         begin: Callable[[Answer], None] | None = None,
     ) -> None:
+        span = Span(key, part.start)
+
         def fetch(at: int, end: int, begin: Callable[[Answer], None] | None, take: Sink) -> None:
             whole = begin is not None
             call = self._get_call(key, etag, at, end, whole=whole)
@@ -200,6 +204,7 @@ class NativeEngine:
                         take(at, block)
                         at += len(block)
                         call.moved += len(block)
+                        span.reach(at)
             except BaseException:
                 flow.give_up()
                 raise
@@ -222,7 +227,7 @@ class NativeEngine:
         arguments = get_arguments(self._checksums, etag, at, end, whole=whole)
         headers = [*self._common["GetObject"], *self._codec.headers("GetObject", arguments)]
         headers.append(("accept-encoding", "identity"))
-        return Call("GetObject", self._path(key), headers)
+        return Call("GetObject", self._path(key), Span(key), headers)
 
     def _path(self, key: str) -> str:
         return self._to.path + quote(key, safe="/~")
@@ -263,6 +268,8 @@ class NativeEngine:
         """Give the future of a call its result or error. The bytes of its body are released at
         once, before Python collects the call."""
         self._gate.leave(call.moved)
+        if call.flow is None:
+            call.span.reach(call.moved) if error is None else call.span.drop()
         elsewhere, call.elsewhere, call.body, call.read = call.elsewhere, None, b"", None
         is_elsewhere = isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE
         if error is None:
@@ -285,6 +292,8 @@ class NativeEngine:
 
     def _attempt(self, call: Call) -> None:
         call.attempt += 1
+        if call.attempt > 1:
+            METER.repeat()
         if error := error_of(lambda: self._send(call)):
             self._finish(call, None, error)
 
@@ -302,6 +311,7 @@ class NativeEngine:
             call.body,
             lambda status, _: self._accept(call, exchange, status),
             lambda error: self._ended(call, exchange, error),
+            call.span.reach,
         )
         self._connections.send(exchange)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import math
 import select
 import socket
+import sys
+import termios
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 import httptools
 
-from waybill.s3.http.exchange import Exchange
+from waybill.s3.http.exchange import Exchange, nobody
 from waybill.system.futures import error_of
 
 PIECE_BYTES = 256 << 10  # how much of a request's body is handed to the system at one time
@@ -73,6 +77,19 @@ class Channel(asyncio.Protocol):
             self._rest = memoryview(exchange.payload)
             self._write_on()
 
+    def tell_moved(self) -> None:
+        """Tell the exchange how far it is. What waits to be sent here, or in the system until the
+        server has confirmed it, has not moved."""
+        exchange = self.exchange
+        if exchange is None or self._is_lost:
+            return
+        if not exchange.payload:
+            moved = len(exchange.body) if exchange.status < 300 else 0
+        else:
+            waiting = self._transport.get_write_buffer_size() + _unconfirmed(self._number)
+            moved = len(exchange.payload) - len(self._rest) - waiting
+        exchange.on_moved(moved)
+
     def abort(self) -> None:
         """Close the connection at once; the exchange that it carries ends with an error."""
         self._transport.abort()
@@ -98,7 +115,8 @@ class Channel(asyncio.Protocol):
         self._owner.opened(self)
         own = transport.get_extra_info("socket")
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._poll.register(own.fileno(), select.POLLIN)
+        self._number = own.fileno()
+        self._poll.register(self._number, select.POLLIN)
 
     def pause_writing(self) -> None:
         self._may_write = False
@@ -150,7 +168,7 @@ class Channel(asyncio.Protocol):
         self.go_on()
         self.exchange = exchange.channel = None
         exchange.payload = b""
-        on_end, exchange.on_end, exchange.on_answer = exchange.on_end, _nobody, _nobody
+        on_end, exchange.on_end, exchange.on_answer = exchange.on_end, nobody, nobody
         exchange.sink = None
         unsent = self._rest or self._transport.get_write_buffer_size()
         keep = self._is_whole and self._keeps and not unsent
@@ -204,5 +222,10 @@ class Channel(asyncio.Protocol):
         self._keeps = self._parser.should_keep_alive()  # the parser knows this only here
 
 
-def _nobody(*_: object) -> None:
-    """The callback of an exchange that has ended; it does nothing."""
+def _unconfirmed(descriptor: int) -> int:
+    """The bytes that the system still holds of what was written to a connection (Linux: tcp(7),
+    ``SIOCOUTQ``); 0 where it does not tell."""
+    answer = bytearray(4)
+    with suppress(OSError):
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, answer)
+    return int.from_bytes(answer, sys.byteorder)

@@ -187,9 +187,11 @@ class Connections:
         return ClosedError() if self._closed else be.ConnectionClosedError(endpoint_url=self._url)
 
     def _watch(self) -> None:
-        """End the exchanges in which nothing has moved for too long."""
+        """Tell the exchanges how far they are, and end those in which nothing has moved for too
+        long."""
         limit = time.monotonic() - self._timeout
         for channel in list(self._open):
+            channel.tell_moved()
             exchange = channel.exchange
             if exchange is not None and exchange.seen < limit:
                 exchange.error = be.ReadTimeoutError(endpoint_url=self._url)

@@ -22,14 +22,19 @@ class Carrier(Protocol):
         """Take more of the answer again."""
 
 
+def nobody(*_: object) -> None:
+    """A callback that does nothing."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer.
 
     ``head`` is the request up to the empty line before its ``payload``. ``on_answer`` gets status
     and headers (names in lower case). It returns the function that takes the blocks of the body, or
-    None to have them kept in ``body``. ``on_end`` gets the error, or None. All are called in the
-    thread of the loop and must not wait there. When ``on_answer`` or its function raises, the
+    None to have them kept in ``body``. ``on_end`` gets the error, or None. ``on_moved`` gets from
+    time to time how many bytes have moved, of ``payload`` or else of ``body``. All are called in
+    the thread of the loop and must not wait there. When ``on_answer`` or its function raises, the
     exchange ends with that error.
     """
 
@@ -37,6 +42,7 @@ class Exchange:
     payload: bytes
     on_answer: Callable[[int, dict[str, str]], Callable[[bytes], None] | None]
     on_end: Callable[[BaseException | None], None]
+    on_moved: Callable[[int], None] = nobody
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
