@@ -105,6 +105,12 @@ def test_config(door: Door, work: Path, tmp_path: Path) -> None:
     assert not (work / "results").exists()
     said = waybill(door, work, "plan", "--config", "nowhere.toml", code=2)
     assert said.err == "waybill: nowhere.toml: no such file\n"
+    for command in ("plan", "run", "status", "verify", "config"):
+        said = waybill(door, tmp_path, command, code=2)
+        assert said.err == (
+            "waybill: config/config.toml: no such file; `waybill init` writes one, `--config TOML`"
+            " names another, and `waybill copy SOURCE DESTINATION` needs none\n"
+        )
 
 
 def test_init(door: Door, tmp_path: Path) -> None:
@@ -163,3 +169,44 @@ def test_where_tells_what_snakemake_is_given(door: Door, work: Path) -> None:
         assert waybill(door, work, "where", name).out == f"{path}\n"
         assert Path(path).exists()
     assert "invalid choice: 'snakfile'" in waybill(door, work, "where", "snakfile", code=2).err
+
+
+def test_what_no_pattern_selects_is_counted(door: Door, work: Path) -> None:
+    """In both directions, on the screen of a plan and in the last line of a run."""
+    for number in range(4):
+        door.write(f"sub/f{number}.txt")
+    door.proxy.client().put_object(Bucket=door.bucket, Key="down/a.txt", Body=b"a")
+    (work / "none.toml").write_text(
+        f"""
+[defaults]
+include = ["*.h5"]
+[transfers.up]
+source = "{door.data}"
+destination = "s3://{door.bucket}/up/"
+[transfers.down]
+source = "s3://{door.bucket}/down/"
+destination = "back"
+exclude = ["x"]
+"""
+    )
+    told = """4 files there, none matches include = ["*.h5"]"""
+    said = waybill(door, work, "run", "--yes", "--config", "none.toml", code=3)
+    lines = said.out.splitlines()
+    assert f"  no files: {told}" in lines
+    assert f"up: nothing to upload in {door.data}: {told}" in lines
+    told = """1 files there, none matches include = ["*.h5"], exclude = ["x"]"""
+    assert f"down: nothing to download in s3://{door.bucket}/down/: {told}" in lines
+    assert said.puts("*") == []
+
+
+def test_quiet_for_cron(door: Door, work: Path) -> None:
+    """Silence when all is well; all of it, and the failure, when something is not."""
+    door.write("a.bin")
+    words = ["run", "--yes", "--quiet", "--transfers"]
+    said = waybill(door, work, *words, "data", "--", "--keep-going")
+    assert said.all == ""
+    assert said.puts("*.bin") == ["data/a.bin"]
+    assert waybill(door, work, "status", "-q", "--transfers", "data").all == ""
+    said = waybill(door, work, *words, "data,lost", code=1)
+    assert "does not exist; Waybill never creates buckets" in said.err
+    assert "data: 1 files, 1000 B: all proven" in said.out

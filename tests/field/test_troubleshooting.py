@@ -677,6 +677,19 @@ def argument(w: World, capsys: Capsys) -> str:
     return ended(capsys, lambda: pt5.main(["--workers", "many"]))
 
 
+@provokes("mistyped")
+def mistyped(w: World, capsys: Capsys) -> str:
+    return ended(capsys, lambda: waybill(["sync", "data", "s3://bucket/data/"]))
+
+
+@provokes("options-of-snakemake")
+def options_of_snakemake(w: World, capsys: Capsys) -> str:
+    w.config_says("settle = 1")
+    w.patch.chdir(w.folder)
+    words = ["run", "--config", "config.toml", "--profile", "nope"]
+    return ended(capsys, lambda: waybill(words))
+
+
 @provokes("is-there-already")
 def is_there_already(w: World, capsys: Capsys) -> str:
     w.file("config/config.toml")

@@ -62,7 +62,7 @@ class Launch:
     to ``log``.
 
     Runs with the same ``start`` share one inventory. ``echo`` gets every line, too. ``settings``
-    override those of the transfers.
+    override those of the transfers. ``options`` are more options of Snakemake.
     """
 
     directory: Path
@@ -73,6 +73,7 @@ class Launch:
     echo: Callable[[str], None] | None = None
     start: str = field(default_factory=lambda: f"door-{secrets.token_hex(8)}")
     settings: dict[str, Any] = field(default_factory=dict)
+    options: Sequence[str] = ()
 
     def run(
         self,
@@ -105,6 +106,7 @@ class Launch:
             "--directory", str(self.directory),
             "--workflow-profile", str(root / "workflow" / "profiles" / "default"),
             *([] if self.cores is None else ["--cores", str(self.cores)]),
+            *self.options,
             # Quoted as YAML: Snakemake would take a transfer named 1e5 for a number.
             "--config", *(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in config.items()),
             "--", *targets,

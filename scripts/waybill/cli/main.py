@@ -9,29 +9,38 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from waybill import __version__
-from waybill.cli.terminal import guarded
-from waybill.model.errors import EXIT_OK
+from waybill.cli import mistyped
+from waybill.cli.terminal import end_output, guarded
+from waybill.model.errors import EXIT_CONFIG, WaybillError, one_line
 
 PROGRAM = "waybill"
+EXIT_CODES = (
+    "0 everything is proven, or there was nothing to do; 1 something failed or is open, named;"
+    " 2 usage or configuration; 3 nothing matched the selection; 130 interrupted"
+)
+_OWN = ("-h", "--help", "--version")
 
 
 class Command(NamedTuple):
     """A command: its module, which has ``add_arguments(parser)`` and ``command(screen, given)``,
-    and what it does in one sentence."""
+    what it does in one sentence, and whether it takes options of Snakemake after ``--``."""
 
     module: str
     does: str
+    runs_snakemake: bool = False
 
 
 COMMANDS = {
     "copy": Command(
-        "waybill.cli.commands.copy", "Move one folder, file or prefix, without a configuration."
+        "waybill.cli.commands.copy",
+        "Move one folder, file or prefix, without a configuration.",
+        runs_snakemake=True,
     ),
-    "plan": Command("waybill.cli.commands.plan", "Show what a run would do."),
-    "run": Command("waybill.cli.commands.run", "Show the plan, ask, run."),
+    "plan": Command("waybill.cli.commands.plan", "Show what a run would do.", True),
+    "run": Command("waybill.cli.commands.run", "Show the plan, ask, run.", True),
     "status": Command(
         "waybill.cli.commands.status",
         "What the last run left of each transfer; 0 only when all of its source is proven.",
@@ -42,6 +51,7 @@ COMMANDS = {
     "verify": Command(
         "waybill.cli.commands.verify",
         "Tell whether both sides still are what was proven; nothing is changed.",
+        runs_snakemake=True,
     ),
     "find": Command(
         "waybill.cli.commands.find",
@@ -66,13 +76,25 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    words = sys.argv[1:] if argv is None else argv
-    parser = make_parser(words[0] if words else "")
-    given = parser.parse_args(words)
-    if given.command is None:
-        parser.print_help()
-        return EXIT_OK
-    return guarded(PROGRAM, lambda screen: given.command(screen, given))
+    words = sys.argv[1:] if argv is None else list(argv)
+    name = words[0] if words else ""
+    if name and name not in COMMANDS and name not in _OWN:
+        return _answer(mistyped.command_advice(name, words[1:], COMMANDS))
+    parser = make_parser(name)
+    snakemake: list[str] = []
+    if name in COMMANDS and COMMANDS[name].runs_snakemake and "--" in words:
+        cut = words.index("--")
+        words, snakemake = words[:cut], words[cut + 1 :]
+    try:
+        given, more = parser.parse_known_args(words or ["--help"])
+    except SystemExit:
+        end_output()
+        raise
+    if more:
+        return _answer(mistyped.words_advice(name, more, given.options))
+    given.snakemake = snakemake
+    quiet = getattr(given, "quiet", False)
+    return guarded(PROGRAM, lambda screen: given.command(screen, given), quiet=quiet)
 
 
 def make_parser(name: str) -> argparse.ArgumentParser:
@@ -80,21 +102,33 @@ def make_parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Move data between file systems and S3, with proof.",
-        epilog="exit codes: 0 everything is proven, or there was nothing to do; 1 something failed"
-        " or is open, named; 2 usage or configuration; 3 nothing matched the selection;"
-        " 130 interrupted",
+        epilog=f"exit codes: {EXIT_CODES}",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for each, (module, does) in COMMANDS.items():
-        sub = commands.add_parser(each, help=does, description=does, allow_abbrev=False)
+    for each, entry in COMMANDS.items():
+        sub = commands.add_parser(
+            each,
+            help=entry.does,
+            description=entry.does,
+            epilog=f"exit codes: {EXIT_CODES}",
+            allow_abbrev=False,
+        )
         if each == name:
-            found: Any = importlib.import_module(module)
+            found: Any = importlib.import_module(entry.module)
             found.add_arguments(sub)
-            sub.set_defaults(command=found.command)
+            options = [word for action in sub._actions for word in action.option_strings]
+            sub.set_defaults(command=found.command, options=options)
     return parser
+
+
+def _answer(text: str) -> int:
+    return guarded(PROGRAM, lambda _: _raise(text))
+
+
+def _raise(text: str) -> NoReturn:
+    raise WaybillError(one_line(text), exit_code=EXIT_CONFIG)
 
 
 if __name__ == "__main__":

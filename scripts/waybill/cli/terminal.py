@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from waybill.cli.words import Words, translated
 from waybill.model.errors import (
@@ -62,11 +63,15 @@ def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]
 
 class Screen:
     """The terminal of one command: results on standard output, the rest on standard error.
-    ``words`` are those of its user."""
+    ``words`` are those of its user. With ``quiet``, the results wait for ``release``.
 
-    def __init__(self, program: str, words: Words | None = None) -> None:
+    A reader that goes away (``| head``) does not end the command: what it does not read is lost.
+    """
+
+    def __init__(self, program: str, words: Words | None = None, *, quiet: bool = False) -> None:
         self._program = program
         self.words = words or {}
+        self._held: list[str] | None = [] if quiet else None
         self._live = sys.stderr.isatty()
         self._shown = 0
         for stream in (sys.stdout, sys.stderr):
@@ -75,8 +80,17 @@ class Screen:
 
     def line(self, text: str = "") -> None:
         """One line of the result."""
+        if self._held is not None:
+            self._held.append(text)
+            return
         self.clear()
-        print(translated(text, self.words), flush=True)
+        _write(translated(text, self.words) + "\n", sys.stdout)
+
+    def release(self) -> None:
+        """Show the lines that wait, and let no more wait."""
+        held, self._held = self._held or [], None
+        for text in held:
+            self.line(text)
 
     def problem(self, text: str) -> None:
         """One line about an error."""
@@ -85,12 +99,12 @@ class Screen:
     def note(self, text: str) -> None:
         """One line beside the result."""
         self.clear()
-        sys.stdout.flush()
-        print(translated(text, self.words), file=sys.stderr, flush=True)
+        _write("", sys.stdout)
+        _write(translated(text, self.words) + "\n", sys.stderr)
 
     def progress(self, text: str) -> None:
         """Show ``text`` in place of the last progress; nothing off a terminal."""
-        if not self._live:
+        if not self._live or self._held is not None:
             return
         text = text[: shutil.get_terminal_size().columns - 1]
         print(f"\r{text:<{self._shown}}", end="", file=sys.stderr, flush=True)
@@ -108,6 +122,7 @@ class Screen:
 
     def prompt(self, text: str) -> str:
         """What is typed after ``text``; nothing at the end of input."""
+        self.release()
         self.clear()
         try:
             return input(text).strip()
@@ -124,11 +139,42 @@ def asks() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def guarded(program: str, command: Callable[[Screen], int], words: Words | None = None) -> int:
+def _write(text: str, stream: TextIO) -> None:
+    """Write ``text`` at once; into nothing when the reader of the stream has gone."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+
+
+def end_output() -> None:
+    """Write what waits for standard output, so that the end of the process has nothing to say when
+    its reader has gone."""
+    _write("", sys.stdout)
+
+
+def guarded(
+    program: str,
+    command: Callable[[Screen], int],
+    words: Words | None = None,
+    *,
+    quiet: bool = False,
+) -> int:
     """Run ``command``, whose user has these ``words``; returns its exit code. An error that a user
-    can mend ends in one line, not in a traceback."""
+    can mend ends in one line, not in a traceback. With ``quiet``, the results are shown only when
+    the exit code is not 0."""
     encoding.ensure()
-    screen = Screen(program, words)
+    screen = Screen(program, words, quiet=quiet)
+    code = _guarded(screen, command)
+    if code:
+        screen.release()
+    return code
+
+
+def _guarded(screen: Screen, command: Callable[[Screen], int]) -> int:
     try:
         return command(screen)
     except ConfigError as error:
@@ -142,9 +188,6 @@ def guarded(program: str, command: Callable[[Screen], int], words: Words | None 
         screen.clear()
         screen.problem("interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of the pipe has gone: nobody can be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
     except OSError as error:
         text = describe(error, Path(error.filename)) if error.filename else error.strerror
         screen.problem(visible(text or str(error)))

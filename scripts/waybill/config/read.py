@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from waybill.config.toml_mistakes import toml_advice
 from waybill.model.errors import ConfigError, one_line
 from waybill.model.transfer import Transfer
 
@@ -116,8 +117,10 @@ def parsed(file: str | Path, parse: Callable[[str], Any]) -> Any:
     cannot be read or is not valid JSON or TOML."""
     import tomli
 
+    text = ""
     try:
-        return parse(Path(file).read_text(encoding="utf-8-sig"))
+        text = Path(file).read_text(encoding="utf-8-sig")
+        return parse(text)
     except FileNotFoundError:
         problem = "no such file"
     except UnicodeDecodeError as error:
@@ -125,7 +128,7 @@ def parsed(file: str | Path, parse: Callable[[str], Any]) -> Any:
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
     except tomli.TOMLDecodeError as error:
-        problem = f"not valid TOML: {error}"
+        problem = f"not valid TOML: {toml_advice(text, str(error))}"
     except json.JSONDecodeError as error:
         problem = f"not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}"
     except RecursionError:

@@ -38,7 +38,8 @@ class Sides:
     the (path, size) of entries that only the destination has. ``held``, ``skipped`` and ``refused``
     map a path to a reason. ``overdue`` maps what was held back for too long, such as a bin of an
     instrument, to a message. Only ``refused`` and ``overdue`` are failures. ``published`` are the
-    keys of published manifests.
+    keys of published manifests. ``unmatched`` counts the entries of the source that no pattern
+    selects.
     """
 
     paths: list[str]
@@ -51,6 +52,7 @@ class Sides:
     refused: dict[str, str] = field(default_factory=dict)
     overdue: dict[str, str] = field(default_factory=dict)
     published: set[str] = field(default_factory=set)
+    unmatched: int = 0
 
     def hold(self, chosen: Callable[[str], bool], reason: str) -> None:
         """Hold back the entries whose paths are ``chosen``."""
@@ -84,7 +86,7 @@ def of_upload(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
     local = {e.path: e for e in tree.entries if not is_published(transfer, e.path)}
     sides = Sides(
         list(local), [e.size for e in local.values()], local, {}, [],
-        tree.held, tree.skipped, tree.refused,
+        tree.held, tree.skipped, tree.refused, unmatched=tree.unmatched,
     )  # fmt: skip
     for entry in listing(local):
         if entry.path in local:
@@ -124,7 +126,7 @@ def of_download(transfer: Transfer, layout: Layout, listing: Listing) -> Sides:
                 text = "the key is the prefix itself, ends in a slash and holds bytes"
                 sides.refused[ITSELF] = f"{transfer.url}: {text}"
         elif not _is_selected(selection, entry.path):
-            continue
+            sides.unmatched += 1
         elif entry.path.endswith("/") and entry.size:
             sides.refused[entry.path] = "the key ends in a slash but holds bytes"
         elif before is not None and entry.mtime_ns > before:

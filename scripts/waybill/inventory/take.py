@@ -114,6 +114,7 @@ def _look_at(
     place.looked = time.time()
     place.files, place.bytes = len(sides.paths), sum(sides.sizes)
     place.held, place.skipped = len(sides.held), len(sides.skipped)
+    place.unmatched = sides.unmatched
     place.refused, place.only_at_destination = len(sides.refused), len(sides.only_there)
     aside = _render_aside(sides.held, sides.skipped, sides.refused, sides.only_there)
     write_if_changed(layout, layout.aside(dataset.name), aside)

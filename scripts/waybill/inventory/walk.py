@@ -28,7 +28,8 @@ class Tree:
     """What a walk found: ``entries`` sorted by path, and the paths that were left out.
 
     ``held``, ``skipped`` and ``refused`` map a path to a reason; only ``refused`` are failures.
-    ``folders`` are the paths of the folders that were entered.
+    ``folders`` are the paths of the folders that were entered. ``unmatched`` counts the files in
+    them that no pattern selects.
     """
 
     entries: list[LocalEntry] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Tree:
     held: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    unmatched: int = 0
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class Walk:
             self._enter(path, status, above, folders, found)
         elif self.selection.matches(path):
             self._add(path, status, found)
+        else:
+            found.unmatched += 1
 
     def _leave_unseen(
         self, item: os.DirEntry[str], path: str, link: bool | None, error: OSError, found: Tree

@@ -157,6 +157,32 @@ COMMANDS = (
         "2; 3 when nothing matches",
     ),
     Entry(
+        "mistyped",
+        (
+            "no command {word}",
+            "belongs to a command",
+            "is no option",
+            "takes no ",
+            "takes its places from a configuration",
+            "copy takes one SOURCE and one DESTINATION",
+            "options of Snakemake go after",
+        ),
+        "`waybill` has no such command, option or argument.",
+        "Write what the message names, or see `waybill COMMAND --help`.",
+        "2",
+    ),
+    Entry(
+        "options-of-snakemake",
+        (
+            "cannot go to Snakemake",
+            "no such profile",
+        ),
+        "Snakemake is to get an option that the command itself decides, or a profile that is"
+        " nowhere.",
+        "Do what the message says in its place; the profiles are in `waybill where profiles`.",
+        "2",
+    ),
+    Entry(
         "is-there-already",
         (
             "is there already; nothing written",
@@ -188,6 +214,7 @@ VERIFICATION = (
             "size_bytes is no size",
             "sha256 is no SHA-256",
             "neither a manifest nor a line",
+            "and Waybill compares by SHA-256",
         ),
         "The file behind `--against` is no manifest and no list of `sha256sum`.",
         "Correct the file at the line that is named.",

@@ -17,6 +17,7 @@ _ARN = re.compile(
     r"[:/]([A-Za-z0-9.-]{1,63})"
 )
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|)", re.ASCII)
+_WINDOWS = re.compile(r"([A-Za-z]):[\\/]+(.*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _INVISIBLE = "\u200b\u2060\ufeff"  # blanks that one cannot see, copied from a web page
 
@@ -99,11 +100,20 @@ def check_bucket(name: str, *, elsewhere: bool = False) -> None:
         )
 
 
+def in_wsl(text: str) -> str | None:
+    """Where WSL has the folder of a Windows path (``C:\\data``); None for any other text."""
+    match = _WINDOWS.fullmatch(text)
+    if match is None:
+        return None
+    return f"/mnt/{match[1].lower()}/" + re.sub(r"[\\/]+", "/", match[2])
+
+
 def local_path(text: str) -> Path:
     """The folder that ``text`` names, with ``~`` and variables expanded; relative stays relative.
 
-    ``$$`` is a plain ``$``. Raises ValueError for an address, for an unknown user, for a variable
-    that is unset or empty (half a path would be another place), and for a blank at either end.
+    ``$$`` is a plain ``$``. Raises ValueError for an address, for a path of Windows, for an unknown
+    user, for a variable that is unset or empty (half a path would be another place), and for a
+    blank at either end.
     """
     check_blanks(text)
     scheme = _SCHEME.match(text)
@@ -111,6 +121,8 @@ def local_path(text: str) -> Path:
         raise ValueError(
             f"{scheme[1]}:// is not supported; allowed: a folder or s3://bucket/prefix"
         )
+    if (place := in_wsl(text)) is not None:
+        raise ValueError(f'is a path of Windows; in WSL it is "{place}"')
     if _CONTROL.search(text):
         raise ValueError("the path holds a control character")
     text = os.path.expanduser(text)  # noqa: PTH111  Path would raise another error

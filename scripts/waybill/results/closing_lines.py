@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,10 @@ def lines(found: Outcome, transfer: Transfer, layout: Layout, asked: Asked) -> l
     told += found.damaged
     told += found.aside
     if not found.files and not found.batches and not found.lost:
-        told.append(f"nothing to {transfer.direction} in {transfer.source}")
+        why = none_selected(transfer, found.unmatched)
+        told.append(
+            f"nothing to {transfer.direction} in {transfer.source}" + (f": {why}" if why else "")
+        )
     else:
         told.append(_progress(found, transfer, layout))
     if asked is Asked.STATUS or (asked is Asked.ALL and not found.failures):
@@ -42,6 +46,15 @@ def lines(found: Outcome, transfer: Transfer, layout: Layout, asked: Asked) -> l
     if asked is Asked.STATUS and found.held:
         told.append(f"open: {found.held} that wait are not moved yet; run again later")
     return told
+
+
+def none_selected(transfer: Transfer, unmatched: int) -> str:
+    """Why nothing is selected of a source that has ``unmatched`` files; ``""`` when it has none."""
+    if not unmatched:
+        return ""
+    patterns = [("include", transfer.include), ("exclude", transfer.exclude)]
+    told = [f"{key} = {json.dumps(p, ensure_ascii=False)}" for key, p in patterns if p]
+    return f"{unmatched} files there, none matches {', '.join(told)}"
 
 
 def _open(found: Outcome) -> Iterator[str]:

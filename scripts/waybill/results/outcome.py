@@ -109,6 +109,7 @@ class Outcome:
     planned: tuple[int, int] | None = None
     damaged: tuple[str, ...] = ()
     overtaken: bool = False
+    unmatched: int = 0
 
     @property
     def batches(self) -> int:
@@ -208,6 +209,7 @@ def _of_state(
         planned=_planned(layout) if planned else None,
         damaged=tuple(look.damaged),
         overtaken=layout.begun.exists(),
+        unmatched=seen.unmatched,
     )
 
 

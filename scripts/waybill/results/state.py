@@ -19,7 +19,8 @@ from waybill.results.layout import Layout
 @dataclass(slots=True, kw_only=True)
 class Counts:
     """The counts of an inventory: the selected ``files``, their size in ``bytes``, their
-    ``batches``, and for each reason the number of entries that are in no batch."""
+    ``batches``, and for each reason the number of entries that are in no batch. ``unmatched`` are
+    those of the source that no pattern selects."""
 
     files: int = 0
     bytes: int = 0
@@ -28,6 +29,7 @@ class Counts:
     skipped: int = 0
     refused: int = 0
     only_at_destination: int = 0
+    unmatched: int = 0
 
 
 @dataclass(slots=True)

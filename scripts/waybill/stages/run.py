@@ -81,6 +81,9 @@ class Run(Inputs):
         if (word := str(overrides.get("one_job_per_batch")).lower()) in words:
             overrides["one_job_per_batch"] = words[word]
         try:
+            if "toml" not in config and not Path(DEFAULT_TOML).exists():
+                text = "no such file; `--config toml=PATH` names another, `waybill init` writes one"
+                raise ConfigError([f"{DEFAULT_TOML}: {text}"])
             transfers = configuration.load(
                 config.get("toml", DEFAULT_TOML),
                 transfers=[n for n in names if n],

@@ -24,6 +24,8 @@ from waybill.verify.judge import Expected
 MANIFEST_TICK_NS = 1_000_000  # the times in a manifest are in whole milliseconds
 
 _NO_MANIFEST = "no manifest; a manifest is JSON with `files`, each with a `filename`"
+_SUM = re.compile(r"([0-9A-Fa-f]+) [ *]\S|(MD5|SHA1|SHA512|SHA384|SHA224) \(.*\) = [0-9A-Fa-f]+$")
+_SUMS = {32: "MD5", 40: "SHA1", 56: "SHA224", 96: "SHA384", 128: "SHA512"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -99,6 +101,18 @@ def _of_manifest(file: dict[str, Any], where: str) -> Expected:
     return Expected(path, key, size, mtime_ns, sha256, etag)
 
 
+def _advice(line: str) -> str:
+    """What to say about the line of a list of other checksums; ``""`` for any other line."""
+    match = _SUM.match(line)
+    name = (match[2] or _SUMS.get(len(match[1]))) if match else None
+    if name is None:
+        return ""
+    return (
+        f" but one of {name}, and Waybill compares by SHA-256; check this list with"
+        f" `{name.lower()}sum -c`, or make one with `sha256sum`"
+    )
+
+
 def _checksums(data: bytes, file: Path) -> Iterator[Expected]:
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     for number, line in enumerate(text.split("\n"), 1):
@@ -108,5 +122,5 @@ def _checksums(data: bytes, file: Path) -> Iterator[Expected]:
         path, sha256 = sha256sum.parse(line) or ("", "")
         if not path:
             text = f"{file}:{number}: neither a manifest nor a line of a sha256sum file"
-            raise WaybillError(text, exit_code=EXIT_CONFIG)
+            raise WaybillError(text + _advice(line), exit_code=EXIT_CONFIG)
         yield Expected(path, "", None, None, sha256, "")

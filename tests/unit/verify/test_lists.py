@@ -232,3 +232,21 @@ def test_a_manifest_of_ours_tells_more() -> None:
     assert published.destination({"files": []}) == ""
     seeds = json.dumps({"files": [seed("plain")]}).encode()
     assert next(lists.manifest(seeds, "m")).mtime_ns is None
+
+
+@pytest.mark.parametrize("tool", ["md5sum", "sha1sum", "sha512sum"])
+@pytest.mark.parametrize("tag", [[], ["--tag"]])
+def test_a_list_of_other_checksums_is_named(tmp_path: Path, tool: str, tag: list[str]) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    found = subprocess.run([tool, *tag, "a"], cwd=tmp_path, capture_output=True, check=True)
+    file = tmp_path / "list"
+    file.write_bytes(found.stdout)
+    with pytest.raises(WaybillError) as error:
+        lists.read(file)
+    name = tool.removesuffix("sum").upper()
+    assert str(error.value) == (
+        f"{file}:1: neither a manifest nor a line of a sha256sum file"
+        f" but one of {name}, and Waybill compares by SHA-256; check this list with"
+        f" `{tool} -c`, or make one with `sha256sum`"
+    )
+    assert error.value.exit_code == 2

@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--results", metavar="FOLDER", default="results", help="default: results")
     add("--name", metavar="NAME", help="of the transfer (default: made from SOURCE)")
     options.add_run(parser)
+    options.add_quiet(parser)
+    options.add_snakemake(parser)
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:

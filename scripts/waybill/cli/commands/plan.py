@@ -11,6 +11,7 @@ from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
 from waybill.cli.terminal import Screen, printable, visible
 from waybill.model.transfer import Transfer
+from waybill.results import closing_lines, state
 from waybill.results.layout import Layout
 
 MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
@@ -19,7 +20,8 @@ MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
-    options.add_cores(parser)
+    options.add_quiet(parser)
+    options.add_snakemake(parser)
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
@@ -38,7 +40,9 @@ def open_session(screen: Screen, given: argparse.Namespace) -> tuple[Session, di
     here = Path.cwd()
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)
-    launch = Launch(here, str(given.config), log, cores=given.cores)
+    launch = Launch(
+        here, str(given.config), log, cores=given.cores, options=options.launch_options(given)
+    )
     session = Session(screen, launch, transfers)
     for layout in session.layouts.values():
         hold_results(layout)
@@ -69,4 +73,9 @@ def show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -
         "only at the destination": its_plan.only_there,
     }
     text = ", ".join(f"{count} {what}" for what, count in notes.items() if count)
-    screen.line(f"  {text or 'no files'}" if text or not its_plan.moves else "")
+    if not next(its_plan.paths(), None):
+        unmatched = state.read(session.layouts[transfer.name]).unmatched
+        why = closing_lines.none_selected(transfer, unmatched)
+        screen.line("  no files" + (f": {why}" if why else ""))
+    if text or its_plan.moves:
+        screen.line(f"  {text}" if text else "")

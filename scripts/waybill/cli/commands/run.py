@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from waybill.cli.commands import options
+from waybill.cli.commands import options, plan
 from waybill.cli.commands.plan import open_session, show, tell
 from waybill.cli.terminal import Screen, asks, printable, visible
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, worst
@@ -16,10 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
     options.add_run(parser)
+    options.add_quiet(parser)
+    options.add_snakemake(parser)
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
     """Show the plan, ask, run; returns the exit code."""
+    if given.dry_run:
+        return plan.command(screen, given)
     session, transfers = open_session(screen, given)
     ended, plans = session.plan()
     tell(screen, session.failed(ended))

@@ -13,6 +13,7 @@ from waybill.model.errors import worst
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
+    options.add_quiet(parser)
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 from waybill.cli.commands import options
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
-from waybill.config import read
 from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
 from waybill.model.selection import Selection
 from waybill.model.transfer import Transfer
@@ -29,7 +28,8 @@ MOST_ROWS = 50  # of a report on the screen; all are in report.tsv
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
-    options.add_cores(parser)
+    options.add_quiet(parser)
+    options.add_snakemake(parser)
     add = parser.add_argument
     add("--depth", choices=[LISTING, METADATA, CONTENT], help="what is looked at")
     add("--sample", metavar="N/M", type=_sample, help="how much of it is looked at")
@@ -51,13 +51,16 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
     chosen = {"depth": given.depth, "sample": given.sample}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = {"verify": chosen} if chosen else {}
-    transfers = read.load(given.config, transfers=options.names(given), overrides=settings)
+    transfers = options.transfers(given, settings)
     here = Path.cwd()
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)
     roots = {name: here / transfer.results for name, transfer in transfers.items()}
     before = {name: _last_run(root) for name, root in roots.items()}
-    launch = Launch(here, str(given.config), log, cores=given.cores, settings=settings)
+    launch = Launch(
+        here, str(given.config), log, cores=given.cores, settings=settings,
+        options=options.launch_options(given),
+    )  # fmt: skip
     screen.progress("Looking at both sides ...")
     ended = launch.run("verify", list(transfers), lambda: screen.progress(_progress(roots)))
     screen.clear()

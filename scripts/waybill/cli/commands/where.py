@@ -13,8 +13,9 @@ PLACES = {"snakefile": "Snakefile", "profiles": "profiles", "docs": "docs"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.epilog = (
-        "for example: snakemake --snakefile $(waybill where snakefile)"
+    parser.description = (
+        f"{parser.description} For example:"
+        " snakemake --snakefile $(waybill where snakefile)"
         " --profile $(waybill where profiles)/slurm --config toml=gut.toml"
     )
     parser.add_argument("name", nargs="?", choices=PLACES, help="default: all of them")
