@@ -142,6 +142,12 @@ def read(paths: Iterable[Path], run: str = "") -> Record:
     return record
 
 
+def moved(path: Path, run: str) -> dict[str, int]:
+    """The size in bytes of each entry that a journal says was moved after the inventory ``run``, by
+    path."""
+    return read([path], run).moved(run)
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The record in a line. It is empty for an empty line and for a line torn by a kill, and None
     for a damaged line. A line without a CRC, of an earlier version, is not checked."""

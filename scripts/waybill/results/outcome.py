@@ -8,7 +8,7 @@ community are all made from an ``Outcome``. The outcome of a verification is in 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -163,19 +163,25 @@ class Outcome:
         return EXIT_OK if asked is Asked.PART else EXIT_FAILED
 
 
-def read(transfer: Transfer, layout: Layout, *, closely: bool = False) -> Outcome:
+def read(
+    transfer: Transfer,
+    layout: Layout,
+    *,
+    closely: bool = False,
+    moved: Callable[[Path, str], Mapping[str, int]] = journal.moved,
+) -> Outcome:
     """How a transfer stands, from its results.
 
     An inventory compares each marker with both sides, so after a run it is enough that a marker is
     there. ``closely`` also holds each marker against the tables of the last inventory: they may
-    have been copied, lost or damaged since. Raises WaybillError or OSError when the results cannot
-    be read.
+    have been copied, lost or damaged since. ``moved`` is the reader of a journal. Raises
+    WaybillError or OSError when the results cannot be read.
     """
     failed = _distinct(standing_failures(layout, several=transfer.several))
     blind = tuple(f for f in failed if f.stage == "inventory" and not f.path)
     if blind:  # no inventory: whatever else stands there is of another run
         return Outcome(failures=blind, blind=True)
-    return _of_state(transfer, layout, failed, closely=closely)
+    return _of_state(transfer, layout, failed, closely=closely, moved=moved)
 
 
 def without_failures(transfer: Transfer, layout: Layout) -> Outcome:
@@ -185,12 +191,17 @@ def without_failures(transfer: Transfer, layout: Layout) -> Outcome:
 
 
 def _of_state(
-    transfer: Transfer, layout: Layout, failed: tuple[Failed, ...], *, closely: bool
+    transfer: Transfer,
+    layout: Layout,
+    failed: tuple[Failed, ...],
+    *,
+    closely: bool,
+    moved: Callable[[Path, str], Mapping[str, int]] = journal.moved,
 ) -> Outcome:
     seen = state.read(layout)
     if not seen.run:
         return Outcome(failures=failed)
-    look = _Look(transfer, layout, seen, closely=closely)
+    look = _Look(transfer, layout, seen, closely=closely, moved=moved)
     resting = [(name, place) for name, place in seen.places.items() if place.resting]
     unproven = [place for name, place in resting if not look.rests_proven(name, place)]
     datasets = tuple(look.datasets())
@@ -252,10 +263,16 @@ class _Look:
     read."""
 
     def __init__(
-        self, transfer: Transfer, layout: Layout, seen: state.State, *, closely: bool
+        self,
+        transfer: Transfer,
+        layout: Layout,
+        seen: state.State,
+        *,
+        closely: bool,
+        moved: Callable[[Path, str], Mapping[str, int]],
     ) -> None:
         self._transfer, self._layout, self._seen = transfer, layout, seen
-        self._closely = closely
+        self._closely, self._moved = closely, moved
         self.damaged: list[str] = []
 
     def datasets(self) -> Iterator[Dataset]:
@@ -266,12 +283,12 @@ class _Look:
             batches.setdefault(dataset, []).append(batch)
         for dataset, names in batches.items():
             tables = layout.inventory / dataset
-            files, size = _moved([layout.journal(dataset, name) for name in names], run)
+            sizes = [self._moved(layout.journal(dataset, n), run).values() for n in names]
             open_ = tuple(name for name in names if not self._is_proven(tables, dataset, name))
             yield Dataset(
                 dataset,
-                files,
-                size,
+                sum(map(len, sizes)),
+                sum(map(sum, sizes)),
                 tuple(names),
                 open_,
                 _last(self._transfer, layout, dataset).exists(),
@@ -309,12 +326,6 @@ class _Look:
         there = read_remote(tables / f"{batch}{REMOTE_SUFFIX}")
         listed = [(entry.path, entry.size, entry.etag) for entry in there]
         return listed == [(proof.path, proof.size, proof.etag) for proof in proofs]
-
-
-def _moved(journals: Iterable[Path], run: str) -> tuple[int, int]:
-    """Files and bytes that were moved in a run, told by the journals."""
-    sizes = [journal.read([path], run).moved(run).values() for path in journals]
-    return sum(map(len, sizes)), sum(map(sum, sizes))
 
 
 def _planned(layout: Layout) -> tuple[int, int] | None:
