@@ -690,6 +690,13 @@ def options_of_snakemake(w: World, capsys: Capsys) -> str:
     return ended(capsys, lambda: waybill(words))
 
 
+@provokes("no-folder-to-work-in")
+def no_folder_to_work_in(w: World, capsys: Capsys) -> str:
+    w.config_says("settle = 1")
+    w.patch.chdir("/")
+    return ended(capsys, lambda: waybill(["plan", "--config", f"{w.folder}/config.toml"]))
+
+
 @provokes("is-there-already")
 def is_there_already(w: World, capsys: Capsys) -> str:
     w.file("config/config.toml")

@@ -50,6 +50,7 @@ def main() -> int:
     with s3_server() as environment:
         say(f"an S3 server at {environment['AWS_ENDPOINT_URL']}, with a bucket for the demo")
         (transfer,) = load(str(CONFIG)).values()
+        write_profile(environment, transfer.profile)
         make_bucket(environment, transfer.bucket)
         layout = Layout(transfer.results)
 
@@ -137,7 +138,7 @@ def s3_server() -> Iterator[dict[str, str]]:
             "AWS_ACCESS_KEY_ID": "demo",
             "AWS_SECRET_ACCESS_KEY": "demo",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_CONFIG_FILE": str(FOLDER.absolute() / "aws-config"),
         }
     finally:
         server.terminate()
@@ -154,6 +155,18 @@ def wait_for(url: str, server: subprocess.Popen) -> None:
         except URLError:  # not up yet
             time.sleep(0.1)
     sys.exit(f"waybill: the S3 server did not start; see {FOLDER}/server.log")
+
+
+def write_profile(environment: dict[str, str], name: str | None) -> None:
+    """Write the AWS profile that the configuration of the demo names, so that whoever runs that
+    configuration without the demo's server reaches nothing."""
+    Path(environment["AWS_CONFIG_FILE"]).write_text(
+        f"[profile {name}]\n"
+        f"aws_access_key_id = {environment['AWS_ACCESS_KEY_ID']}\n"
+        f"aws_secret_access_key = {environment['AWS_SECRET_ACCESS_KEY']}\n"
+        f"region = {environment['AWS_DEFAULT_REGION']}\n",
+        encoding="utf-8",
+    )
 
 
 def make_bucket(environment: dict[str, str], bucket: str) -> None:

@@ -183,6 +183,15 @@ COMMANDS = (
         "2",
     ),
     Entry(
+        "no-folder-to-work-in",
+        ("no folder to work in",),
+        "The working folder cannot be written to, or is `/`, and the configuration does not say"
+        " with a whole path where the results are.",
+        "Change into another folder, or set `results` to a whole path"
+        " (docs/commands.md, Cron and systemd).",
+        "2",
+    ),
+    Entry(
         "is-there-already",
         (
             "is there already; nothing written",

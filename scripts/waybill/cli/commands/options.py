@@ -67,10 +67,17 @@ def names(given: argparse.Namespace) -> list[str]:
 
 
 def transfers(
-    given: argparse.Namespace, overrides: Mapping[str, Any] | None = None
+    given: argparse.Namespace, overrides: Mapping[str, Any] | None = None, *, writes: bool = False
 ) -> dict[str, Transfer]:
-    """The transfers that were asked for, by name. Raises ConfigError, also when there is no
-    configuration."""
+    """The transfers that were asked for, by name.
+
+    Snakemake keeps files of its own in the working folder. Where nothing can be written to it, or
+    it is ``/``, as under cron and systemd, the folder of the results becomes the working folder if
+    the configuration names it with its whole path.
+
+    Raises ConfigError, also when there is no configuration, and WaybillError for a command that
+    ``writes`` and finds no folder to work in.
+    """
     if given.config == DEFAULT_TOML and not Path(DEFAULT_TOML).exists():
         raise ConfigError(
             [
@@ -78,6 +85,22 @@ def transfers(
                 " another, and `waybill copy SOURCE DESTINATION` needs none"
             ]
         )
+    found = read.load(given.config, transfers=names(given), overrides=overrides)
+    here = Path.cwd()
+    if here != Path("/") and os.access(here, os.W_OK | os.X_OK):
+        return found
+    root = next((t.results.parent for t in found.values() if t.results.is_absolute()), None)
+    if root is None and writes:
+        raise WaybillError(
+            f"{here}: no folder to work in; change into one that you may write to, or set `results`"
+            " to a whole path",
+            exit_code=EXIT_CONFIG,
+        )
+    if root is None or not (writes or root.is_dir()):
+        return found
+    given.config = os.path.abspath(given.config)  # noqa: PTH100 (keeps links)
+    root.mkdir(parents=True, exist_ok=True)
+    os.chdir(root)
     return read.load(given.config, transfers=names(given), overrides=overrides)
 
 

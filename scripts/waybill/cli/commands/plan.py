@@ -36,7 +36,7 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
 
 def open_session(screen: Screen, given: argparse.Namespace) -> tuple[Session, dict[str, Transfer]]:
     """The session of a command, which holds the results of its transfers, and the transfers."""
-    transfers = options.transfers(given)
+    transfers = options.transfers(given, writes=True)
     here = Path.cwd()
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)

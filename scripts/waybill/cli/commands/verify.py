@@ -51,7 +51,7 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
     chosen = {"depth": given.depth, "sample": given.sample}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = {"verify": chosen} if chosen else {}
-    transfers = options.transfers(given, settings)
+    transfers = options.transfers(given, settings, writes=True)
     here = Path.cwd()
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)
