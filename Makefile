@@ -119,20 +119,20 @@ $(VENV)/.ready: pyproject.toml
 	$(CHECK_PYTHON)
 	@echo "waybill: making $(VENV)/ beside this file, in a minute or two"
 	@$(PYTHON) -m venv $(VENV)
-	$(call INSTALL,demo test)
+	$(call INSTALL,demo report test)
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.ready
-	$(call INSTALL,demo test lint)
+	$(call INSTALL,demo report test lint)
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.ready
-	$(call INSTALL,demo test bench)
+	$(call INSTALL,demo report test bench)
 	@touch $@
 
 $(VENV)/.slurm: $(VENV)/.ready
-	$(call INSTALL,demo test slurm schedulers)
+	$(call INSTALL,demo report test slurm schedulers)
 	@touch $@
 
 $(VENV)/.stores: $(VENV)/.ready
@@ -147,7 +147,7 @@ $(LOWEST)/.ready: pyproject.toml
 	@echo "waybill: making $(LOWEST)/, this takes a minute"
 	@$(PYTHON) -m venv --clear $(LOWEST)
 	@$(NEEDS) lowest | grep ^uv > $(LOWEST)/needs.txt && $(PIP) -r $(LOWEST)/needs.txt
-	@$(NEEDS) demo test | sed 's/>=\([0-9.]*\).*/==\1/' > $(LOWEST)/needs.txt
+	@$(NEEDS) demo report test | sed 's/>=\([0-9.]*\).*/==\1/' > $(LOWEST)/needs.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(LOWEST)/needs.txt
 	@touch $@
 

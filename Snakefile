@@ -24,7 +24,7 @@ rule plan:
 
 rule report:
     input:
-        runner.per_transfer("report/plan.html"),
+        runner.per_transfer("report/index.html"),
 
 
 include: "workflow/rules/inventory.smk"

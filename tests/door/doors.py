@@ -69,6 +69,7 @@ class Door:
             "PYTHONPATH": str(SCRIPTS),
             "HCA_S3_BUCKET": self.bucket,
             "COLUMNS": "100",
+            "WAYBILL_REPORT": "no",
         }
         return {**inherited, **self.proxy.env(), **own, **extra}
 

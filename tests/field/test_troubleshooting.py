@@ -60,6 +60,7 @@ from waybill.move.download import Downloader
 from waybill.notify.channels import Command, DeliveryError
 from waybill.presets import registry
 from waybill.presets.illumina import datasets, run_xml, sample_sheet
+from waybill.report import write as report_pages
 from waybill.results import journal
 from waybill.results.journal import Journal
 from waybill.results.layout import Layout
@@ -471,6 +472,19 @@ def other_download(w: World, _: Capsys) -> str:
         return said(lambda: locks.lock_folder(w.folder))
     finally:
         os.close(held or 0)
+
+
+@provokes("report-packages")
+def report_packages(w: World, _: Capsys) -> str:
+    w.patch.setattr(report_pages, "_PACKAGES", {"no_such_module": "altair"})
+    return said(report_pages.require)
+
+
+@provokes("report-page")
+def report_page(w: World, _: Capsys) -> str:
+    w.patch.delenv(report_pages.VARIABLE, raising=False)
+    w.file("results/report", b"in the place of the folder")
+    return "\n".join(report_pages.after_run({"t": transfer_of(w.folder)}))
 
 
 # Configuration

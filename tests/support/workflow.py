@@ -194,6 +194,7 @@ class Workflow:
             k: v for k, v in os.environ.items()
             if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON"))
         }  # fmt: skip
+        inherited["WAYBILL_REPORT"] = "no"  # a second of CPU time for each run
         arguments = [*targets, "--snakefile", str(SNAKEFILE), "-d", str(self.folder)]
         engine, one_job = os.environ.get("TEST_ENGINE"), os.environ.get("TEST_ONE_JOB")
         more = [config, f"engine={engine}" if engine else ""]

@@ -18,17 +18,17 @@ rule summary:
         "../../scripts/summary.py"
 
 
-rule plan_page:
+rule report_page:
     input:
         "{results}/{transfer}/plan.tsv",
     output:
-        "{results}/{transfer}/report/plan.html",
+        "{results}/{transfer}/report/index.html",
     log:
-        "{results}/{transfer}/logs/plan_page.log",
+        "{results}/{transfer}/logs/report_page.log",
     localrule: True
     conda:
         "../envs/waybill.yaml"
     message:
-        "{wildcards.transfer}: writing the plan as a page"
+        "{wildcards.transfer}: writing the report"
     script:
-        "../../scripts/plan_page.py"
+        "../../scripts/report_page.py"

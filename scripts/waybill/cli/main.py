@@ -53,6 +53,9 @@ COMMANDS = {
         "Tell whether both sides still are what was proven; nothing is changed.",
         runs_snakemake=True,
     ),
+    "report": Command(
+        "waybill.cli.commands.report", "Write a page for people about each transfer."
+    ),
     "find": Command(
         "waybill.cli.commands.find",
         "Tell batch, tables, key and state of files, as the last look saw them.",

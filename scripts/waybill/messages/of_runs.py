@@ -54,6 +54,20 @@ RUNS = (
         "2",
     ),
     Entry(
+        "report-packages",
+        ("the report needs",),
+        "The packages that make the report page are not installed.",
+        "Install them as the line says; runs do without the page.",
+        "2",
+    ),
+    Entry(
+        "report-page",
+        ("no report page:",),
+        "The page of a transfer was not written; the run itself is not concerned.",
+        "Do what the end of the line says, then `waybill report`.",
+        "—",
+    ),
+    Entry(
         "no-verdict",
         (
             "not looked at yet",

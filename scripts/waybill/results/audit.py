@@ -69,7 +69,7 @@ def rest(layout: Layout) -> None:
         audit.look(manifest, partial(_read_manifest, layout.publication(manifest.stem)))
     for aside in sorted(layout.inventory.glob("[!.]*.aside.tsv")):
         audit.look(aside, partial(_read_table, columns=ASIDE_COLUMNS))
-    for path in (layout.plan, layout.summary, layout.page):
+    for path in (layout.plan, layout.summary):
         audit.look(path, lambda _: None)
     audit.leave(layout.open_findings)
     audit.end()

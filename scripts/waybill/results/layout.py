@@ -86,7 +86,8 @@ class Layout:
 
     @property
     def page(self) -> Path:
-        return self.root / "report" / "plan.html"
+        """The page for people (``report``)."""
+        return self.root / "report" / "index.html"
 
     # Never Snakemake outputs: they outlive failed jobs.
     def journal(self, dataset: str, batch: str) -> Path:
@@ -144,6 +145,10 @@ class Layout:
             return self.root / "logs" / "jobs.jsonl"
         folder = self.root / "logs" / "jobs"
         return folder / dataset / f"{batch}.jsonl" if batch else folder / f"{dataset}.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
 
     @property
     def lock(self) -> Path:

@@ -205,9 +205,8 @@ def summarise(layout: Layout) -> None:
     seals.write(layout, layout.summary, render(SUMMARY_COLUMNS, lines))
 
 
-def plan_page(task: Task) -> None:
-    """Write the plan as a page for a browser."""
-    from waybill.stages.plan_page import page, read_plan
+def report_page(task: Task) -> None:
+    """Write the page about the transfer. Raises WaybillError where a package for it is missing."""
+    from waybill.report.write import write
 
-    text = page(read_plan(task.layout.plan), f"Plan of {task.transfer.name}")
-    task.write(task.layout.page, text.encode())
+    write(task.transfer)

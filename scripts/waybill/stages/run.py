@@ -23,6 +23,7 @@ from waybill.model.errors import (
     worst,
 )
 from waybill.model.transfer import Transfer
+from waybill.report.write import after_run as write_pages
 from waybill.results import closing_lines, history, outcome, state
 from waybill.results.layout import Layout
 from waybill.stages.repeats import give_up_lasting_failures
@@ -204,6 +205,8 @@ class Run(Inputs):
             self._tell_busy()
             code = EXIT_FAILED
         self._settle(code)
+        for line in write_pages(transfers):
+            print(f"waybill: {line}", file=sys.stderr)
         if code:
             sys.exit(code)
 

@@ -28,10 +28,10 @@ RUNTIME_MINUTES = 240
 
 # Targets that look and do not move: rules, and how their files end.
 _LOOKING_TARGETS = ("plan", "report")
-_LOOKING_FILES = ("/inventory", "/plan.tsv", "/report/plan.html")
+_LOOKING_FILES = ("/inventory", "/plan.tsv", "/report/index.html")
 # Rules that look and do not move, as `--until` names them.
 _LOOKING_BEFORE_PLAN = {"inventory", "checksum", "diff"}
-_LOOKING_RULES = {*_LOOKING_BEFORE_PLAN, "gather_plan", "plan_page", *_LOOKING_TARGETS}
+_LOOKING_RULES = {*_LOOKING_BEFORE_PLAN, "gather_plan", "report_page", *_LOOKING_TARGETS}
 # Rules whose jobs are known, or complete, only after the inventory.
 _CHAIN = {"checksum", "diff", "gather_plan", "upload", "download", "manifest", "publish", "summary"}
 

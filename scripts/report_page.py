@@ -1,4 +1,4 @@
-"""Rule ``plan_page``."""
+"""Rule ``report_page``."""
 
 import sys
 
@@ -6,4 +6,4 @@ sys.path.insert(0, snakemake.config["waybill_tree"])
 
 from waybill.stages import job, rules
 
-job.run(snakemake, rules.plan_page, name="plan_page")
+job.run(snakemake, rules.report_page, name="report_page")

@@ -1,0 +1,1 @@
+"""The report: one page for each transfer, made from its results."""
