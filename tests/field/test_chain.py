@@ -36,7 +36,7 @@ def jobs_shown(run: Finished) -> Counter[str]:
 
 def test_F10_a_dry_run_shows_the_chain_and_moves_nothing(work: Workflow) -> None:
     """Before the first run, after it, and for a new file. When the bucket cannot be reached, only
-    the look is known."""
+    the look is known, and the dry run is no success."""
     first = work.run(options=["--cores", "2", "-n"])
     shown = jobs_shown(first)
     assert shown["checksum"] == shown["diff"] == shown["upload"] >= 3
@@ -51,7 +51,7 @@ def test_F10_a_dry_run_shows_the_chain_and_moves_nothing(work: Workflow) -> None
     again = work.run(options=["--cores", "2", "-n"])
     assert 1 <= jobs_shown(again)["checksum"] == jobs_shown(again)["upload"] <= 2
     work.proxy.fault(access_denied(), op="ListObjectsV2")
-    blind = work.run(options=["--cores", "2", "-n"])
+    blind = work.run(options=["--cores", "2", "-n"], code=1)
     assert jobs_shown(blind)["inventory"] == 1
     assert any("t:inventory: list s3://" in line for line in blind.lines), blind.lines
     assert any("t: as it was looked at 20" in line for line in blind.lines), blind.lines

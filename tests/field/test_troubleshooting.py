@@ -610,7 +610,7 @@ def snakemake(**more: Any) -> Any:
     given = {
         "named": lambda rule: rule, "omitted": set(), "targets": set(), "in_host": False,
         "is_main_process": True, "touches": False, "rerun_triggers": {"params"},
-        "executes": False, "is_dry_run": False,
+        "executes": False, "is_dry_run": False, "end_dry_run": lambda code: None,
     }  # fmt: skip
     return SimpleNamespace(**(given | more))
 

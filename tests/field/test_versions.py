@@ -112,7 +112,7 @@ def test_F3_jobs_get_plain_text(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--quiet", "all"]
     done = subprocess.run(
-        [*command, "--config", "toml=c.toml"],
+        [*command, "--config", "toml=c.toml", "start=now"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -29,13 +29,13 @@ from waybill.model.errors import (
     ReportedError,
     WaybillError,
     describe,
-    one_line,
 )
 from waybill.model.failure import Failure
 from waybill.model.secrets import masked
 from waybill.model.transfer import Transfer
 from waybill.results import failures, journal, seals, state
 from waybill.results.layout import Layout
+from waybill.stages import console
 from waybill.stages.reporter import Reporter
 from waybill.stages.task import Task
 from waybill.system import installed
@@ -196,14 +196,6 @@ def _leave_terminal() -> None:
             os.close(terminal)
 
 
-class _OneLine(logging.Formatter):
-    """Formats a record in one line for the terminal. A traceback is in the log of the job."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        record.message = record.getMessage()
-        return masked(one_line(self.formatMessage(record)))
-
-
 class _Masked(logging.Formatter):
     """Formats a record with its traceback, and without secrets."""
 
@@ -215,11 +207,7 @@ def _log_to(path: Path, name: str) -> None:
     logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if os.environ.get("WAYBILL_DEBUG") else logging.INFO)
-    console = logging.StreamHandler()
-    console.setLevel(logging.WARNING)
-    console.setFormatter(_OneLine(f"waybill: {name}: %(message)s"))
-    console.addFilter(lambda record: record.name != "asyncio")  # about its internals
-    root.addHandler(console)
+    console.warn(root, f"waybill: {name}: ")
     try:
         file = logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError as error:

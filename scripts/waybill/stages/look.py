@@ -39,9 +39,12 @@ class Look:
         self._transfers, self._snakemake, self._config = transfers, snakemake, config
         self._start = str(config.get("start", time.time_ns()))
         self._required = False
+        self._code = 0  # how the look of a dry run ended
         self._seen: set[str] = set()  # the transfers whose inventory this run has seen
         # The last inventory of each transfer; None once the inventory of this run is visible.
         self._before: dict[str, str | None] = {}
+        if snakemake.is_main_process and not snakemake.in_host:
+            snakemake.end_dry_run(lambda: self._code)
 
     @property
     def is_shared(self) -> bool:
@@ -134,13 +137,13 @@ class Look:
 
     def _look_for_dry_run(self) -> None:
         """Take the inventories as a run does, and print what that run says. Where it fails, the dry
-        run goes on from the last inventory."""
+        run goes on from the last inventory, and ends with the exit code of the look."""
         print("waybill: looking at both sides for the dry run", file=sys.stderr, flush=True)
         root = project_root()
         own = {"waybill", "waybill_tree", "start", "transfers"}
         config = {key: value for key, value in self._config.items() if key not in own}
         config |= {"start": self._start, "transfers": ",".join(self._transfers)}
-        subprocess.run(
+        done = subprocess.run(
             [
                 sys.executable, "-P", "-m", "snakemake",
                 "--snakefile", str(root / "Snakefile"),
@@ -153,6 +156,7 @@ class Look:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
         )  # fmt: skip
+        self._code = done.returncode
 
     def _tell_time(self) -> None:
         """Say of each transfer that was not looked at now when it was."""

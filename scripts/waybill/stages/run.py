@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -26,6 +27,7 @@ from waybill.model.transfer import Transfer
 from waybill.report.write import after_run as write_pages
 from waybill.results import closing_lines, history, outcome, state
 from waybill.results.layout import Layout
+from waybill.stages import console
 from waybill.stages.repeats import give_up_lasting_failures
 from waybill.stages.rules import summarise
 from waybill.stages.run_inputs import Inputs
@@ -126,6 +128,7 @@ class Run(Inputs):
         if self._held or not snakemake.is_main_process or not snakemake.executes:
             return
         self._held = True
+        console.warn(logging.getLogger("waybill"))
         for transfer in self.transfers.values():
             try:
                 self._locks.append(lock(Layout(transfer.results).lock))

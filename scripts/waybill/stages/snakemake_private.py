@@ -232,6 +232,18 @@ class Snakemake:
 
     # The end (``system.interrupt`` for signals)
 
+    def end_dry_run(self, code: Callable[[], int]) -> None:
+        """Have a dry run, which ends with 0 whatever it showed, end with another exit code. What it
+        returns is asked for after everything was shown."""
+        usual = self._workflow.execute
+
+        def execute(*arguments: Any, **more: Any) -> None:
+            usual(*arguments, **more)
+            if self.is_dry_run and code():
+                sys.exit(code())
+
+        self._workflow.execute = execute
+
     @staticmethod
     def drop_timers() -> None:
         """Cancel the timers that wake the scheduler a second after each start of jobs. The

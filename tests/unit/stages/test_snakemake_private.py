@@ -97,6 +97,16 @@ def test_what_was_asked_for(tmp_path: Path) -> None:
         assert not told["executes"][-1] and not told["dry"][-1]
 
 
+@pytest.mark.parametrize(("code", "options", "ends"), [(3, ["-n"], 3), (0, ["-n"], 0), (3, [], 0)])
+def test_a_dry_run_may_end_with_another_exit_code(
+    tmp_path: Path, code: int, options: list[str], ends: int
+) -> None:
+    told = snakemake(
+        tmp_path, f"snakemake_.end_dry_run(lambda: {code})\n" + RULES, *options, code=ends
+    )
+    assert "make" in told["output"][0]
+
+
 def test_main_process_and_main_folder(tmp_path: Path) -> None:
     text = """
 tell("main", snakemake_.is_main_process)
