@@ -37,13 +37,14 @@ define CHECK_PYTHON
 	echo "waybill: $(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 2; }
 endef
 
-.PHONY: help demo test test-lowest pin test-slurm test-stores record-stores storm bench lint docs clean
+.PHONY: help demo test test-pages test-lowest pin test-slurm test-stores record-stores storm bench lint docs clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
 	@echo "make test   the whole test suite"
 	@echo "make test PYTHON=python3.13 VENV=.venv-3.13  the same with another Python, beside .venv/"
 	@echo "make test-lowest  the whole test suite with the lowest versions that pyproject.toml allows"
+	@echo "make test-pages  opens the report in a headless Chromium, which must be installed"
 	@echo "make pin    the versions that conda finds for environment.yml; writes $(PIN)"
 	@echo "make test-slurm  the suite on a real SLURM on this machine; needs root on Debian"
 	@echo "make test-stores  uploads, downloads and probes on Ceph, SeaweedFS, LocalStack and rclone"
@@ -63,6 +64,9 @@ test: $(VENV)/.ready
 
 test-lowest: $(LOWEST)/.ready
 	@$(LOWEST)/bin/python -m pytest -n 4 --dist worksteal
+
+test-pages: $(VENV)/.pages
+	@$(BIN)/python -m pytest tests/pages
 
 CONDA := conda
 PIN := environment.linux-64.pin.txt
@@ -133,6 +137,10 @@ $(VENV)/.bench: $(VENV)/.ready
 
 $(VENV)/.slurm: $(VENV)/.ready
 	$(call INSTALL,demo report test slurm schedulers)
+	@touch $@
+
+$(VENV)/.pages: $(VENV)/.ready
+	$(call INSTALL,pages)
 	@touch $@
 
 $(VENV)/.stores: $(VENV)/.ready
