@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions as be
 import pytest
+from awscrt.checksums import crc64nvme
 
 from support.engines import put, without_pauses
 from support.proxy import (
@@ -47,11 +48,13 @@ from waybill.model.transfer import Transfer
 from waybill.s3.engine.base import Engine, ReplacedError
 from waybill.s3.engine.choose import make_engine
 from waybill.s3.errors import error_code, explain
+from waybill.s3.part_checksums import base64_crc64nvme
 from waybill.s3.parts import Part
 
 ENGINES = ("boto3", "native")
 DATA = random.Random(8).randbytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
+CRC = {"ChecksumCRC64NVME": base64_crc64nvme(crc64nvme(DATA))}
 ETAG = hashlib.md5(DATA).hexdigest()
 KEY = "a folder/ä+%20 name"
 
@@ -63,7 +66,7 @@ def put_object(engine: Engine, _: str) -> None:
 
 
 def put_part(engine: Engine, upload_id: str) -> None:
-    assert engine.put_part(KEY, upload_id, 1, DATA, SHA256) == ETAG
+    assert engine.put_part(KEY, upload_id, 1, DATA, CRC) == ETAG
 
 
 def get_object(engine: Engine, _: str) -> None:

@@ -181,7 +181,7 @@ WRITES = ["PutObject"] * 8 + ["UploadPart"]
 ASKS_UP = [*WRITES, "CreateMultipartUpload", "CompleteMultipartUpload", "ListObjectsV2",
            "ListObjectsV2", "HeadObject"]  # fmt: skip
 ASKS_DOWN = ["GetObject"] * 6 + ["ListObjectsV2"] * 2 + ["HeadObject"]
-CHECKSUM = "x-amz-checksum-sha256"
+CHECKSUMS = ("x-amz-checksum-sha256", "x-amz-checksum-crc64nvme")
 
 # Each makes the action; which operations it is for, in each direction.
 _Make = Callable[[random.Random], Any]
@@ -207,7 +207,7 @@ _KINDS: dict[str, tuple[_Make, list[str], list[str]]] = {
         WRITES,
         ["GetObject"],
     ),
-    "no checksum": (lambda r: DropHeader(CHECKSUM), WRITES, _NOTHING),
+    "no checksum": (lambda r: tuple(map(DropHeader, CHECKSUMS)), WRITES, _NOTHING),
     "metadata lost": (
         lambda r: DropHeader("x-amz-meta-source-sha256"),
         ["PutObject", "CreateMultipartUpload"],
@@ -218,7 +218,7 @@ _KINDS: dict[str, tuple[_Make, list[str], list[str]]] = {
     "flip unseen": (
         lambda r: (
             FlipByte("request", r.choice([0, 3, -1])),
-            DropHeader(CHECKSUM),
+            *map(DropHeader, CHECKSUMS),
             DropHeader("content-md5"),
         ),
         WRITES,

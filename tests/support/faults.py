@@ -16,6 +16,8 @@ from typing import IO, Any, Literal
 from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
 
+from awscrt.checksums import crc64nvme
+
 Where = Literal["request", "response"]
 
 _BUCKET_OPS = {
@@ -245,7 +247,8 @@ class Call:
 
 @dataclass(frozen=True)
 class CheckSha256:
-    """Refuse a body that does not match its x-amz-checksum-sha256 or Content-MD5, as S3 does.
+    """Refuse a body that does not match its x-amz-checksum-sha256, x-amz-checksum-crc64nvme or
+    Content-MD5, as S3 does.
 
     With ``payload`` also one that does not match a literal x-amz-content-sha256.
     """
@@ -259,7 +262,7 @@ class CheckSha256:
         declared = request.headers.get("x-amz-checksum-sha256")
         if request.op in ("CreateMultipartUpload", "CompleteMultipartUpload"):
             declared = None  # there it is about the object, not about this body
-        sha256, md5 = hashlib.sha256(), hashlib.md5()
+        sha256, md5, crc = hashlib.sha256(), hashlib.md5(), 0
         if "aws-chunked" in request.headers.get("content-encoding", ""):
             while size := int(body.readline().split(b";")[0] or b"0", 16):
                 sha256.update(body.read(size))
@@ -270,6 +273,7 @@ class CheckSha256:
             while block := body.read(1 << 16):
                 sha256.update(block)
                 md5.update(block)
+                crc = crc64nvme(block, crc)
             literal = request.headers.get("x-amz-content-sha256", "")
             if self.payload and len(literal) == 64 and literal != sha256.hexdigest():
                 return Answer(
@@ -277,6 +281,11 @@ class CheckSha256:
                     "XAmzContentSHA256Mismatch",
                     "The provided 'x-amz-content-sha256' header does not match what was computed.",
                 )
+            by_crc = request.headers.get("x-amz-checksum-crc64nvme")
+            is_body = request.op in ("PutObject", "UploadPart")
+            if is_body and by_crc and by_crc != b64encode(crc.to_bytes(8, "big")).decode():
+                message = "The CRC64NVME you specified did not match the calculated checksum."
+                return Answer(400, self.code, message)
             content_md5 = request.headers.get("content-md5")
             if content_md5 and content_md5 != b64encode(md5.digest()).decode():
                 message = "The Content-MD5 you specified did not match what we received."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from support.transfers import transfer_of
 from waybill.model.difference import CHANGED, MOVE, NEW, Difference
+from waybill.model.entries import Checksums, LocalEntry
 from waybill.move.mover import Outcome
 from waybill.move.upload import Uploader
 from waybill.results import journal
@@ -36,9 +38,16 @@ class Uploads:
     def record(self) -> Record:
         return journal.read([self.journal], "run")
 
-    def run(self, *items: Difference) -> Outcome:
+    def run(
+        self,
+        *items: Difference,
+        noted: Callable[[LocalEntry], Checksums | None] = lambda _: None,
+    ) -> Outcome:
         with Journal(self.journal, "run") as open_journal:
-            return Uploader(self.transfer, open_journal, self.record, "run", False).run(list(items))
+            job = Uploader(
+                self.transfer, open_journal, self.record, "run", False, lambda _: False, noted
+            )
+            return job.run(list(items))
 
     def fail(self, *items: Difference) -> dict[str, str]:
         """The messages of a job that fails, by path."""

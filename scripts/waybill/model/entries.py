@@ -25,3 +25,11 @@ class RemoteEntry(NamedTuple):
     etag: str
     sha256: str = ""
     replaced: bool = False
+
+
+class Checksums(NamedTuple):
+    """What one read of a file gave: SHA-256 in hex, and CRC-64/NVME in 16 hex digits, or ``""``
+    where it was not computed."""
+
+    sha256: str
+    crc64nvme: str = ""

@@ -1,9 +1,11 @@
-"""Checksum: the SHA-256 of each entry of a batch. Each byte is hashed once.
+"""Checksum: the SHA-256 of each entry of a batch. Each byte is hashed once; the CRC-64/NVME of a
+file that is not small comes from the same read. The upload compares what it sends with that CRC, at
+a tenth of the cost of another SHA-256.
 
 An entry is not hashed again when its (path, size, mtime_ns, inode) is in the cache of its batch, or
 in the cache of a batch that held the entry before. The columns of ``cache/{dataset}/{batch}.tsv``
-are ``path size mtime_ns inode sha256``. A cache is never a Snakemake output, so the hashes of a
-failed job are kept.
+are ``path size mtime_ns inode sha256 crc64nvme``. A cache is never a Snakemake output, so the
+hashes of a failed job are kept.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from waybill.model.entries import LocalEntry
+from waybill.model.entries import Checksums, LocalEntry
 from waybill.model.errors import DamagedError, EntryError
 from waybill.model.escaping import escape
 from waybill.model.failure import Failure
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 # A file modified this shortly before it was hashed may change again within the same mtime, so
 # its hash is not kept for a later run (coarsest clock of a common file system: FAT, 2 s).
 RACY_NS = 2_000_000_000
+
+# Below this size another SHA-256 takes less time than to look up the CRC.
+CRC_BYTES = 64 << 10
 
 
 def checksum(
@@ -49,14 +54,14 @@ def checksum(
     cache is hashed only when it is ``wanted``. An entry that cannot be hashed does not stop the
     others.
     """
-    known = _read_caches([cache, *caches])
+    known = read_caches([cache, *caches])
     missing = [entry for entry in entries if entry not in known and wanted(entry)]
     failed: list[Failure] = []
     started = time.time_ns()
 
-    def hash_one(entry: LocalEntry) -> str | EntryError:
+    def hash_one(entry: LocalEntry) -> Checksums | EntryError:
         try:
-            return sha256_of(folder, entry)
+            return checksums_of(folder, entry)
         except EntryError as error:
             return error
 
@@ -69,11 +74,30 @@ def checksum(
                 else:
                     known[entry] = result
         write(cache, remember(known, started))
-    return {e.path: known[e] for e in entries if e in known}, failed
+    return {e.path: known[e].sha256 for e in entries if e in known}, failed
 
 
-def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
-    known: dict[LocalEntry, str] = {}
+def checksums_of(folder: Path | Root, entry: LocalEntry) -> Checksums:
+    """The checksums of one file, which is read once; a small one gets no CRC-64/NVME. Raises
+    EntryError as ``system.hashing.opened`` does."""
+    if entry.size < CRC_BYTES:
+        return Checksums(sha256_of(folder, entry))
+    from awscrt.checksums import crc64nvme  # loading it costs as much as hashing 10,000 small files
+
+    crc = 0
+
+    def add(_: int, block: bytes) -> None:
+        nonlocal crc
+        crc = crc64nvme(block, crc)
+
+    sha256 = sha256_of(folder, entry, add)
+    return Checksums(sha256, f"{crc:016x}")
+
+
+def read_caches(paths: Iterable[Path]) -> dict[LocalEntry, Checksums]:
+    """What caches have, later ones over earlier ones. One that is missing or damaged counts as
+    empty; damage is told."""
+    known: dict[LocalEntry, Checksums] = {}
     for path in paths:
         try:
             known.update(read_cache(path))
@@ -84,14 +108,14 @@ def _read_caches(paths: Iterable[Path]) -> dict[LocalEntry, str]:
     return known
 
 
-def remember(known: Mapping[LocalEntry, str], started_ns: int) -> bytes:
+def remember(known: Mapping[LocalEntry, Checksums], started_ns: int) -> bytes:
     """The bytes of a cache. Hashing began at ``started_ns`` (ns since the epoch); entries that were
     modified shortly before or later are left out."""
     return render(
         CACHE_COLUMNS,
         (
-            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{sha256}"
-            for e, sha256 in known.items()
+            f"{escape(e[0])}\t{e[1]}\t{e[2]}\t{e[3]}\t{found.sha256}\t{found.crc64nvme}"
+            for e, found in known.items()
             if e.mtime_ns < started_ns - RACY_NS
         ),
     )

@@ -22,6 +22,7 @@ import botocore.exceptions as be
 
 from waybill.model import difference
 from waybill.model.difference import Difference
+from waybill.model.entries import Checksums, LocalEntry
 from waybill.model.errors import EntryError, StaleHashError
 from waybill.model.failure import Failure
 from waybill.model.times import utc
@@ -63,6 +64,7 @@ class Outcome:
 class Mover(ABC):
     """One job that moves a batch. ``run`` identifies the inventory before it (``State.run``).
     ``replaced`` tells whether the proof at a path is of another object than the listed one.
+    ``noted`` gives the checksums that were kept when a file was hashed.
 
     Each direction implements ``_finished`` (whether an entry is done already), ``_launch`` (a small
     entry: one request, many at one time) and ``_move_large`` (a large entry, in parts). All short
@@ -77,11 +79,12 @@ class Mover(ABC):
         run: str,
         accelerate: bool,
         replaced: Callable[[str], bool] = lambda _: False,
+        noted: Callable[[LocalEntry], Checksums | None] = lambda _: None,
     ) -> None:
         self._transfer, self._journal = transfer, journal
         self._root = Root(transfer.folder, transfer.symlinks)
         self._record, self._run_token = record, run
-        self._accelerate, self._replaced = accelerate, replaced
+        self._accelerate, self._replaced, self._noted = accelerate, replaced, noted
         self._common = common_arguments(transfer)
         self._budget = Budget(IN_MEMORY_BYTES)
         self._landed: SimpleQueue[tuple[Difference, Callable[[], Proof | None]]] = SimpleQueue()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
-import re
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
+from awscrt.checksums import crc64nvme
 
 from waybill.model.difference import Difference
 from waybill.model.errors import EntryError, StaleHashError
@@ -25,13 +23,12 @@ from waybill.s3.evidence import (
     Stored,
     as_it_is,
     ask,
-    etag_of,
     is_about,
     stored,
 )
-from waybill.s3.parts import Part, PartCrcs, part_size, parts
+from waybill.s3.part_checksums import Kind, PartChecksums, SentPart, combined
+from waybill.s3.parts import Part, part_size, parts
 from waybill.s3.parts_listing import PartsListingError, list_parts
-from waybill.s3.request_checksums import RequestChecksums
 from waybill.system.budget import Budget
 from waybill.system.hashing import read_range
 from waybill.system.meter import METER
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class MultipartUploader:
@@ -61,7 +56,7 @@ class MultipartUploader:
         self._transfer, self._engine, self._journal = transfer, engine, journal
         self._pool, self._budget = pool, budget
         self._write, self._common = write_arguments(transfer), common_arguments(transfer)
-        self._checksums = RequestChecksums(transfer)
+        self._checksums = PartChecksums(transfer)
         self._said = said
 
     def put(
@@ -72,29 +67,34 @@ class MultipartUploader:
         metadata: dict[str, str],
         condition: dict[str, str],
         earlier: list[OpenUpload],
-        crcs: PartCrcs | None = None,
+        whole: int,
     ) -> Stored:
         """Put the open file as one object. Resumes one of its ``earlier`` uploads if possible.
 
-        The bytes must be those of ``item.sha256``. They are checked with ``crcs``, which were
-        computed when the file was hashed; without ``crcs`` all bytes are hashed again. Raises
-        StaleHashError for other bytes, EntryError when the parts cannot be listed, and botocore's
-        errors. A failed upload stays open for the next run; it is added to ``earlier`` for another
-        call.
+        ``whole`` is the CRC-64/NVME of the file, from the read that gave ``item.sha256``; the bytes
+        that are sent must have it. Raises StaleHashError for other bytes, EntryError when the parts
+        cannot be listed, and botocore's errors. A failed upload stays open for the next run; it is
+        added to ``earlier`` for another call.
         """
-        upload, there = self._resume(item, key, earlier)
-        if upload is not None:
+        resumed, there = self._resume(item, key, earlier)
+        upload = resumed
+        while True:
+            if upload is None:
+                upload, there = self._create(item, key, metadata), {}
+                earlier.append(upload)
             try:
-                return self._finish(descriptor, item, upload, there, condition, crcs)
+                return self._finish(descriptor, item, upload, there, condition, whole)
             except be.ClientError as error:
-                if error_code(error) != "InvalidRequest":
+                if error_code(error) in UNSUPPORTED:  # of the condition
                     raise
-                # It was opened with other checksums than this configuration has.
-                log.info("%s: the upload that was begun cannot be resumed: %s", item.path, error)
+                refused = self._checksums.refused(Kind(upload.checksum), error)
+                # A resumed upload may have been opened by another configuration.
+                other = upload is resumed and error_code(error) == "InvalidRequest"
+                if not (refused or other):
+                    raise
+                log.info("%s: the upload that was begun cannot be completed: %s", item.path, error)
                 self.abort(upload)
-        upload = self._create(item, key, metadata)
-        earlier.append(upload)
-        return self._finish(descriptor, item, upload, {}, condition, crcs)
+                upload = None
 
     def _finish(
         self,
@@ -103,16 +103,17 @@ class MultipartUploader:
         upload: OpenUpload,
         there: dict[int, tuple[str, int]],
         condition: dict[str, str],
-        crcs: PartCrcs | None,
+        whole: int,
     ) -> Stored:
         """Send the missing parts of an upload, and complete it."""
-        key = upload.key
-        numbered = self._send(descriptor, item, upload, there, crcs)
+        key, kind = upload.key, Kind(upload.checksum)
+        numbered = self._send(descriptor, item, upload, there, whole)
 
         def read(answer: Answer) -> Stored:
             if is_about(answer, key) is False:
                 raise OddAnswerError(what="it is about another key")
-            return stored(answer, is_vouched=_vouches(answer, numbered))
+            vouched = self._checksums.vouches(kind, answer, numbered)
+            return stored(answer, is_vouched=vouched)
 
         try:
             answer = self._ask(
@@ -120,7 +121,7 @@ class MultipartUploader:
                 read,
                 Key=key,
                 UploadId=upload.id,
-                **self._checksums.of_whole(item.size, numbered),
+                **self._checksums.of_whole(kind, item.size, numbered),
                 **self._common,
                 **condition,
             )
@@ -139,11 +140,12 @@ class MultipartUploader:
         self, item: Difference, key: str, earlier: list[OpenUpload]
     ) -> tuple[OpenUpload | None, dict[int, tuple[str, int]]]:
         """The latest upload of the same bytes that S3 still has (None if there is none), and its
-        parts in S3: number to (etag, size in bytes). Uploads are aborted that have other bytes, or
-        whose parts cannot be listed."""
+        parts in S3: number to (etag, size in bytes). Uploads are aborted that have other bytes or a
+        kind of checksum that the configuration forbids, or whose parts cannot be listed."""
         for upload in reversed(earlier):
             wanted = (item.size, item.sha256, part_size(item.size), key)
-            if (upload.size, upload.sha256, upload.part_size, upload.key) != wanted:
+            there = (upload.size, upload.sha256, upload.part_size, upload.key)
+            if there != wanted or not self._checksums.allows(upload.checksum):
                 self.abort(upload)
                 continue
             try:
@@ -188,23 +190,40 @@ class MultipartUploader:
             self._journal.closed(upload.id)
 
     def _create(self, item: Difference, key: str, metadata: dict[str, str]) -> OpenUpload:
-        def read(answer: Answer) -> str:
+        """Open an upload with the best kind of checksum that the store knows."""
+
+        def read(answer: Answer) -> Answer:
             if not answer.get("UploadId") or is_about(answer, key) is False:
                 raise OddAnswerError(what="it has no upload id for this key")
-            return str(answer["UploadId"])
+            return answer
 
-        upload_id = self._ask(
-            "create_multipart_upload",
-            read,
-            Key=key,
-            Metadata=metadata,
-            **self._checksums.of_upload(),
-            **self._write,
-            **type_arguments(self._transfer, key),
-        )
-        upload = OpenUpload(item.path, upload_id, item.size, item.sha256, part_size(item.size), key)
-        self._journal.upload(upload)
-        return upload
+        while True:
+            kind = self._checksums.kind
+            try:
+                answer = self._ask(
+                    "create_multipart_upload",
+                    read,
+                    Key=key,
+                    Metadata=metadata,
+                    **self._checksums.of_upload(kind),
+                    **self._write,
+                    **type_arguments(self._transfer, key),
+                )
+            except be.ClientError as error:
+                if self._checksums.refused(kind, error):
+                    continue
+                raise
+            passed_over = self._checksums.passed_over(kind, answer)
+            if passed_over and kind is Kind.SHA256:
+                kind = Kind.NONE
+            upload = OpenUpload(
+                item.path, str(answer["UploadId"]), item.size, item.sha256, part_size(item.size),
+                key, kind,
+            )  # fmt: skip
+            self._journal.upload(upload)
+            if not passed_over or kind is Kind.NONE:
+                return upload
+            self._give_up(upload)
 
     def _send(
         self,
@@ -212,63 +231,46 @@ class MultipartUploader:
         item: Difference,
         upload: OpenUpload,
         there: dict[int, tuple[str, int]],
-        crcs: PartCrcs | None,
-    ) -> dict[int, tuple[str, str]]:
-        """Send the parts that are missing; returns number to (etag, sha256 hex) of all parts.
-
-        The file is read once, in order, so the hash of all its parts is the hash of the file.
-        """
-        whole = hashlib.sha256()
-        sent: dict[int, Future[tuple[str, str]]] = {}
+        whole: int,
+    ) -> dict[int, SentPart]:
+        """Send the parts that are missing; returns all parts by number. They are read and sent side
+        by side; the bytes in memory are bounded by the budget."""
+        sending: dict[int, Future[SentPart]] = {
+            part.number: self._pool.submit(self._send_part, descriptor, upload, part, there)
+            for part in parts(item.size, upload.part_size)
+        }
         try:
-            for part in parts(item.size, upload.part_size):
-                self._budget.take(part.length)
-                try:
-                    data = read_range(descriptor, item.path, part.start, part.length)
-                except BaseException:
-                    self._budget.give(part.length)
-                    raise
-                if crcs is None:
-                    whole.update(data)
-                future = self._pool.submit(self._send_part, upload, part, data, there, crcs)
-                future.add_done_callback(lambda _, n=part.length: self._budget.give(n))
-                sent[part.number] = future
-                del data
-                if any(f.done() and f.exception() for f in sent.values()):
-                    break
-            numbered = {number: future.result() for number, future in sent.items()}
-            if crcs is None and whole.hexdigest() != item.sha256:
-                raise StaleHashError(item.path)
-        except BaseException as error:
-            for future in sent.values():
-                future.cancel()
-            if isinstance(error, StaleHashError):
-                for future in sent.values():  # a part that arrives after the abort would stay
-                    if not future.cancelled():
-                        future.exception()
+            done, _ = wait(sending.values(), return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            sent = {number: future.result() for number, future in sending.items()}
+            if combined(sent) != whole:
                 self.abort(upload)
-            raise
-        return numbered
+                raise StaleHashError(item.path)
+            return sent
+        finally:
+            for future in sending.values():
+                future.cancel()
+            wait(sending.values())  # no thread may read a file that is closed
 
     def _send_part(
-        self,
-        upload: OpenUpload,
-        part: Part,
-        data: bytes,
-        there: dict[int, tuple[str, int]],
-        crcs: PartCrcs | None,
-    ) -> tuple[str, str]:
-        if crcs is not None and not crcs.agrees(part.number, data):
-            raise StaleHashError(upload.path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        etag, journalled = upload.parts.get(part.number, ("", ""))
-        if journalled == sha256 and there.get(part.number) == (etag, part.length):
-            METER.there(upload.key, part.length)
-            return etag, sha256
-        etag = self._engine.put_part(upload.key, upload.id, part.number, data, sha256)
-        self._journal.part(upload.id, part.number, etag, sha256)
-        upload.parts[part.number] = (etag, sha256)
-        return etag, sha256
+        self, descriptor: int, upload: OpenUpload, part: Part, there: dict[int, tuple[str, int]]
+    ) -> SentPart:
+        self._budget.take(part.length)
+        try:
+            data = read_range(descriptor, upload.path, part.start, part.length)
+            crc = crc64nvme(data)
+            mark, checksum = self._checksums.of_part(Kind(upload.checksum), data, crc)
+            etag, journalled = upload.parts.get(part.number, ("", ""))
+            if journalled == mark and there.get(part.number) == (etag, part.length):
+                METER.there(upload.key, part.length)
+            else:
+                etag = self._engine.put_part(upload.key, upload.id, part.number, data, checksum)
+                self._journal.part(upload.id, part.number, etag, mark)
+                upload.parts[part.number] = (etag, mark)
+            return SentPart(etag, crc, part.length, mark)
+        finally:
+            self._budget.give(part.length)
 
     def abort(self, upload: OpenUpload) -> None:
         """Abort an open upload, so that its parts no longer cost storage."""
@@ -284,18 +286,3 @@ class MultipartUploader:
             if error_code(error) != "NoSuchUpload":
                 raise
         self._journal.closed(upload.id)
-
-
-def _vouches(answer: Answer, parts: dict[int, tuple[str, str]]) -> bool:
-    """Whether an answer to CompleteMultipartUpload proves the object: it has a key, and its
-    checksum or ETag follows from these parts (number to (etag, sha256 hex))."""
-    if not answer.get("Key"):
-        return False
-    etags, hashes = zip(*(parts[number] for number in sorted(parts)), strict=True)
-    whole = hashlib.sha256(b"".join(map(bytes.fromhex, hashes))).digest()
-    if told := answer.get("ChecksumSHA256"):
-        return bool(told.partition("-")[0] == base64.b64encode(whole).decode())
-    if not all(map(_MD5.fullmatch, etags)):
-        return False
-    md5 = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
-    return etag_of(answer) == f"{md5.hexdigest()}-{len(etags)}"

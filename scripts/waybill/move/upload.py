@@ -12,10 +12,12 @@ from functools import cached_property, partial
 from typing import Any
 
 import botocore.exceptions as be
+from awscrt.checksums import crc64nvme
 
 from waybill.model import difference
 from waybill.model.difference import Difference
 from waybill.model.errors import EntryError, StaleHashError
+from waybill.move.checksum import CRC_BYTES, checksums_of
 from waybill.move.compare import compare_file, with_checksums
 from waybill.move.mover import Mover, fail
 from waybill.move.multipart import MultipartUploader
@@ -24,11 +26,10 @@ from waybill.s3.engine.base import SOURCE_MTIME, Content
 from waybill.s3.errors import CLASH, CONFLICT, UNSUPPORTED, error_code, is_missing
 from waybill.s3.evidence import Stored, ask, etag_of, object_of, stored
 from waybill.s3.look import look_for
-from waybill.s3.parts import PartCrcs
 from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.same_bytes import SOURCE_SHA256
 from waybill.system.futures import error_of
-from waybill.system.hashing import opened, read_small, sha256_of
+from waybill.system.hashing import opened, read_small
 from waybill.system.meter import METER
 
 log = logging.getLogger(__name__)
@@ -82,11 +83,9 @@ class Uploader(Mover):
         def load() -> Content:
             nonlocal sha256
             body = self._read(item)
-            sha256 = hashlib.sha256(body).hexdigest()
+            sha256 = self._sha256_of(item, body)
             if not item.sha256:
                 METER.hash(len(body))
-            elif item.sha256 != sha256:
-                raise StaleHashError(item.path)
             return Content(body, sha256, self._metadata(item, sha256))
 
         if not self._is_quick(item):  # read in this thread, which is one of many
@@ -99,6 +98,26 @@ class Uploader(Mover):
             self._land(item, lambda: self._conclude(item, sha256, condition, answer))
 
         answer.add_done_callback(arrived)
+
+    def _sha256_of(self, item: Difference, body: bytes) -> str:
+        """The SHA-256 (hex) of the bytes of a file. It is not computed where the CRC-64/NVME shows
+        that they are those that were hashed. Raises StaleHashError for other bytes."""
+        if noted := self._noted_crc(item):
+            same, sha256 = crc64nvme(body) == int(noted, 16), item.sha256
+        else:
+            sha256 = hashlib.sha256(body).hexdigest()
+            same = item.sha256 in ("", sha256)
+        if not same:
+            raise StaleHashError(item.path)
+        return sha256
+
+    def _noted_crc(self, item: Difference) -> str:
+        """The CRC-64/NVME (hex) of the file from the read that gave its SHA-256; ``""`` when it was
+        not kept."""
+        if item.size < CRC_BYTES or not item.sha256:
+            return ""
+        noted = self._noted(item.entry)
+        return noted.crc64nvme if noted and noted.sha256 == item.sha256 else ""
 
     def _read(self, item: Difference) -> bytes:
         started = time.monotonic()
@@ -198,10 +217,11 @@ class Uploader(Mover):
         )
 
     def _move_large(self, item: Difference) -> Proof:
-        crcs: PartCrcs | None = None
-        if not item.sha256:
-            crcs = PartCrcs(item.size)
-            sha256 = sha256_of(self._root, item.entry, crcs.add)
+        crc = self._noted_crc(item)
+        if not crc:
+            sha256, crc = checksums_of(self._root, item.entry)
+            if item.sha256 not in ("", sha256):
+                raise StaleHashError(item.path)
             item = item._replace(sha256=sha256)
         earlier = self._record.open_uploads(item.path)
         key = self._key(item)
@@ -212,7 +232,7 @@ class Uploader(Mover):
                 condition = self._condition(item)
                 try:
                     answer = self._in_parts.put(
-                        descriptor, item, key, metadata, condition, earlier, crcs
+                        descriptor, item, key, metadata, condition, earlier, int(crc, 16)
                     )
                 except be.ClientError as error:
                     if self._without_conditions(error, condition):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from waybill.model.difference import KEEP, MOVE, REFUSE, Difference
-from waybill.model.entries import LocalEntry, RemoteEntry
+from waybill.model.entries import Checksums, LocalEntry, RemoteEntry
 from waybill.model.escaping import escape, unescape
 from waybill.results.layout import Layout
 from waybill.system.tsv import read, render
@@ -114,17 +114,18 @@ def _difference(r: list[str]) -> Difference:
     )  # fmt: skip
 
 
-CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256")
+CACHE_COLUMNS = ("path", "size", "mtime_ns", "inode", "sha256", "crc64nvme")
 
 
-def read_cache(path: Path) -> list[tuple[LocalEntry, str]]:
-    """The entries of a cache, each with its SHA-256 (hex). Raises DamagedError when any line of the
-    cache is damaged."""
+def read_cache(path: Path) -> list[tuple[LocalEntry, Checksums]]:
+    """The entries of a cache, each with its checksums. A cache of an earlier version has no
+    CRC-64/NVME. Raises DamagedError when any line of the cache is damaged."""
 
-    def entry(r: list[str]) -> tuple[LocalEntry, str]:
-        return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3])), r[4]
+    def entry(r: list[str]) -> tuple[LocalEntry, Checksums]:
+        int("".join(r[5:]) or "0", 16)
+        return LocalEntry(unescape(r[0]), int(r[1]), int(r[2]), int(r[3])), Checksums(*r[4:])
 
-    return list(read(path, CACHE_COLUMNS, entry))
+    return list(read(path, CACHE_COLUMNS, entry, added=1))
 
 
 # inventory/{dataset}.aside.tsv lists the entries that are in no batch.

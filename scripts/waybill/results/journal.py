@@ -7,8 +7,9 @@ ignored too, and named. Two copies of one job take turns, by a lock on the file.
 
 ``{"done": path, "run", "size", "mtime_ns", "sha256", "key", "etag", "version_id", "time",
 "inode"}``
-``{"upload": path, "id", "size", "sha256", "part_size", "key"}``   a multipart upload was opened
-``{"part": number, "id", "etag", "sha256"}``                       one part of it has arrived
+``{"upload": path, "id", "size", "sha256", "part_size", "key", "checksum"}``
+                                                                a multipart upload was opened
+``{"part": number, "id", "etag", "mark"}``                         one part of it has arrived
 ``{"closed": id}``                                                 it was completed or given up
 ``{"download": path, "id", "etag", "size", "part_size"}``          a download in ranges was begun
 ``{"range": number, "id"}``                                        one range of it is in its file
@@ -47,7 +48,10 @@ _holding: list[Journal] = []  # those with records that are to be written togeth
 
 @dataclass(slots=True)
 class OpenUpload:
-    """A multipart upload that was begun: ``parts`` maps a part number to (etag, sha256 hex)."""
+    """A multipart upload that was begun. ``checksum`` is its kind of checksum
+    (``s3.part_checksums.Kind``); an earlier version had only SHA256. ``parts`` maps a part number
+    to its etag and its mark in hex: the SHA-256 of the part for kind SHA256, else its CRC-64/NVME.
+    """
 
     path: str
     id: str
@@ -55,6 +59,7 @@ class OpenUpload:
     sha256: str
     part_size: int
     key: str
+    checksum: str = "SHA256"
     parts: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -173,10 +178,13 @@ def _apply(record: Record, item: dict[str, Any], listing: str) -> None:
         record.done[proof.path] = (listing or item["run"], proof)
     elif "upload" in item:
         names = ("id", "size", "sha256", "part_size", "key")
-        record.uploads[item["id"]] = OpenUpload(item["upload"], *(item[name] for name in names))
+        fields, kind = [item[name] for name in names], item.get("checksum", "SHA256")
+        record.uploads[item["id"]] = OpenUpload(item["upload"], *fields, checksum=kind)
     elif "part" in item:
         if item["id"] in record.uploads:
-            record.uploads[item["id"]].parts[item["part"]] = (item["etag"], item["sha256"])
+            # An earlier version had ``sha256`` in the place of ``mark``.
+            mark = item["mark"] if "mark" in item else item["sha256"]
+            record.uploads[item["id"]].parts[item["part"]] = (item["etag"], mark)
     elif "download" in item:
         names = ("id", "etag", "size", "part_size")
         record.downloads[item["id"]] = OpenDownload(item["download"], *(item[n] for n in names))
@@ -291,11 +299,12 @@ class Journal:
             sha256=upload.sha256,
             part_size=upload.part_size,
             key=upload.key,
+            checksum=upload.checksum,
         )
 
-    def part(self, upload_id: str, number: int, etag: str, sha256: str) -> None:
+    def part(self, upload_id: str, number: int, etag: str, mark: str) -> None:
         """A part of an open multipart upload has arrived."""
-        self._append(part=number, id=upload_id, etag=etag, sha256=sha256)
+        self._append(part=number, id=upload_id, etag=etag, mark=mark)
 
     def download(self, download: OpenDownload) -> None:
         """A download in ranges was begun."""

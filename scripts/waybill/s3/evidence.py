@@ -88,10 +88,11 @@ def stored(answer: Answer, *, is_vouched: bool = False) -> Stored:
     return Stored(etag_of(answer), "" if version == "null" else version, is_vouched)
 
 
-def is_of(answer: Answer, body: bytes, sha256: str) -> bool | None:
-    """Whether the checksum in the answer to a write is that of the sent ``body``, whose SHA-256 is
-    ``sha256`` (hex). None when the answer has no checksum."""
+def is_of(answer: Answer, body: bytes, sha256: str = "") -> bool | None:
+    """Whether the checksum in the answer to a write is that of the sent ``body``; its SHA-256 is
+    ``sha256`` (hex) where it is known. None when the answer has no checksum."""
     if told := answer.get("ChecksumSHA256"):
+        sha256 = sha256 or hashlib.sha256(body).hexdigest()
         return bool(told == base64.b64encode(bytes.fromhex(sha256)).decode())
     for name, (crc, width) in _CRCS.items():
         if told := answer.get(name):
@@ -99,10 +100,12 @@ def is_of(answer: Answer, body: bytes, sha256: str) -> bool | None:
     return None
 
 
-def part_stored(answer: Answer, body: bytes, sha256: str) -> str:
-    """The etag of a part that was put, without quotes. S3 checks that the part is there when the
-    upload is completed. Raises OddAnswerError for the answer to another request."""
-    if is_of(answer, body, sha256) is False:
+def part_stored(answer: Answer, body: bytes, checksum: dict[str, str]) -> str:
+    """The etag of a part that was put with this checksum argument, without quotes. S3 checks that
+    the part is there when the upload is completed. Raises OddAnswerError for the answer to another
+    request."""
+    agrees = any(answer.get(name) == text for name, text in checksum.items())
+    if not agrees and is_of(answer, body) is False:
         raise OddAnswerError(what="it tells the checksum of other bytes")
     return etag_of(answer)
 

@@ -1,11 +1,11 @@
-"""The checksums that requests carry: SHA-256 in the headers of S3, or Content-MD5 for a store that
-refuses these headers (``request_checksum_calculation = "when_required"``)."""
+"""The checksums that requests for whole objects carry: SHA-256 in the headers of S3, or Content-MD5
+for a store that refuses these headers (``request_checksum_calculation = "when_required"``)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -20,7 +20,7 @@ class RequestChecksums:
         self._has_sha256 = transfer.request_checksum_calculation == "when_supported"
 
     def of_body(self, body: bytes, sha256: str) -> dict[str, str]:
-        """Of PutObject and UploadPart, whose ``body`` is sent."""
+        """Of PutObject, whose ``body`` is sent."""
         if self._has_sha256:
             return {"ChecksumSHA256": base64_sha256(sha256)}
         return of_md5(hashlib.md5(body, usedforsecurity=False).hexdigest())
@@ -28,21 +28,6 @@ class RequestChecksums:
     def of_file(self, md5: str, sha256: str) -> dict[str, str]:
         """Of PutObject, whose body is a file with this MD5 (hex)."""
         return {"ChecksumSHA256": base64_sha256(sha256)} if self._has_sha256 else of_md5(md5)
-
-    def of_upload(self) -> dict[str, str]:
-        """Of CreateMultipartUpload."""
-        return {"ChecksumAlgorithm": "SHA256"} if self._has_sha256 else {}
-
-    def of_whole(self, size: int, parts: dict[int, tuple[str, str]]) -> dict[str, Any]:
-        """Of CompleteMultipartUpload: ``parts`` maps a number to (etag, sha256), ``size`` is that
-        of the object in bytes. The list of parts is with it."""
-        listed = [
-            {"PartNumber": n, "ETag": etag}
-            | ({"ChecksumSHA256": base64_sha256(sha256)} if self._has_sha256 else {})
-            for n, (etag, sha256) in sorted(parts.items())
-        ]
-        more = {"MpuObjectSize": size} if self._has_sha256 else {}
-        return {"MultipartUpload": {"Parts": listed}, **more}
 
     def of_answer(self) -> dict[str, str]:
         """Of HeadObject and GetObject: asks for the checksums that the store computed."""

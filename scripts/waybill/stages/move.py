@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.inventory.batches import is_last
 from waybill.model.difference import Difference
-from waybill.model.entries import LocalEntry
+from waybill.model.entries import Checksums, LocalEntry
 from waybill.model.errors import ReportedError, WaybillError
 from waybill.model.failure import Failure
 from waybill.move import checksum
@@ -107,7 +107,8 @@ def _hash_and_upload(task: Task, turn: Turn, *, prove: bool) -> None:
     hashes = {
         item.path: item.sha256 or proof.sha256 for item, proof in zip(items, proofs, strict=True)
     }
-    cache = checksum.remember({item.entry: hashes[item.path] for item in items}, started)
+    known = {item.entry: Checksums(hashes[item.path]) for item in items}
+    cache = checksum.remember(known, started)
     task.write(layout.cache(dataset, batch), cache)
     task.write(layout.checksums(dataset, batch), sha256sum.render(hashes.items()))
     told = (item._replace(sha256=hashes[item.path]) for item in items)
@@ -195,6 +196,21 @@ class _Replaced:
         return {entry.path for entry in read_remote(self._table) if entry.replaced}
 
 
+class _Noted:
+    """Gives the checksums that the caches of a batch have of a file."""
+
+    def __init__(self, task: Task) -> None:
+        names = (*task.inherited(), task.batch)
+        self._caches = [task.layout.cache(task.dataset, name) for name in names]
+
+    def __call__(self, entry: LocalEntry) -> Checksums | None:
+        return self._known.get(entry)
+
+    @cached_property
+    def _known(self) -> dict[LocalEntry, Checksums]:
+        return checksum.read_caches(self._caches)
+
+
 def _move(
     task: Task, turn: Turn, mover: type[Mover], items: list[Difference], *, prove: bool
 ) -> list[Proof]:
@@ -202,8 +218,8 @@ def _move(
     failed. The failures are logged as errors only with ``prove``."""
     layout, dataset, batch = task.layout, task.dataset, task.batch
     now = turn.now
-    accelerate, replaced = now.accelerate, _Replaced(task)
-    job = mover(task.transfer, turn.journal, turn.record, now.run, accelerate, replaced)
+    what = (now.accelerate, _Replaced(task), _Noted(task))
+    job = mover(task.transfer, turn.journal, turn.record, now.run, *what)
     outcome = job.run(items)
     log.info("moved %d files, %d bytes", outcome.moved_files, outcome.moved_bytes)
     if outcome.stale_hash:

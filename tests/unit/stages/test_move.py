@@ -5,18 +5,19 @@ import os
 import threading
 
 import pytest
+from awscrt.checksums import crc64nvme
 
 from support.verifying import Verifying
 from waybill.model.errors import ReportedError
 from waybill.move import upload
 from waybill.results import journal, marker, state
-from waybill.results.batch_tables import read_local
+from waybill.results.batch_tables import read_cache, read_local
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.s3.engine.limit import Gate
 from waybill.s3.engine.native import AHEAD, NativeEngine
 from waybill.s3.parts import MULTIPART_ABOVE_BYTES
-from waybill.stages import move, rules
+from waybill.stages import compare, move, rules
 from waybill.stages.task import Task
 
 FILES = {f"f{i}": b"%d" % i * 10 for i in range(5)}
@@ -58,8 +59,10 @@ def test_what_another_copy_has_done_is_not_sent_again(task, proxy, s3, bucket, m
 
 def test_a_file_that_is_not_there_yet_is_read_once(task, monkeypatch):
     opened = []
-    real = move.checksum.sha256_of
-    monkeypatch.setattr(move.checksum, "sha256_of", lambda *a: opened.append(a[1].path) or real(*a))
+    real = move.checksum.checksums_of
+    monkeypatch.setattr(
+        move.checksum, "checksums_of", lambda *a: opened.append(a[1].path) or real(*a)
+    )
     move.move(task)
     assert opened == []  # hashed as it was sent, by the upload alone
     table = task.layout.checksums(task.dataset, task.batch).read_text()
@@ -88,8 +91,8 @@ def large(tmp_path, proxy, bucket, monkeypatch):
 def test_a_large_file_is_hashed_right_before_it_goes(large, monkeypatch, s3, bucket):
     task, file = large
     hashed = []
-    real = upload.sha256_of
-    monkeypatch.setattr(upload, "sha256_of", lambda *a: hashed.append(a[1].path) or real(*a))
+    real = upload.checksums_of
+    monkeypatch.setattr(upload, "checksums_of", lambda *a: hashed.append(a[1].path) or real(*a))
     move.move(task)
     assert hashed == ["large"]
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -101,27 +104,54 @@ def test_a_large_file_is_hashed_right_before_it_goes(large, monkeypatch, s3, buc
     assert "\tlarge\t" in task.layout.diff(task.dataset, task.batch).read_text()
 
 
+def test_the_upload_of_the_chain_does_not_hash_again(large, monkeypatch):
+    """The checksum job has noted the CRC-64 of the file in the cache, with its SHA-256."""
+    task, file = large
+    rules.checksum(task.of_stage("checksum"))
+    compare.compare(task.of_stage("diff"))
+    data = file.read_bytes()
+    sha256, crc = hashlib.sha256(data).hexdigest(), f"{crc64nvme(data):016x}"
+    ((entry, noted),) = read_cache(task.layout.cache(task.dataset, task.batch))
+    assert (entry.path, *noted) == ("large", sha256, crc)
+    monkeypatch.setattr(upload, "checksums_of", None)
+    move.upload(task)
+    (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
+    assert proof.sha256 == sha256
+
+
+def test_a_cache_of_an_earlier_version_is_read(large):
+    """It has no column for the CRC (revision 81c658d)."""
+    task, _ = large
+    rules.checksum(task.of_stage("checksum"))
+    cache = task.layout.cache(task.dataset, task.batch)
+    before = read_cache(cache)
+    lines = [line.rpartition("\t")[0] for line in cache.read_text().splitlines()]
+    cache.write_text("".join(f"{line}\n" for line in lines))
+    assert lines[0].endswith("sha256")
+    assert read_cache(cache) == [(e, noted._replace(crc64nvme="")) for e, noted in before]
+
+
 def test_other_bytes_behind_the_same_size_and_time_are_found(large, monkeypatch, s3, bucket):
     """Written between the hash and the upload, by somebody who puts the time back."""
     task, file = large
-    real = upload.sha256_of
+    real = upload.checksums_of
 
     def hash_and_change(*arguments):
-        sha256 = real(*arguments)
+        found = real(*arguments)
         with file.open("r+b") as opened:
             opened.seek(LARGE // 2)
             opened.write(b"changed")
         os.utime(file, (1, 1))
-        return sha256
+        return found
 
-    monkeypatch.setattr(upload, "sha256_of", hash_and_change)
+    monkeypatch.setattr(upload, "checksums_of", hash_and_change)
     with pytest.raises(ReportedError):
         move.move(task)
     client = s3.client()
     assert "Contents" not in client.list_objects_v2(Bucket=bucket, Prefix="x/")
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
     assert not task.layout.marker(task.dataset, task.batch).exists()
-    monkeypatch.setattr(upload, "sha256_of", real)
+    monkeypatch.setattr(upload, "checksums_of", real)
     move.move(task)
     (proof,) = marker.read(task.layout.marker(task.dataset, task.batch))
     assert proof.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()

@@ -97,9 +97,11 @@ class Engine(Protocol):
         is called once, in a thread of the engine; its error becomes the error of the Future."""
         ...
 
-    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
-        """Put one part, which has this SHA-256 (hex); S3 checks its bytes. Returns its etag without
-        quotes."""
+    def put_part(
+        self, key: str, upload_id: str, number: int, body: bytes, checksum: dict[str, str]
+    ) -> str:
+        """Put one part with the checksum arguments of ``PartChecksums.of_part``, by which S3 checks
+        its bytes. Returns its etag without quotes."""
         ...
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:

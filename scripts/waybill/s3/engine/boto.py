@@ -100,18 +100,20 @@ class BotoEngine:
 
         return self._submit(put)
 
-    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+    def put_part(
+        self, key: str, upload_id: str, number: int, body: bytes, checksum: dict[str, str]
+    ) -> str:
         self._pace.spend(len(body))
         with self._counted(key, len(body)):
             return ask(
                 self.client,
                 self.client.upload_part,
-                lambda answer: part_stored(answer, body, sha256),
+                lambda answer: part_stored(answer, body, checksum),
                 Key=key,
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=body,
-                **self._checksums.of_body(body, sha256),
+                **checksum,
                 **self._common,
             )
 

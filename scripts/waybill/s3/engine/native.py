@@ -39,7 +39,7 @@ from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.call import Call
 from waybill.s3.engine.headers import HeaderCodec
 from waybill.s3.engine.limit import Gate
-from waybill.s3.engine.signer import Signer
+from waybill.s3.engine.signer import Signer, signed_body
 from waybill.s3.engine.target import target
 from waybill.s3.errors import DAMAGED, ELSEWHERE, error_code, is_fatal
 from waybill.s3.evidence import (
@@ -146,21 +146,23 @@ class NativeEngine:
         self._pace.spend(size)
         return self._start(call)
 
-    def put_part(self, key: str, upload_id: str, number: int, body: bytes, sha256: str) -> str:
+    def put_part(
+        self, key: str, upload_id: str, number: int, body: bytes, checksum: dict[str, str]
+    ) -> str:
         if self._is_elsewhere:
-            return self._botocore.put_part(key, upload_id, number, body, sha256)
+            return self._botocore.put_part(key, upload_id, number, body, checksum)
         path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
-        checksum = self._checksums.of_body(body, sha256)
         headers = [*self._common["UploadPart"], *self._codec.headers("UploadPart", checksum)]
         self._pace.spend(len(body))
-        read = lambda answer, _: part_stored(answer, body, sha256)  # noqa: E731
+        read = lambda answer, _: part_stored(answer, body, checksum)  # noqa: E731
+        signed = signed_body(self._to, body, checksum)
         try:
-            call = Call("UploadPart", path, Span(key), headers, body, sha256, read=read)
+            call = Call("UploadPart", path, Span(key), headers, body, signed, read=read)
             return self._start(call).result()
         except be.ClientError as error:
             if error_code(error) not in ELSEWHERE:
                 raise
-        return self._botocore.put_part(key, upload_id, number, body, sha256)
+        return self._botocore.put_part(key, upload_id, number, body, checksum)
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
         if self._is_elsewhere:

@@ -3,6 +3,9 @@ anonymous."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import awscrt.http as http
 import botocore.exceptions as be
 from awscrt import auth
@@ -10,6 +13,17 @@ from awscrt.exceptions import AwsCrtError
 
 from waybill.s3.engine.headers import Headers
 from waybill.s3.engine.target import Target
+
+UNSIGNED = "UNSIGNED-PAYLOAD"
+
+
+def signed_body(to: Target, body: bytes, checksum: dict[str, str]) -> str:
+    """What the signature of a request says of its body: the SHA-256 (hex), or UNSIGNED where nobody
+    can change the bytes on the way. AWS's own clients do so with TLS, too; the body is guarded by
+    its ``checksum`` arguments all the same."""
+    if sha256 := checksum.get("ChecksumSHA256"):
+        return base64.b64decode(sha256).hex()
+    return UNSIGNED if to.is_private else hashlib.sha256(body).hexdigest()
 
 
 class Signer:
@@ -23,8 +37,8 @@ class Signer:
 
     def head(self, method: str, path: str, headers: Headers, sha256: str) -> bytes:
         """A signed request up to the empty line before its body. ``sha256`` (hex) is that of the
-        body, and ``path`` is percent-encoded. Raises botocore's errors about credentials and
-        arguments."""
+        body, or UNSIGNED; ``path`` is percent-encoded. Raises botocore's errors about credentials
+        and arguments."""
         headers = [("host", self._to.host), *headers]
         if self._to.credentials is not None:
             headers = self._signed(method, path, headers, sha256)

@@ -20,6 +20,7 @@ from waybill.s3.errors import explain
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _SIGNED = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d+/([^/]+)/(s3)/")
 
 
@@ -40,6 +41,13 @@ class Target(NamedTuple):
     def host(self) -> str:
         """Host and port, as in the header of this name."""
         return urlsplit(self.url).netloc
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody on the way can change what is sent: the connection has TLS, or stays on
+        this machine."""
+        host = urlsplit(self.url).hostname or ""
+        return self.url.startswith("https:") or bool(_LOOPBACK.fullmatch(host))
 
 
 class _Nothing:

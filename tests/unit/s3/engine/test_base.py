@@ -1,6 +1,5 @@
 """Parts, pace and budget: the arithmetic under the engine."""
 
-import random
 import threading
 
 from hypothesis import given
@@ -12,7 +11,6 @@ from waybill.s3.parts import (
     MAX_PARTS,
     MULTIPART_ABOVE_BYTES,
     SMALLEST_PART_BYTES,
-    PartCrcs,
     part_size,
     parts,
 )
@@ -43,23 +41,6 @@ def test_parts_cover_the_object_once(size, length):
         assert 0 < part.length <= length
         position += part.length
     assert position == size
-
-
-def test_a_second_read_is_held_against_the_first():
-    size = 2 * SMALLEST_PART_BYTES + 12_345
-    data = random.Random(1).randbytes(size)
-    crcs = PartCrcs(size)
-    start = 0
-    while start < size:  # a file system may give fewer bytes than were asked for
-        block = data[start : start + MIB - (start % 3) * 1000]
-        crcs.add(start, block)
-        start += len(block)
-    for part in parts(size, part_size(size)):
-        again = bytearray(data[part.start : part.start + part.length])
-        assert crcs.agrees(part.number, bytes(again))
-        assert not crcs.agrees(part.number + 1, bytes(again))
-        again[part.length // 2] ^= 1
-        assert not crcs.agrees(part.number, bytes(again))
 
 
 def test_the_pace_is_kept_over_all_threads():

@@ -17,12 +17,14 @@ from support.proxy import CheckSha256, FlipByte, Reset, precondition_failed
 from support.transfers import transfer_of
 from waybill.s3.engine.choose import make_engine
 from waybill.s3.parts import Part
+from waybill.s3.request_checksums import base64_sha256
 from waybill.system.meter import METER
 
 RATE = 5_000_000
 DATA = random.Random(3).randbytes(12_000_000)
 HELD = 5_000_000  # bytes that the system holds at most, on both sides of a connection
 SHA256 = hashlib.sha256(DATA).hexdigest()
+BY_SHA256 = {"ChecksumSHA256": base64_sha256(SHA256)}
 
 
 @pytest.fixture(params=["boto3", "native"])
@@ -71,7 +73,7 @@ def test_a_part_counts_while_it_is_sent(engine, proxy, bucket, key):
     client = proxy.client()
     upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
     proxy.rate = RATE
-    steady(watched(lambda: engine.put_part(key, upload, 1, DATA, SHA256)))
+    steady(watched(lambda: engine.put_part(key, upload, 1, DATA, BY_SHA256)))
 
 
 def test_an_object_counts_while_it_is_sent(engine, proxy, key):
@@ -99,7 +101,7 @@ def test_what_is_sent_again_counts_once(engine, proxy, bucket, key, trouble):
     before = METER.look()
     proxy.fault(trouble, op="UploadPart", times=1)
     proxy.fault(CheckSha256(), op="UploadPart")
-    engine.put_part(key, upload, 1, DATA, SHA256)
+    engine.put_part(key, upload, 1, DATA, BY_SHA256)
     after = METER.look()
     assert after.moved - before.moved == len(DATA)
     assert proxy.count(op="UploadPart") == 2

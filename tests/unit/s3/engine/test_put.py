@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 import botocore.exceptions as be
 import pytest
+from awscrt.checksums import crc64nvme
 
 from support.engines import DATA, NAME, begin, put, without_pauses
 from support.proxy import (
@@ -30,10 +31,17 @@ from waybill.model.errors import EntryError
 from waybill.s3.engine import limit
 from waybill.s3.engine.boto import BotoEngine
 from waybill.s3.engine.choose import make_engine
+from waybill.s3.engine.native import NativeEngine
+from waybill.s3.engine.signer import signed_body
+from waybill.s3.engine.target import Target
 from waybill.s3.http.exchange import ClosedError
+from waybill.s3.part_checksums import base64_crc64nvme
+from waybill.s3.request_checksums import base64_sha256
 from waybill.s3.retries import MAX_ATTEMPTS
 
 SHA256 = hashlib.sha256(DATA).hexdigest()
+BY_SHA256 = {"ChecksumSHA256": base64_sha256(SHA256)}
+BY_CRC = {"ChecksumCRC64NVME": base64_crc64nvme(crc64nvme(DATA))}
 
 
 @pytest.fixture(params=["boto3", "native"])
@@ -107,13 +115,46 @@ def test_parts_arrive(make, s3, bucket, proxy):
     engine = make()
     client = s3.client()
     upload = client.create_multipart_upload(Bucket=bucket, Key=NAME, ChecksumAlgorithm="SHA256")
-    etag = engine.put_part(NAME, upload["UploadId"], 3, DATA, SHA256)
+    etag = engine.put_part(NAME, upload["UploadId"], 3, DATA, BY_SHA256)
     (part,) = client.list_parts(Bucket=bucket, Key=NAME, UploadId=upload["UploadId"])["Parts"]
     assert (part["PartNumber"], part["ETag"], part["Size"]) == (3, f'"{etag}"', len(DATA))
     proxy.fault(no_such_upload("no-such-upload"), op="UploadPart")
     with pytest.raises(be.ClientError, match="NoSuchUpload"):
-        engine.put_part(NAME, "no-such-upload", 1, DATA, SHA256)
+        engine.put_part(NAME, "no-such-upload", 1, DATA, BY_SHA256)
     client.abort_multipart_upload(Bucket=bucket, Key=NAME, UploadId=upload["UploadId"])
+
+
+def test_a_part_is_guarded_by_its_crc(make, s3, bucket, proxy):
+    """Its signature leaves the body out, as those of AWS's own clients do."""
+    engine = make()
+    kind = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+    upload = s3.client().create_multipart_upload(Bucket=bucket, Key=NAME, **kind)["UploadId"]
+    proxy.fault(FlipByte("request", 5), op="UploadPart", times=1)
+    proxy.fault(CheckSha256(), op="UploadPart")
+    engine.put_part(NAME, upload, 1, DATA, BY_CRC)
+    refused, taken = proxy.select(op="UploadPart")
+    assert (refused.status, taken.status) == (400, 200)
+    assert taken.headers["x-amz-checksum-crc64nvme"] == BY_CRC["ChecksumCRC64NVME"]
+    if isinstance(engine, NativeEngine):
+        assert taken.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+    s3.client().abort_multipart_upload(Bucket=bucket, Key=NAME, UploadId=upload)
+
+
+@pytest.mark.parametrize(
+    ("url", "signed"),
+    [
+        ("https://s3.amazonaws.com", "UNSIGNED-PAYLOAD"),
+        ("http://127.0.0.1:9000", "UNSIGNED-PAYLOAD"),
+        ("http://[::1]:9000", "UNSIGNED-PAYLOAD"),
+        ("http://localhost:9000", "UNSIGNED-PAYLOAD"),
+        ("http://127.0.0.1.example.org", SHA256),
+        ("http://store.example.org", SHA256),
+    ],
+)
+def test_a_body_is_signed_where_somebody_may_be_on_the_way(url, signed):
+    to = Target(url, "/", "", "", None, "")
+    assert signed_body(to, DATA, BY_CRC) == signed
+    assert signed_body(to, b"not looked at", BY_SHA256) == SHA256
 
 
 def test_a_damaged_body_is_sent_again(make, proxy):
