@@ -270,7 +270,6 @@ def test_settings_that_travel_as_headers(ships: Fleet, s3: S3Server) -> None:
         request_checksum_calculation="when_required",
     )
     put(s3, way, "there", b"1")
-    paced = ships.add("paced", {f"f{i}": bytes(1 << 16) for i in range(9)}, max_bandwidth="256KiB")
     ships.run()
     assert way.marked() == {"small", "large", "there"}
     operations = {r.op for r in way.proxy.requests}
@@ -283,7 +282,3 @@ def test_settings_that_travel_as_headers(ships: Fleet, s3: S3Server) -> None:
             written if request.op in ("PutObject", "CreateMultipartUpload") else {}
         )
         assert {k: request.headers.get(k) for k in expected} == expected, request.op
-    # Eight of nine files had to wait for 64 KiB to go at 256 KiB/s: two seconds, less what the
-    # first one was late.
-    times = [r.time for r in paced.proxy.select(op="PutObject", key="paced/f*")]
-    assert 1.5 < max(times) - min(times) < 6

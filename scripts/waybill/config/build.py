@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill.config.notify import parse as parse_notify
+from waybill.model.bandwidth import parse_bandwidth
 from waybill.model.locations import is_arn, is_s3, key_prefix, local_path, parse_s3
 from waybill.model.selection import check_pattern
 from waybill.model.transfer import Notify, Transfer
@@ -102,7 +103,7 @@ class Builder:
             **{key: tuple(settings[key]) for key in _PATTERNS},
             max_files=batch["max_files"],
             max_bytes=parse_size(batch["max_bytes"]),
-            max_bandwidth=None if bandwidth is None else parse_size(bandwidth),
+            max_bandwidth=None if bandwidth is None else parse_bandwidth(bandwidth),
             verify_depth=verify["depth"],
             verify_sample=sample,
             verify_against=against,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from waybill.model.bandwidth import parse_bandwidth
 from waybill.model.errors import ConfigError
 from waybill.model.units import parse_size
 from waybill.presets import registry
@@ -231,6 +232,13 @@ def _validator_class() -> Any:
             if not fits:
                 yield ValidationError("not a size, or too small")
 
+    def bandwidth(validator: Any, expected: bool, instance: Any, rules: Any) -> Iterator[Any]:
+        if isinstance(instance, str):
+            try:
+                parse_bandwidth(instance)
+            except ValueError as error:
+                yield ValidationError(str(error))
+
     def parse(validator: Any, function: Any, instance: Any, rules: Any) -> Iterator[Any]:
         if isinstance(instance, str):
             try:
@@ -241,7 +249,8 @@ def _validator_class() -> Any:
     types = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     ).redefine("number", lambda _, value: _is_finite(value))
-    return extend(Draft202012Validator, {"x-size": size, "x-parse": parse}, type_checker=types)
+    own = {"x-size": size, "x-bandwidth": bandwidth, "x-parse": parse}
+    return extend(Draft202012Validator, own, type_checker=types)
 
 
 def _is_finite(value: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from waybill.model.bandwidth import Bandwidth
 from waybill.model.selection import Selection
 
 
@@ -17,7 +18,7 @@ class Transfer:
     ``source`` and ``destination`` are for people: the local one is an absolute path, the other an
     ``s3://`` address. Code uses ``folder`` (absolute), ``bucket`` and ``prefix`` (``""`` or
     ending in ``/``). ``settle`` and ``timeout`` are in seconds, ``max_bytes`` in bytes,
-    ``max_bandwidth`` in bytes per second (None: no limit). ``publish_prefix`` is the full key
+    ``max_bandwidth`` has bytes per second (None: no limit). ``publish_prefix`` is the full key
     prefix of published manifests, ending in ``/``; None means that none are published. ``folders``
     are the folders of a source that is a list. ``results`` is the folder of this transfer alone.
     For other settings, None means that the bucket or the AWS chain decides.
@@ -53,7 +54,7 @@ class Transfer:
     one_job_per_batch: bool = False
     engine: Literal["auto", "boto3", "native", "crt"] = "auto"
     max_concurrency: int = 128
-    max_bandwidth: int | None = None
+    max_bandwidth: Bandwidth | None = None
     timeout: float = 60
     profile: str | None = None
     region: str | None = None
@@ -168,6 +169,7 @@ _FROM_PLAIN: dict[str, Callable[[Any], Any]] = {
     "folder": Path,
     "folders": lambda names: tuple(map(Path, names)),
     "results": Path,
+    "max_bandwidth": lambda value: value and Bandwidth(tuple(map(tuple, value[0]))),
     "verify_against": lambda name: None if name is None else Path(name),
     **dict.fromkeys(
         ("include", "exclude", "first", "last", "verify_sample", "exclude_regexes"), tuple

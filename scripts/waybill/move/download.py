@@ -36,6 +36,7 @@ from waybill.s3.evidence import DAMAGED_ATTEMPTS, Answer, Stored, ask, etag_of, 
 from waybill.s3.object_check import ObjectCheck
 from waybill.s3.parts import MULTIPART_ABOVE_BYTES
 from waybill.s3.same_bytes import Word
+from waybill.system.pace import LARGEST_PIECE
 from waybill.system.root import Folder, LinkError, Root
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,11 @@ class Downloader(Mover):
             self._replaced,
         )
 
+    @cached_property
+    def _whole_bytes(self) -> int:
+        """The largest object that is fetched into memory; what is larger comes piece by piece."""
+        return WHOLE_BYTES if self._transfer.max_bandwidth is None else LARGEST_PIECE
+
     def _target(self, item: Difference) -> str:
         return f"{self._transfer.folder}/{item.path}"
 
@@ -144,7 +150,7 @@ class Downloader(Mover):
         if item.path.endswith("/"):
             self._budget.give(item.size)
             self._land(item, partial(self._make_folder, item))
-        elif item.size > WHOLE_BYTES:
+        elif item.size > self._whole_bytes:
             self._budget.give(item.size)
             self._fetch_in_pool(item)
         else:

@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from waybill.config import check, read
+from waybill.model.bandwidth import Bandwidth
 from waybill.model.transfer import Transfer
 from waybill.presets import registry
 from waybill.system import resources
@@ -67,7 +68,12 @@ def test_smallest(one, tmp_path):
         ("requester_pays = true", {"requester_pays": True}),
         ('overwrite = "never"', {"overwrite": "never"}),
         ("max_concurrency = 256", {"max_concurrency": 256}),
-        ('max_bandwidth = "50MiB"', {"max_bandwidth": 50 << 20}),
+        ('max_bandwidth = "50MiB"', {"max_bandwidth": Bandwidth(((0, 50 << 20),))}),
+        ("max_bandwidth = 5", {"max_bandwidth": Bandwidth(((0, 5),))}),
+        (
+            'max_bandwidth = "08:00 10MiB, 19:00 off"',
+            {"max_bandwidth": Bandwidth(((480, 10 << 20), (1140, None)))},
+        ),
         ('publish = "../manifests"', {"publish_prefix": "manifests/"}),
         ("publish = false", {"publish_prefix": None}),
         ('verify = {depth = "content", sample = "1/7"}', {"verify_depth": "content"}),

@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import botocore.exceptions as be
@@ -127,30 +126,6 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release threads and connections, without waiting for requests in flight."""
         ...
-
-
-class Pace:
-    """Limits all threads of a job together to ``bytes_per_second``; None means no limit.
-
-    ``clock`` gives seconds, ``sleep`` takes them; both can be replaced in tests.
-    """
-
-    def __init__(self, bytes_per_second: int | None, *, clock=time.monotonic, sleep=time.sleep):
-        self._rate = bytes_per_second
-        self._clock, self._sleep = clock, sleep
-        self._free_at = clock()
-        self._lock = Lock()
-
-    def spend(self, count: int) -> None:
-        """Wait until ``count`` more bytes may go."""
-        if not self._rate:
-            return
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._free_at)
-            self._free_at = start + count / self._rate
-        if start > now:
-            self._sleep(start - now)
 
 
 # One request for the bytes from ``at`` to ``end``; the arguments are (at, end, begin, take). Raises

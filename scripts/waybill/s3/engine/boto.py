@@ -17,7 +17,6 @@ from waybill.s3.engine.base import (
     Content,
     CutError,
     Fetch,
-    Pace,
     ReplacedError,
     Sink,
     check_answer,
@@ -29,15 +28,13 @@ from waybill.s3.engine.base import (
 from waybill.s3.evidence import Answer, Stored, Witness, ask, part_stored, understood
 from waybill.s3.parts import Part
 from waybill.s3.request_checksums import RequestChecksums
-from waybill.system.hashing import BLOCK_BYTES
 from waybill.system.meter import Span
+from waybill.system.pace import LARGEST_PIECE, Pace
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 Result = TypeVar("Result")
-
-PIECE_BYTES = 256 << 10  # how much of a request's body is handed to the system at one time
 
 
 class BotoEngine:
@@ -49,7 +46,7 @@ class BotoEngine:
         self._common = common_arguments(transfer)
         self._write = write_arguments(transfer)
         self._checksums = RequestChecksums(transfer)
-        self._pace = Pace(transfer.max_bandwidth)
+        self._pace = Pace(transfer.max_bandwidth, str(transfer.results))
         self._pool = ThreadPoolExecutor(transfer.threads)
         self._most = 2 * transfer.threads
         self._turns = Semaphore(self._most)
@@ -70,12 +67,12 @@ class BotoEngine:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pace.close()
 
     def put_object(
         self, key: str, size: int, load: Callable[[], Content], condition: dict[str, str]
     ) -> Future[Stored]:
         def put() -> Stored:
-            self._pace.spend(size)
             content = load()
             body, sha256 = content.body, content.sha256
             is_first = self._witness.is_first(sha256)
@@ -103,7 +100,6 @@ class BotoEngine:
     def put_part(
         self, key: str, upload_id: str, number: int, body: bytes, checksum: dict[str, str]
     ) -> str:
-        self._pace.spend(len(body))
         with self._counted(key, len(body)):
             return ask(
                 self.client,
@@ -131,12 +127,14 @@ class BotoEngine:
             del self._sending.span
 
     def _count_body(self, request: Any, **_: object) -> None:
-        """botocore hook: hand a large body to the system in pieces that are counted. The request is
-        signed already, and has its length in a header."""
+        """botocore hook: hand a body to the system in pieces that are counted and paced; a small
+        one only if there is a limit. The request is signed already, and has its length in a
+        header."""
         span = getattr(self._sending, "span", None)
         body = request.body
-        if span and isinstance(body, BytesIO) and len(body.getbuffer()) > PIECE_BYTES:
-            request.body = _Pieces(body, span)
+        smallest = 1 if self._pace.is_limited else LARGEST_PIECE + 1
+        if span and isinstance(body, BytesIO) and len(body.getbuffer()) >= smallest:
+            request.body = _Pieces(body, span, self._pace)
 
     def get_object(self, key: str, etag: str, size: int) -> Future[tuple[Answer, bytes]]:
         return self._submit(lambda: get_whole(self._fetch(key, etag, Span(key)), size))
@@ -161,8 +159,7 @@ class BotoEngine:
             try:
                 # The caller checks the bytes itself, so botocore's checksum error is ignored.
                 with closing(answer["Body"]) as body, suppress(be.FlexibleChecksumError):
-                    for block in body.iter_chunks(BLOCK_BYTES):
-                        self._pace.spend(len(block))
+                    for block in self._pace.spent(body.iter_chunks(self._pace.piece)):
                         take(at, block)
                         at += len(block)
                         span.reach(at)
@@ -205,17 +202,18 @@ class BotoEngine:
 
 
 class _Pieces:
-    """The body of a request in pieces. Each is counted when the next one is asked for."""
+    """The body of a request in pieces. Each waits until it may go, and is counted when the next one
+    is asked for."""
 
-    def __init__(self, body: BytesIO, span: Span) -> None:
-        self._body, self._span = body, span
+    def __init__(self, body: BytesIO, span: Span, pace: Pace) -> None:
+        self._body, self._span, self._pace = body, span, pace
 
     def __iter__(self) -> Iterator[memoryview]:
-        whole = self._body.getbuffer()
-        for start in range(0, len(whole), PIECE_BYTES):
-            piece = whole[start : start + PIECE_BYTES]
+        sent = 0
+        for piece in self._pace.spent([self._body.getbuffer()]):
             yield piece
-            self._span.reach(start + len(piece))
+            sent += len(piece)
+            self._span.reach(sent)
 
     def seek(self, position: int) -> None:
         """Go back to ``position``: botocore does before it sends the request again."""

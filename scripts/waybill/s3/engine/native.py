@@ -27,7 +27,6 @@ from waybill.s3.engine.base import (
     BrokenOffError,
     Content,
     CutError,
-    Pace,
     ReplacedError,
     Sink,
     check_answer,
@@ -59,6 +58,7 @@ from waybill.s3.request_checksums import RequestChecksums
 from waybill.s3.retries import MAX_ATTEMPTS, is_throttled, may_pass, retry_after
 from waybill.system.futures import error_of, settle
 from waybill.system.meter import METER, Span
+from waybill.system.pace import Pace
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
@@ -84,7 +84,7 @@ class NativeEngine:
         common = common_arguments(transfer)
         self._common = {name: codec.headers(name, common) for name in ("UploadPart", "GetObject")}
         self._checksums = RequestChecksums(transfer)
-        self._pace = Pace(transfer.max_bandwidth)
+        self._pace = Pace(transfer.max_bandwidth, str(transfer.results))
         self._gate = Gate(transfer.max_concurrency)
         self._waiting: deque[Call] = deque()  # for their turn
         self._is_sending = self._is_paused = False
@@ -96,6 +96,7 @@ class NativeEngine:
             timeout=transfer.timeout,
             connect_timeout=min(CONNECT_TIMEOUT_SECONDS, transfer.timeout),
             ca_file=self._to.ca_file,
+            pace=self._pace,
         )
 
     @property
@@ -108,6 +109,7 @@ class NativeEngine:
 
     def close(self) -> None:
         self._connections.close()
+        self._pace.close()
 
     @cached_property
     def _botocore(self) -> BotoEngine:
@@ -143,7 +145,6 @@ class NativeEngine:
             )
 
         call.prepare, call.moved = prepare, size
-        self._pace.spend(size)
         return self._start(call)
 
     def put_part(
@@ -153,7 +154,6 @@ class NativeEngine:
             return self._botocore.put_part(key, upload_id, number, body, checksum)
         path = f"{self._path(key)}?partNumber={number}&uploadId={quote(upload_id, safe='-._~')}"
         headers = [*self._common["UploadPart"], *self._codec.headers("UploadPart", checksum)]
-        self._pace.spend(len(body))
         read = lambda answer, _: part_stored(answer, body, checksum)  # noqa: E731
         signed = signed_body(self._to, body, checksum)
         try:
@@ -201,8 +201,7 @@ class NativeEngine:
                     check_answer(answer, etag, at, end, whole=whole)
                     if begin is not None:
                         begin(answer)
-                    for block in flow.blocks():
-                        self._pace.spend(len(block))
+                    for block in self._pace.spent(flow.blocks()):
                         take(at, block)
                         at += len(block)
                         call.moved += len(block)

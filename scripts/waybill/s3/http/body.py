@@ -17,6 +17,8 @@ class Flow:
     takes them."""
 
     def __init__(self, connections: Connections) -> None:
+        pace = connections.pace
+        self._most = MOST_BYTES if pace is None else 2 * pace.piece
         self._connections = connections
         self._came: SimpleQueue[bytes | dict[str, str] | None] = SimpleQueue()
         self._waiting = 0  # bytes
@@ -35,7 +37,7 @@ class Flow:
         """Add a block of the body."""
         with self._lock:
             self._waiting += len(block)
-            hold = self._waiting > MOST_BYTES and not self._held
+            hold = self._waiting > self._most and not self._held
             self._held |= hold
         if hold and self._exchange is not None and self._exchange.channel is not None:
             self._exchange.channel.hold()
@@ -58,7 +60,7 @@ class Flow:
             yield block
             with self._lock:
                 self._waiting -= len(block)
-                go_on = self._held and self._waiting <= MOST_BYTES // 2
+                go_on = self._held and self._waiting <= self._most // 2
                 self._held &= not go_on
             if go_on and self._exchange is not None:
                 self._connections.go_on(self._exchange)

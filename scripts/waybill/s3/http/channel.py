@@ -10,13 +10,16 @@ import socket
 import sys
 import termios
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import httptools
 
 from waybill.s3.http.exchange import Exchange, nobody
 from waybill.system.futures import error_of
+from waybill.system.pace import Pace
 
 PIECE_BYTES = 256 << 10  # how much of a request's body is handed to the system at one time
 
@@ -37,6 +40,14 @@ class Owner(Protocol):
         """The error for a connection that ended during an exchange."""
         ...
 
+    def later(self, seconds: float, work: Callable[[], object]) -> None:
+        """Have work done after some seconds."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast payloads may be sent; None when there is no limit."""
+        ...
+
 
 class Channel(asyncio.Protocol):
     """The connection, as its event loop and its owner see it."""
@@ -48,6 +59,7 @@ class Channel(asyncio.Protocol):
         self._used = self._is_lost = False
         self._rest = memoryview(b"")  # the payload that is not yet handed to the system
         self._may_write = True
+        self._is_paced = False  # whether the next piece of the payload waits for its time
         self._is_held = False
         self._is_whole = False  # whether the answer is complete
         self._keeps = False  # whether the server keeps the connection
@@ -70,7 +82,7 @@ class Channel(asyncio.Protocol):
         exchange.seen = time.monotonic()
         self._is_whole = False
         self._parser = httptools.HttpResponseParser(self)
-        if len(exchange.payload) <= PIECE_BYTES:
+        if len(exchange.payload) <= PIECE_BYTES and self._owner.pace is None:
             self._transport.write(exchange.head + exchange.payload)
         else:
             self._transport.write(exchange.head)
@@ -116,6 +128,8 @@ class Channel(asyncio.Protocol):
         own = transport.get_extra_info("socket")
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._number = own.fileno()
+        if self._owner.pace is not None:  # else the system takes megabytes ahead of the reader
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE_BYTES)
         self._poll.register(self._number, select.POLLIN)
 
     def pause_writing(self) -> None:
@@ -128,9 +142,25 @@ class Channel(asyncio.Protocol):
             self._write_on()
 
     def _write_on(self) -> None:
-        while self._rest and self._may_write:
-            piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
-            self._transport.write(piece)
+        pace = self._owner.pace
+        while self._rest and self._may_write and not self._is_paced:
+            count = min(len(self._rest), PIECE_BYTES if pace is None else pace.piece)
+            seconds = 0.0 if pace is None else pace.reserve(count)
+            if seconds > 0 and (exchange := self.exchange) is not None:
+                self._is_paced, exchange.seen = True, math.inf
+                return self._owner.later(seconds, partial(self._write_paced, exchange, count))
+            self._write(count)
+
+    def _write_paced(self, exchange: Exchange, count: int) -> None:
+        """Write the piece that has waited, unless its exchange has ended meanwhile."""
+        if self.exchange is exchange and self._is_paced:
+            self._is_paced, exchange.seen = False, time.monotonic()
+            self._write(count)
+            self._write_on()
+
+    def _write(self, count: int) -> None:
+        piece, self._rest = self._rest[:count], self._rest[count:]
+        self._transport.write(piece)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -172,7 +202,7 @@ class Channel(asyncio.Protocol):
         exchange.sink = None
         unsent = self._rest or self._transport.get_write_buffer_size()
         keep = self._is_whole and self._keeps and not unsent
-        self._rest = memoryview(b"")
+        self._rest, self._is_paced = memoryview(b""), False
         if keep and not self._transport.is_closing():
             self.idle_since = time.monotonic()
             self._owner.free(self)

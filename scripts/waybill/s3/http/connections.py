@@ -15,6 +15,7 @@ import botocore.exceptions as be
 
 from waybill.s3.http.channel import Channel
 from waybill.s3.http.exchange import ClosedError, Exchange
+from waybill.system.pace import Pace
 
 WATCH_SECONDS = 0.5  # how often exchanges are looked at
 LOOK_SECONDS = 0.05  # a connection that was idle for longer is checked before it is used
@@ -25,16 +26,24 @@ FAMILY_SECONDS = 0.25  # before another address of the server is tried as well (
 
 class Connections:
     """Sends exchanges to one server. ``url`` is its scheme, host and port, ``timeout`` and
-    ``connect_timeout`` are in seconds, ``ca_file`` names the certificates to trust."""
+    ``connect_timeout`` are in seconds, ``ca_file`` names the certificates to trust. With ``pace``
+    the payloads are sent no faster than that."""
 
     def __init__(
-        self, url: str, *, timeout: float, connect_timeout: float, ca_file: str | None
+        self,
+        url: str,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        ca_file: str | None,
+        pace: Pace | None = None,
     ) -> None:
         parts = urlsplit(url)
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._timeout, self._connect_timeout = timeout, connect_timeout
+        self.pace = pace if pace is not None and pace.is_limited else None
         self._tls = _tls(ca_file, self._url) if parts.scheme == "https" else None
         self._idle: deque[Channel] = deque()
         self._open: set[Channel] = set()

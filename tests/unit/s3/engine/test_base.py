@@ -1,4 +1,4 @@
-"""Parts, pace and budget: the arithmetic under the engine."""
+"""Parts and budget: the arithmetic under the engine."""
 
 import threading
 
@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill.move.multipart import Budget
-from waybill.s3.engine.base import Pace
 from waybill.s3.parts import (
     MAX_PARTS,
     MULTIPART_ABOVE_BYTES,
@@ -41,22 +40,6 @@ def test_parts_cover_the_object_once(size, length):
         assert 0 < part.length <= length
         position += part.length
     assert position == size
-
-
-def test_the_pace_is_kept_over_all_threads():
-    now = 0.0
-
-    def sleep(seconds):
-        nonlocal now
-        now += seconds
-
-    pace = Pace(100, clock=lambda: now, sleep=sleep)
-    for _ in range(11):
-        pace.spend(50)
-    assert now == 5.0  # the first goes at once, ten more cost half a second each
-    free = Pace(None, clock=lambda: now, sleep=sleep)
-    free.spend(10**9)
-    assert now == 5.0
 
 
 def test_the_budget_bounds_what_is_in_memory():
