@@ -200,15 +200,19 @@ class _Audit:
 
 def tidy(layout: Layout) -> int:
     """Remove the temporary files of killed runs, and set modification times in the future to now.
-    Returns the time of the file system (ns since the epoch)."""
+    What jobs at work say of themselves may be newer than the look at the clock. Returns the time of
+    the file system (ns since the epoch)."""
     ahead: list[tuple[int, str]] = []
+    at_work = os.fspath(layout.progress) + os.sep
     now_ns = _now_ns(layout)
     for entry in _files(os.fspath(layout.root), _NO_RESULTS):
         if entry.name.startswith(".") and entry.name.endswith(".tmp"):
             if drop_leftover(Path(entry.path), time.time() - LEFT_SECONDS):
                 log.info("%s: removed; a killed run left it", entry.path)
-        elif (mtime_ns := entry.stat(follow_symlinks=False).st_mtime_ns) > now_ns:
-            ahead.append((mtime_ns, entry.path))
+        elif not entry.path.startswith(at_work):
+            mtime_ns = entry.stat(follow_symlinks=False).st_mtime_ns
+            if mtime_ns > now_ns:
+                ahead.append((mtime_ns, entry.path))
     if not ahead:
         return now_ns
     log.warning(
