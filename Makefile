@@ -7,6 +7,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # LocalStack asks for another boto3 than Waybill.
 LOCALSTACK := .venv-localstack
 LOWEST := .venv-lowest
+# Tools of a release ask for another `packaging` than Snakemake.
+RELEASE := .venv-release
 
 # The clone is used as it stands; only what it needs is installed.
 export PYTHONPATH := scripts
@@ -14,6 +16,10 @@ export PYTHONPATH := scripts
 # What pyproject.toml asks for: the dependencies, and the extras named as arguments.
 NEEDS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*p["dependencies"], *sum((p["optional-dependencies"][e] for e in sys.argv[1:]), []), sep="\n")'
+
+# The extra alone: tools that do not go into one environment with Waybill.
+EXTRA = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*p["optional-dependencies"][sys.argv[1]], sep="\n")'
 
 # Installs what pyproject.toml asks for with the extras $(1), and says how far it is. All that pip
 # says is in pip.log.
@@ -37,7 +43,8 @@ define CHECK_PYTHON
 	echo "waybill: $(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 2; }
 endef
 
-.PHONY: help demo test test-pages test-lowest pin test-slurm test-stores record-stores storm bench lint docs clean
+.PHONY: help demo test test-pages test-lowest pin test-slurm test-stores record-stores storm bench \
+	lint docs release-check clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
@@ -53,6 +60,7 @@ help:
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, import-linter, pyright, snakefmt, codespell, snakemake --lint"
 	@echo "make docs   the pages that are generated from the code"
+	@echo "make release-check  builds sdist and wheel, and tries the wheel where nothing else is"
 	@echo "make clean  remove .venv/ and demo/"
 
 demo: $(VENV)/.ready
@@ -115,8 +123,18 @@ docs: $(VENV)/.ready
 	@$(BIN)/python -m waybill.cli.probe.page --write
 	@$(BIN)/python -m waybill.messages.page --write
 
+# W002: the wheel has the profiles twice, as the clone has a link to them.
+release-check: $(RELEASE)/.ready
+	@rm -rf dist
+	@$(RELEASE)/bin/python -m build --outdir dist >$(RELEASE)/build.log 2>&1 \
+		|| { tail -n 20 $(RELEASE)/build.log >&2; exit 1; }
+	@$(RELEASE)/bin/twine check --strict dist/*
+	@$(RELEASE)/bin/check-wheel-contents --ignore W002 dist/*.whl
+	@$(RELEASE)/bin/hadolint packaging/Containerfile
+	@$(RELEASE)/bin/python packaging/release_check.py dist
+
 clean:
-	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) .venv-conda demo
+	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) $(RELEASE) .venv-conda demo dist
 
 # The environment is made anew when the dependencies change.
 $(VENV)/.ready: pyproject.toml
@@ -154,10 +172,19 @@ $(LOWEST)/.ready: pyproject.toml
 	$(CHECK_PYTHON)
 	@echo "waybill: making $(LOWEST)/, this takes a minute"
 	@$(PYTHON) -m venv --clear $(LOWEST)
-	@$(NEEDS) lowest | grep ^uv > $(LOWEST)/needs.txt && $(PIP) -r $(LOWEST)/needs.txt
+	@$(EXTRA) lowest > $(LOWEST)/needs.txt && $(PIP) -r $(LOWEST)/needs.txt
 	@$(NEEDS) demo report test | sed 's/>=\([0-9.]*\).*/==\1/' > $(LOWEST)/needs.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(LOWEST)/needs.txt
 	@touch $@
+
+$(RELEASE)/.ready: pyproject.toml
+	$(CHECK_PYTHON)
+	@$(PYTHON) -m venv --clear $(RELEASE)
+	@$(EXTRA) release > $(RELEASE)/needs.txt
+	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(RELEASE)/needs.txt
+	@touch $@
+
+$(RELEASE)/.ready: BIN := $(RELEASE)/bin
 
 $(LOCALSTACK)/.ready: tests/storm/localstack.txt
 	@echo "waybill: making $(LOCALSTACK)/, this takes a minute"

@@ -85,7 +85,7 @@ def say_what_follows() -> None:
     """Print what to type for the first files of one's own."""
     say("next: a first transfer of your own; it shows a plan and asks")
     activate = Path(sys.prefix, "bin", "activate")
-    if activate.is_file() and "VIRTUAL_ENV" not in os.environ:
+    if activate.is_file() and shutil.which("waybill") != str(Path(sys.prefix, "bin", "waybill")):
         here = activate.relative_to(Path.cwd()) if activate.is_relative_to(Path.cwd()) else activate
         print(f"  source {here}")
     print("  waybill copy FOLDER s3://BUCKET/PREFIX")
