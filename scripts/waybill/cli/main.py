@@ -14,13 +14,10 @@ from typing import Any, NamedTuple, NoReturn
 from waybill import __version__
 from waybill.cli import mistyped
 from waybill.cli.terminal import end_output, guarded
-from waybill.model.errors import EXIT_CONFIG, WaybillError, one_line
+from waybill.model.errors import EXIT_CONFIG, MEANINGS, WaybillError, one_line
 
 PROGRAM = "waybill"
-EXIT_CODES = (
-    "0 everything is proven, or there was nothing to do; 1 something failed or is open, named;"
-    " 2 usage or configuration; 3 nothing matched the selection; 130 interrupted"
-)
+EXIT_CODES = "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
 _OWN = ("-h", "--help", "--version")
 
 
@@ -71,6 +68,12 @@ COMMANDS = {
     "where": Command(
         "waybill.cli.commands.where", "Where the Snakefile, its profiles and the documents are."
     ),
+    "help": Command(
+        "waybill.cli.commands.help", "Tell what an exit code or a message means, and what to do."
+    ),
+    "completion": Command(
+        "waybill.cli.commands.completion", "Print what completes words in bash, zsh or fish."
+    ),
     "init": Command(
         "waybill.cli.commands.init", "Write a starter configuration where there is none."
     ),
@@ -100,8 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     return guarded(PROGRAM, lambda screen: given.command(screen, given), quiet=quiet)
 
 
-def make_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of all commands; only the command ``name`` has its options."""
+def make_parser(*names: str) -> argparse.ArgumentParser:
+    """The parser of all commands; only the commands of these ``names`` have their options."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Move data between file systems and S3, with proof.",
@@ -118,7 +121,7 @@ def make_parser(name: str) -> argparse.ArgumentParser:
             epilog=f"exit codes: {EXIT_CODES}",
             allow_abbrev=False,
         )
-        if each == name:
+        if each in names:
             found: Any = importlib.import_module(entry.module)
             found.add_arguments(sub)
             options = [word for action in sub._actions for word in action.option_strings]

@@ -165,6 +165,7 @@ COMMANDS = (
             "a file keeps its name",
             "is an object and a folder",
             "a byte that a configuration cannot hold",
+            "no message has these words",
         ),
         "An argument of a command is none of those it takes, or matches nothing.",
         "See the command's `--help`.",

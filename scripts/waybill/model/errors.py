@@ -28,6 +28,13 @@ EXIT_CONFIG = 2
 EXIT_EMPTY = 3
 EXIT_INTERRUPTED = 130
 
+MEANINGS = {
+    EXIT_OK: "everything is proven, or there was nothing to do",
+    EXIT_FAILED: "something failed or is open, named",
+    EXIT_CONFIG: "usage or configuration",
+    EXIT_EMPTY: "nothing matched the selection",
+    EXIT_INTERRUPTED: "interrupted",
+}
 
 # What to do about an error of the system, by its number.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

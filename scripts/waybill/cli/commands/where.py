@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " snakemake --snakefile $(waybill where snakefile)"
         " --profile $(waybill where profiles)/slurm --config toml=gut.toml"
     )
-    parser.add_argument("name", nargs="?", choices=PLACES, help="default: all of them")
+    parser.add_argument("name", nargs="?", choices=list(PLACES), help="default: all of them")
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
