@@ -24,7 +24,7 @@ models.keep()
 
 # Folders of tests that run Snakemake. The slowest take 150 s on a quiet machine of two cores, and
 # five times that on a busy one; more stands on the test itself.
-SNAKEMAKE = {"door", "field", "slurm", "storm", "stores", "workflow"}
+SNAKEMAKE = {"docs", "door", "field", "slurm", "storm", "stores", "workflow"}
 SNAKEMAKE_TIMEOUT_SECONDS = 900
 
 # What Waybill may ask for. boto3 asks with HeadBucket which region a bucket is in, after an answer
