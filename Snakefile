@@ -9,6 +9,9 @@ from snakemake.utils import min_version
 min_version("9.24")
 
 
+report: "workflow/report/front.rst"
+
+
 include: "workflow/rules/common.smk"
 
 

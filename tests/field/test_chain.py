@@ -75,11 +75,26 @@ def test_F10_graphs_and_summaries_show_the_last_look_and_look_at_nothing(work: W
 def test_B16_a_report_works_after_every_target(work: Workflow, target: str) -> None:
     if target == "verify":
         work.run(**CORES)
+    work.env["WAYBILL_REPORT"] = "yes"
     work.run(target, **CORES)
     work.run(options=["--cores", "2", "--report", "report.html"])
     page = (work.folder / "report.html").read_text(encoding="utf-8")
-    for rule in ("checksum", "diff", *(["upload"] if target in ("all", "verify") else [])):
+    moved = target in ("all", "verify")
+    for rule in ("checksum", "diff", *(["upload"] if moved else [])):
         assert f'"{rule}"' in page, rule
+    assert "What Waybill knows of these transfers" in page  # the front page
+    shown, categories = (
+        json.loads(re.findall(rf'<script id="{name}">\s*var {name} = (.*);\s*</script>', page)[0])
+        for name in ("results", "categories")
+    )
+    shown = {file["name"]: file for file in shown.values()}
+    assert categories["t"].keys() >= {"Overview", *(["Verification"] if target == "verify" else [])}
+    assert all(file["caption"] and file["labels"] for file in shown.values())
+    expected = {"index.html", "sizes.svg", "plan.tsv"}
+    expected |= {"throughput.svg", "summary.tsv"} if moved else set()
+    expected |= {"report.tsv"} if target == "verify" else set()
+    assert expected <= shown.keys()
+    assert {path.name for path in work.results("t").files("diff")} <= shown.keys()
 
 
 def test_F12_touch_is_refused_in_one_line(work: Workflow) -> None:

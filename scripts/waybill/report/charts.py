@@ -16,6 +16,7 @@ import pandas as pd
 import vl_convert
 
 from waybill.model.units import format_size
+from waybill.report.templates import colours
 from waybill.results.jobs import Job
 
 WIDE, NARROW = 520, 300  # px, without axes
@@ -181,6 +182,11 @@ def timeline(jobs: list[Job]) -> Chart | None:
     where = f" on {len(hosts)} nodes" if len(hosts) > 1 else ""
     told = f"{len(shown)} jobs{where} in {max(end - start, 0):,.0f} seconds"
     return _render(draw, told)
+
+
+def as_file(chart: Chart) -> bytes:
+    """A chart as a file of SVG by itself, with the colours of the style sheet."""
+    return chart.wide.replace(">", f"><style>{colours()}</style>", 1).encode()
 
 
 def _lanes(jobs: list[Job]) -> list[tuple[Job, str]]:

@@ -124,8 +124,10 @@ def _verdict(found: Outcome, transfer: Transfer, said: list[str], doubted: list[
     told = next((line for line in said if not line.startswith(("FAILED", "open:"))), "")
     if found.failures:
         count = len(found.failures)
-        what = "1 failure stands" if count == 1 else f"{count:,} failures stand"
-        return Verdict("✗", "failed", "bad", f"{what}. Mend what they name and run again.")
+        text = f"{count:,} failures stand. Mend what they name and run again."
+        if count == 1:
+            text = "1 failure stands. Mend what it names and run again."
+        return Verdict("✗", "failed", "bad", text)
     if doubted:
         what = (
             "1 file is not as it was"

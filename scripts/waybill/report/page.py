@@ -7,7 +7,7 @@ import functools
 import gzip
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waybill.report import charts, facts, states
 from waybill.report import entries as entry_tables
@@ -27,15 +27,22 @@ MOST_LISTED = 10  # largest files, slowest batches
 SHORTENED = 1_000  # rows where not all have room
 
 
-def render(transfer: Transfer, layout: Layout) -> bytes:
-    """The page, as HTML in UTF-8. Raises WaybillError and OSError when the results cannot be
-    read."""
+class Page(NamedTuple):
+    """A page as HTML in UTF-8, and its charts by name as files of SVG."""
+
+    html: bytes
+    charts: dict[str, bytes]
+
+
+def render(transfer: Transfer, layout: Layout) -> Page:
+    """The page of a transfer. Raises WaybillError and OSError when the results cannot be read."""
     moved = functools.cache(journal.moved)
     told = facts.read(transfer, layout, moved)
     run = told.last_moving.run if told.last_moving else told.seen.run
     found = entry_tables.read(transfer, layout, told.seen, told.found.failures, run, moved)
     moved.cache_clear()
     jobs = job_records.read(layout, found.moved, told.last_moving)
+    drawn = _charts(found, jobs)
     page = template("transfer.html.j2").render(
         transfer=transfer,
         told=told,
@@ -43,7 +50,7 @@ def render(transfer: Transfer, layout: Layout) -> bytes:
         states=_states(found),
         datasets=facts.datasets(layout, transfer, told, found),
         reasons=facts.reasons(told.found),
-        charts=_charts(found, jobs),
+        charts=drawn,
         jobs=jobs,
         slowest=sorted(jobs.jobs, key=lambda job: job.begun - job.time)[:MOST_LISTED],
         largest=found.kept.nlargest(MOST_LISTED, "size").to_dict("records"),
@@ -55,7 +62,7 @@ def render(transfer: Transfer, layout: Layout) -> bytes:
         tables=_tables(layout),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
     )
-    return page.encode()
+    return Page(page.encode(), {name: charts.as_file(chart) for name, _, chart in drawn})
 
 
 def _states(found: entry_tables.Entries) -> list[tuple[states.State, int, int]]:

@@ -44,8 +44,14 @@ def write(transfer: Transfer) -> Path:
     from waybill.report.page import render
 
     layout = Layout(transfer.results)
-    write_atomic(layout.page, render(transfer, layout))
-    layout.page.with_name(_FORMER).unlink(missing_ok=True)
+    page = render(transfer, layout)
+    former = {layout.page.with_name(_FORMER), *layout.page.parent.glob("[!.]*.svg")}
+    charts = {layout.chart(name): svg for name, svg in page.charts.items()}
+    for path, svg in charts.items():
+        write_atomic(path, svg)
+    write_atomic(layout.page, page.html)
+    for path in former - charts.keys():
+        path.unlink(missing_ok=True)
     return layout.page
 
 

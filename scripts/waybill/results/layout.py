@@ -89,6 +89,10 @@ class Layout:
         """The page for people (``report``)."""
         return self.root / "report" / "index.html"
 
+    def chart(self, name: str) -> Path:
+        """A chart of the page, as a file by itself."""
+        return self.root / "report" / f"{name}.svg"
+
     # Never Snakemake outputs: they outlive failed jobs.
     def journal(self, dataset: str, batch: str) -> Path:
         return self.root / "journal" / dataset / f"{batch}.jsonl"

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from waybill.inventory.batches import is_first, is_last
 from waybill.model.errors import EXIT_FAILED
 from waybill.model.transfer import Transfer
+from waybill.report.shown import files as report_files
 from waybill.results import state
 from waybill.results.batch_tables import batch_of
 from waybill.results.layout import Layout
@@ -109,11 +110,10 @@ class Inputs(ABC):
         if self._snakemake.executes or self._snakemake.is_dry_run:
             return
         for name, transfer in self.transfers.items():
-            layout = Layout(transfer.results)
-            for path, caption in ((layout.summary, "summary.rst"), (layout.page, "plan.rst")):
-                if path.exists():
-                    caption_file = project_root() / "workflow" / "report" / caption
-                    yield self._snakemake.in_report(path, caption_file, category=name)
+            for shown in report_files(Layout(transfer.results)):
+                caption = project_root() / "workflow" / "report" / shown.caption
+                place = (name, shown.subcategory)
+                yield self._snakemake.in_report(shown.path, caption, place, shown.labels)
 
     def _made_by(self, rules: set[str], name: str, checkpoints: Any) -> Iterator[str]:
         """The files that these rules make for a transfer."""

@@ -131,13 +131,23 @@ class Snakemake:
         return [ancient(path) for path in paths]  # pyright: ignore[reportReturnType]
 
     @staticmethod
-    def in_report(path: Path, caption: Path, category: str) -> str:
-        """The path as an input file that ``--report`` shows. ``caption`` is a file of RST."""
+    def in_report(
+        path: Path, caption: Path, place: tuple[str, str], labels: Mapping[str, str]
+    ) -> str:
+        """The path as an input file that ``--report`` shows, in ``place``, which is a category and
+        a subcategory. ``caption`` is a file of RST."""
         from snakemake.io import report
         from snakemake.sourcecache import LocalSourceFile
 
         text = LocalSourceFile(os.fspath(caption))
-        marked: Any = report(os.fspath(path), caption=text, category=category)
+        category, subcategory = place
+        marked: Any = report(
+            os.fspath(path),
+            caption=text,
+            category=category,
+            subcategory=subcategory,
+            labels=dict(labels),
+        )
         return marked
 
     # Snakemake's records

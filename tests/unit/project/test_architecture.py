@@ -187,6 +187,7 @@ OTHERS = {
     failures.record_path(VERIFY, **RECORD).relative_to(LAYOUT.root).as_posix(),
     f"progress/{jobs.Job(**RECORD).name}",
     notify_state.NAME,
+    LAYOUT.chart("{chart}").relative_to(LAYOUT.root).as_posix(),
     ".door.lock",
     LAYOUT.file_checksum("{dataset}", "{path}").relative_to(LAYOUT.root).as_posix(),
 }
@@ -324,6 +325,7 @@ SIGNS = {
     of(LAYOUT.job_log): r"jobs\.(append|ended)",
     LAYOUT.progress / jobs.Job(**RECORD).name: r"jobs\.(write_progress|in_progress)",
     LAYOUT.root / notify_state.NAME: r"state\.(read|write)\(",
+    LAYOUT.chart("{chart}"): r"\.chart\(",
     LAYOUT.root / ".door.lock": r"\.door\.lock",
     LAYOUT.file_checksum("{dataset}", "{path}"): r"\.file_checksum\(",
     LAYOUT.root / "resting/{dataset}": r"\.set_aside",

@@ -46,7 +46,7 @@ class Text(HTMLParser):
 
 
 def render(made: Made) -> tuple[str, Text]:
-    text = page.render(made.transfer, made.layout).decode()
+    text = page.render(made.transfer, made.layout).html.decode()
     return text, Text(text)
 
 
@@ -96,7 +96,7 @@ def test_a_failed_transfer_names_every_failure(made: Made) -> None:
     assert read.ids["verdict"][:3] == [
         "✗",
         "Failed",
-        "1 failure stands. Mend what they name and run again.",
+        "1 failure stands. Mend what it names and run again.",
     ]
     assert read.ids["failures"][4:] == ["upload", "b", "S3 said no <b>", "1"]
     assert "no <b>" not in text.replace("no \\u003cb", "")

@@ -31,6 +31,17 @@ def test_a_page_takes_the_place_of_the_former_one(made: Made) -> None:
     assert not former.exists()
 
 
+def test_charts_are_files_too_and_go_when_there_is_nothing_to_draw(made: Made) -> None:
+    stale = made.layout.chart("throughput")
+    stale.parent.mkdir()
+    stale.touch()
+    write.write(made.transfer)
+    drawn = made.layout.chart("sizes").read_text(encoding="utf-8")
+    assert "--c-blue: #0072b2" in drawn
+    assert "4 B; files: 1" in drawn
+    assert not stale.exists()
+
+
 def test_after_a_run_another_process_writes_it(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAYBILL_REPORT", raising=False)
     assert write.after_run({"t": made.transfer}) == []

@@ -237,7 +237,7 @@ def test_inputs_may_be_older_or_be_shown_in_a_report(tmp_path: Path) -> None:
 rule all:
     input:
         lambda w: snakemake_.ancient(["old.txt"]),
-        lambda w: [snakemake_.in_report(Path("old.txt"), Path("caption.rst"), "things")],
+        lambda w: [snakemake_.in_report(Path("old.txt"), Path("c.rst"), ("a", "b"), {"c": "d"})],
     output: "made.txt"
     shell: "date +%N > {output}"
 """
@@ -245,7 +245,7 @@ rule all:
         "lambda w: [snakemake_", "lambda w: [] if config.get('plain') else [snakemake_"
     )
     (tmp_path / "old.txt").write_text("what is shown")
-    (tmp_path / "caption.rst").write_text("What it is.")
+    (tmp_path / "c.rst").write_text("What it is.")
     snakemake(tmp_path, text, "--config", "plain=1")
     made = (tmp_path / "made.txt").read_text()
     os.utime(tmp_path / "old.txt", (time.time() + 60,) * 2)
@@ -253,7 +253,7 @@ rule all:
     assert (tmp_path / "made.txt").read_text() == made
     snakemake(tmp_path, text, "--report", "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "old.txt" in page and "What it is." in page and "things" in page
+    assert "old.txt" in page and "What it is." in page and '{"a": {"b": ["old.txt"]}}' in page
 
 
 def test_jobs_ignore_an_interrupt(tmp_path: Path) -> None:

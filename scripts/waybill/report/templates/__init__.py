@@ -15,6 +15,12 @@ def template(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
 
+def colours() -> str:
+    """The part of the style sheet that sets the colours, of both themes."""
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    return style.partition("\n* {")[0]
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
