@@ -59,9 +59,9 @@ help:
 	@echo "make storm  random kills, faults and damage, ROUNDS=1000 SEED=1; writes benchmarks/storm.md"
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, import-linter, pyright, snakefmt, codespell, snakemake --lint"
-	@echo "make docs   the pages that are generated from the code"
+	@echo "make docs   the pages that are generated from the code, and the site of all pages in site/"
 	@echo "make release-check  builds sdist and wheel, and tries the wheel where nothing else is"
-	@echo "make clean  remove .venv/ and demo/"
+	@echo "make clean  remove .venv/, demo/ and site/"
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m waybill.demo
@@ -117,11 +117,14 @@ lint: $(VENV)/.lint
 		&& $(BIN)/pyright && $(BIN)/snakefmt --check Snakefile workflow \
 		&& $(BIN)/codespell && $(BIN)/snakemake --lint
 
-docs: $(VENV)/.ready
+# Without -q: mkdocs counts only the warnings that it shows.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.docs
 	@$(BIN)/python -m waybill.config.docs --write
 	@$(BIN)/python -m waybill.s3.permissions_page --write
 	@$(BIN)/python -m waybill.cli.probe.page --write
 	@$(BIN)/python -m waybill.messages.page --write
+	@$(BIN)/mkdocs build --strict
 
 # W002: the wheel has the profiles twice, as the clone has a link to them.
 release-check: $(RELEASE)/.ready
@@ -134,7 +137,7 @@ release-check: $(RELEASE)/.ready
 	@$(RELEASE)/bin/python packaging/release_check.py dist
 
 clean:
-	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) $(RELEASE) .venv-conda demo dist
+	rm -rf $(VENV) $(LOCALSTACK) $(LOWEST) $(RELEASE) .venv-conda demo dist site
 
 # The environment is made anew when the dependencies change.
 $(VENV)/.ready: pyproject.toml
@@ -147,6 +150,10 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.ready
 	$(call INSTALL,demo report test lint)
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(call INSTALL,demo report test docs)
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.ready
