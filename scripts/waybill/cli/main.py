@@ -99,8 +99,12 @@ def main(argv: list[str] | None = None) -> int:
     if more:
         return _answer(mistyped.words_advice(name, more, given.options))
     given.snakemake = snakemake
-    quiet = getattr(given, "quiet", False)
-    return guarded(PROGRAM, lambda screen: given.command(screen, given), quiet=quiet)
+    return guarded(
+        PROGRAM,
+        lambda screen: given.command(screen, given),
+        quiet=getattr(given, "quiet", False),
+        document=name if getattr(given, "document", False) else "",
+    )
 
 
 def make_parser(*names: str) -> argparse.ArgumentParser:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from waybill import __version__
 from waybill.cli.words import Words, translated
 from waybill.model.errors import (
     EXIT_CONFIG,
@@ -21,6 +23,7 @@ from waybill.model.errors import (
     describe,
 )
 from waybill.model.escaping import escape
+from waybill.model.times import utc
 from waybill.system import encoding
 
 
@@ -63,15 +66,28 @@ def table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]
 
 class Screen:
     """The terminal of one command: results on standard output, the rest on standard error.
-    ``words`` are those of its user. With ``quiet``, the results wait for ``release``.
+    ``words`` are those of its user. With ``quiet``, the results wait for ``release``. With ``json``
+    standard output has JSON only: no lines, but what ``event`` and ``document`` write; ``data`` and
+    the problems go into the document.
 
     A reader that goes away (``| head``) does not end the command: what it does not read is lost.
     """
 
-    def __init__(self, program: str, words: Words | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        program: str,
+        words: Words | None = None,
+        *,
+        quiet: bool = False,
+        json: bool = False,
+    ) -> None:
         self._program = program
         self.words = words or {}
-        self._held: list[str] | None = [] if quiet else None
+        self._held: list[str] | None = [] if quiet or json else None
+        self.json = json
+        self.data: dict[str, Any] = {}
+        self._problems: list[str] = []
+        self._events = False
         self._live = sys.stderr.isatty()
         self._shown = 0
         for stream in (sys.stdout, sys.stderr):
@@ -94,6 +110,9 @@ class Screen:
 
     def problem(self, text: str) -> None:
         """One line about an error."""
+        self._problems.append(text)
+        if self._events:
+            self.event("problem", text=text)
         self.note(f"{self._program}: {text}")
 
     def note(self, text: str) -> None:
@@ -101,6 +120,23 @@ class Screen:
         self.clear()
         _write("", sys.stdout)
         _write(translated(text, self.words) + "\n", sys.stderr)
+
+    def event(self, name: str, **told: Any) -> None:
+        """One event as a line of JSON; without ``json`` nothing."""
+        if self.json:
+            self._events = True
+            line = json.dumps({"event": name, "time": utc(), **told}, ensure_ascii=False)
+            _write(line + "\n", sys.stdout)
+
+    def document(self, command: str, code: int) -> None:
+        """The document of a command that has ended with this exit code; after events the last of
+        them."""
+        if self._events:
+            self.event("end", exit_code=code)
+            return
+        head = {"waybill": __version__, "command": command, "time": utc(), "exit_code": code}
+        found = {**head, "problems": self._problems, **self.data}
+        _write(json.dumps(found, indent=2, ensure_ascii=False) + "\n", sys.stdout)
 
     def progress(self, text: str) -> None:
         """Show ``text`` in place of the last progress; nothing off a terminal."""
@@ -162,14 +198,17 @@ def guarded(
     words: Words | None = None,
     *,
     quiet: bool = False,
+    document: str = "",
 ) -> int:
     """Run ``command``, whose user has these ``words``; returns its exit code. An error that a user
     can mend ends in one line, not in a traceback. With ``quiet``, the results are shown only when
-    the exit code is not 0."""
+    the exit code is not 0. ``document`` is the name of a command that tells all of it as JSON."""
     encoding.ensure()
-    screen = Screen(program, words, quiet=quiet)
+    screen = Screen(program, words, quiet=quiet, json=bool(document))
     code = _guarded(screen, command)
-    if code:
+    if document:
+        screen.document(document, code)
+    elif code:
         screen.release()
     return code
 

@@ -64,6 +64,7 @@ class Builder:
         self.problems: list[str] = []
         self.preset: str | None = None
         self._folders: tuple[Path, ...] = ()
+        self._of_preset: Mapping[str, Any] = {}
 
     def build(self) -> Transfer | None:
         """The transfer, or None when there are problems or something was removed."""
@@ -116,6 +117,16 @@ class Builder:
             **{key: value for key, value in settings.items() if key not in special},
         )
 
+    def origin(self, key: str) -> str:
+        """Where a setting comes from: ``FILE: transfers.NAME``, ``FILE: defaults``, ``preset``,
+        ``profile`` (of Snakemake) or ``default``. ``key`` has dots between tables."""
+        for layer in reversed(self.layers):
+            if layer.has(key):
+                return layer.where.rstrip(": .")
+        if Layer("", dict(self._of_preset)).has(key):
+            return f"preset {self.preset}"
+        return "profile" if Layer("", dict(self._beneath)).has(key) else "default"
+
     def _settings(self) -> dict[str, Any]:
         """All layers merged over the defaults of the schema and of the preset."""
         from waybill.config.check import check_settings, default_settings, preset_tables
@@ -150,6 +161,7 @@ class Builder:
             checked = check_settings(under, f'preset "{name}" sets ')
             self.problems += checked.problems
             under = checked.valid
+        self._of_preset = under
         return merged(merged(base, under), given)
 
     def _sides(self, settings: Mapping[str, Any]) -> tuple[Any, Any] | None:

@@ -12,11 +12,14 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from waybill.config.toml_mistakes import toml_advice
 from waybill.model.errors import ConfigError, one_line
 from waybill.model.transfer import Transfer
+
+if TYPE_CHECKING:
+    from waybill.config.build import Builder
 
 
 def load(
@@ -49,8 +52,10 @@ def from_table(
     overrides: Mapping[str, Any] | None = None,
     beneath: Mapping[str, Any] | None = None,
     directory: Path | None = None,
+    builders: dict[str, Builder] | None = None,
 ) -> dict[str, Transfer]:
-    """As ``load``, of what the file ``path`` holds or will hold."""
+    """As ``load``, of what the file ``path`` holds or will hold. ``builders`` gets what built each
+    transfer, which knows where a setting comes from."""
     from waybill.config.build import Builder, Layer
     from waybill.config.check import Checked, check_document, check_settings, preset_tables
 
@@ -83,6 +88,8 @@ def from_table(
         transfer = builder.build()
         problems += builder.problems
         used_presets.add(builder.preset)
+        if builders is not None:
+            builders[name] = builder
         if transfer is not None:
             built.append(transfer)
     for preset in preset_tables(shared) if sections and not broken else ():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from waybill.cli.commands import options
-from waybill.cli.terminal import Screen
+from waybill.cli.terminal import Screen, visible
+from waybill.config import read
+from waybill.config.build import Builder
 from waybill.config.check import dotted, properties, toml
 from waybill.model.errors import EXIT_OK
 from waybill.model.transfer import Transfer
@@ -16,25 +19,45 @@ from waybill.presets import registry
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
+    options.add_json(parser)
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
-    """Show the settings as TOML; returns the exit code."""
-    for name, transfer in options.transfers(given).items():
+    """Show the settings as TOML, each with where it comes from; returns the exit code."""
+    transfers = options.transfers(given)
+    builders: dict[str, Builder] = {}
+    read.from_table(read.read_toml(given.config), given.config, builders=builders)
+    told = screen.data["transfers"] = []
+    for name, transfer in transfers.items():
         screen.line(f"[transfers.{name}]")
-        secret = {key for key, rules in properties().items() if rules.get("x-secret")}
-        for key, rules in registry.get(transfer.preset).settings.items():
-            if rules.get("x-secret"):
-                secret.add(dotted([transfer.preset, key]))
+        secret = _secrets(transfer)
+        settings: dict[str, dict[str, Any]] = {}
         for key, value in _settings(transfer).items():
+            origin = builders[name].origin(key.partition('."')[0])
             if key in secret:
-                screen.line(f"# {key} is set and not shown")
+                screen.line(f"# {key} is set and not shown ({visible(origin)})")
+                settings[key] = {"value": None, "from": origin}
             else:
-                screen.line(f"{key} = {_toml(value)}")
+                screen.line(f"{f'{key} = {_toml(value)}':<40} # {visible(origin)}")
+                settings[key] = {"value": value, "from": origin}
         if transfer.publish_prefix is not None:
             screen.line(f"# manifests: s3://{transfer.bucket}/{transfer.publish_prefix}")
+        for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+            if transfer.endpoint_url is None and os.environ.get(variable):
+                screen.line(f"# the store is the one that {variable} names")
+                break
         screen.line()
+        told.append({"name": name, "settings": settings})
     return EXIT_OK
+
+
+def _secrets(transfer: Transfer) -> set[str]:
+    """The keys whose values are never shown."""
+    secret = {key for key, rules in properties().items() if rules.get("x-secret")}
+    for key, rules in registry.get(transfer.preset).settings.items():
+        if rules.get("x-secret"):
+            secret.add(dotted([transfer.preset, key]))
+    return secret
 
 
 def _toml(value: Any) -> str:

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--name", metavar="NAME", help="of the transfer (default: made from SOURCE)")
     options.add_run(parser)
     options.add_quiet(parser)
+    options.add_json(parser, "events, a line of JSON each")
     options.add_snakemake(parser)
 
 

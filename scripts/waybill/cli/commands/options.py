@@ -40,6 +40,13 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser, what: str = "one JSON document") -> None:
+    """Add the option that has all told as JSON."""
+    parser.add_argument(
+        "--json", dest="document", action="store_true", help=f"{what}, see docs/json.md"
+    )
+
+
 def add_snakemake(parser: argparse.ArgumentParser) -> None:
     """Add the options that go on to Snakemake."""
     add_cores(parser)

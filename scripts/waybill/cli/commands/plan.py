@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from waybill.cli import documents
 from waybill.cli.commands import options
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
     options.add_quiet(parser)
+    options.add_json(parser)
     options.add_snakemake(parser)
 
 
@@ -31,6 +33,10 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
     tell(screen, session.failed(ended))
     for name, its_plan in plans.items():
         show(screen, session, transfers[name], its_plan)
+    screen.data["transfers"] = [
+        documents.of_plan(transfers[name], plan, session.refused(name, plan), entries=True)
+        for name, plan in plans.items()
+    ]
     return ended.code
 
 

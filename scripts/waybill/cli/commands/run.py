@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from waybill import __version__
+from waybill.cli import documents
 from waybill.cli.commands import options, plan
 from waybill.cli.commands.plan import open_session, show, tell
 from waybill.cli.terminal import Screen, asks, printable, visible
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_transfers(parser)
     options.add_run(parser)
     options.add_quiet(parser)
+    options.add_json(parser, "events, a line of JSON each")
     options.add_snakemake(parser)
 
 
@@ -25,6 +28,7 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
     if given.dry_run:
         return plan.command(screen, given)
     session, transfers = open_session(screen, given)
+    screen.event("begin", waybill=__version__, transfers=list(transfers))
     ended, plans = session.plan()
     tell(screen, session.failed(ended))
     if len(plans) < len(transfers):
@@ -33,11 +37,13 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
         return ended.code or EXIT_FAILED
     for name, its_plan in plans.items():
         show(screen, session, transfers[name], its_plan)
+        told = documents.of_plan(transfers[name], its_plan, (), entries=False)
+        screen.event("plan", transfer=told)
     moves = sum(len(its_plan.moves) for its_plan in plans.values())
     if moves and not given.yes:
         moving = [transfers[name] for name, its_plan in plans.items() if its_plan.moves]
         verb, done = _words(moving)
-        if not asks():
+        if screen.json or not asks():
             screen.problem(f"no terminal to ask on: add --yes; nothing {done}")
             return EXIT_CONFIG
         places = [transfer.destination for transfer in moving]
@@ -53,6 +59,8 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
     for name in plans:
         lines, code = closing_lines.conclude(transfers[name], session.layouts[name])
         codes.append(code)
+        told = documents.of_outcome(transfers[name], session.layouts[name], code)
+        screen.event("outcome", transfer=told)
         for line in lines:
             if not line.startswith("FAILED "):  # was printed already
                 screen.line(visible(f"{name}: {line}"))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+from waybill.cli import documents
 from waybill.cli.commands import options
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
     options.add_quiet(parser)
+    options.add_json(parser)
     options.add_snakemake(parser)
     add = parser.add_argument
     add("--depth", choices=[LISTING, METADATA, CONTENT], help="what is looked at")
@@ -65,6 +67,7 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
     ended = launch.run("verify", list(transfers), lambda: screen.progress(_progress(roots)))
     screen.clear()
     told = False
+    screen.data["transfers"] = []
     for name, transfer in transfers.items():
         layout = VerifyLayout(roots[name], _last_run(roots[name]))
         fresh = layout.run != before[name] and layout.report.exists()
@@ -85,6 +88,14 @@ def _report(screen: Screen, transfer: Transfer, layout: VerifyLayout, now: Verif
     screen.line(f"{transfer.name}: {source} -> {destination}")
     found = (finding for _, finding in read_findings(layout.report))
     tally = Tally(found, MOST_ROWS, against=now.against)
+    if screen.json:
+        told = documents.of_verification(
+            now,
+            transfer.verify_depth,
+            transfer.verify_sample,
+            (finding for _, finding in read_findings(layout.report)),
+        )
+        screen.data["transfers"].append({**documents.of_transfer(transfer), **told})
     _show(screen, tally)
     screen.line(f"  {tally.summary(now, transfer.verify_depth, transfer.verify_sample)}")
     if tally.told:
@@ -140,7 +151,10 @@ def _verify_folder(screen: Screen, given: argparse.Namespace) -> int:
             done += look.size
             screen.progress(f"Hashing: {format_size(done)} of {format_size(size)}")
     screen.clear()
-    tally = Tally(sorted(found, key=lambda f: f.path), MOST_ROWS, against=True)
+    found.sort(key=lambda f: f.path)
+    told = documents.of_verification(count.now, depth, sample, found)
+    screen.data |= {"against": str(file), "folder": str(folder), **told}
+    tally = Tally(found, MOST_ROWS, against=True)
     _show(screen, tally)
     screen.line(tally.summary(count.now, depth, sample))
     return tally.code

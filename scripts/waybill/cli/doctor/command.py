@@ -69,6 +69,7 @@ def document(parts: Iterable[Part], code: int) -> dict[str, Any]:
     """The rows as a JSON document, see docs/doctor.md."""
     return {
         "waybill": __version__,
+        "command": "doctor",
         "time": utc(),
         "exit_code": code,
         "rows": [

@@ -78,6 +78,7 @@ def document(transfer: Transfer, rows: Sequence[Row], given: Mapping[str, Any]) 
 
     return {
         "waybill": __version__,
+        "command": "probe",
         "time": utc(),
         "url": transfer.url,
         "exit_code": exit_code(rows),
