@@ -49,6 +49,7 @@ def environment(url: str) -> dict[str, str]:
     Settings of the user are left out, and no client can reach anything else.
     """
     return _without_settings() | {
+        "WAYBILL_REPORT": "no",  # its packages are no part of a plain install
         "AWS_ENDPOINT_URL": url,
         "S3_ENDPOINT_URL": url,  # for s5cmd
         "AWS_ACCESS_KEY_ID": KEYS[0],

@@ -95,7 +95,8 @@ class Clone(Workflow):
             if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON", "PYTEST", "SLURM_"))
         }  # fmt: skip
         path = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"
-        return {**inherited, **self.proxy.env(), "PATH": path, **self.env}
+        inherited |= {"PATH": path, "WAYBILL_REPORT": "no"}
+        return {**inherited, **self.proxy.env(), **self.env}
 
     def start(
         self, *targets: str, options: Iterable[str] | None = None, **settings: Any

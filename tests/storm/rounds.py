@@ -396,4 +396,5 @@ def _environment(world: World) -> dict[str, str]:
         k: v for k, v in os.environ.items()
         if not k.startswith(("AWS_", "WAYBILL_", "SNAKEMAKE_", "PYTHON"))
     }  # fmt: skip
-    return {**inherited, **world.proxy.env(), "PYTHONPATH": str(SCRIPTS), "HOME": str(world.aside)}
+    own = {"PYTHONPATH": str(SCRIPTS), "HOME": str(world.aside), "WAYBILL_REPORT": "no"}
+    return {**inherited, **world.proxy.env(), **own}
