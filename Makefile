@@ -124,6 +124,7 @@ docs: $(VENV)/.docs
 	@$(BIN)/python -m waybill.s3.permissions_page --write
 	@$(BIN)/python -m waybill.cli.probe.page --write
 	@$(BIN)/python -m waybill.messages.page --write
+	@$(BIN)/python -m waybill.cli.options_page --write
 	@$(BIN)/mkdocs build --strict
 
 # W002: the wheel has the profiles twice, as the clone has a link to them.

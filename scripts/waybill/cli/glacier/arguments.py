@@ -56,7 +56,7 @@ class Wish:
 
 def parse(arguments: list[str]) -> Wish:
     """The wish in ``arguments``. Ends the process with a usage message when they are invalid."""
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse_intermixed_args(arguments)
     for word in given.satellites:
         if word not in (*SATELLITES, "all"):
@@ -89,7 +89,8 @@ def parse(arguments: list[str]) -> Wish:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `sync-from-s3`."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         usage=_USAGE,

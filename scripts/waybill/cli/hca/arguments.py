@@ -73,7 +73,7 @@ def parse(arguments: list[str], warn: Callable[[str], None]) -> Wish:
     ``warn`` gets a line about a user configuration that cannot be used. Ends the process with a
     usage message when the arguments are invalid.
     """
-    parser = _parser()
+    parser = make_parser()
     if not arguments:
         parser.print_help()
         sys.exit(0)
@@ -191,7 +191,8 @@ def _choice(
     return False
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `hca-smart-sync`."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         usage=_USAGE,

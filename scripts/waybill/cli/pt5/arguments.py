@@ -53,10 +53,11 @@ class Wish:
 
 def parse(arguments: list[str]) -> Wish:
     """The wish in ``arguments``. Ends the process with a usage message when they are invalid."""
-    return Wish(**vars(_parser().parse_args(arguments)))
+    return Wish(**vars(make_parser().parse_args(arguments)))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `pt5-uploader`."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Upload the bins of an Imaging FlowCytobot to S3: what is new or changed, and "

@@ -62,7 +62,7 @@ class Monitor:
 
 def parse(arguments: list[str]) -> Upload | Monitor:
     """What the user asked for. Ends the process with a usage message for invalid arguments."""
-    parser = _parser()
+    parser = make_parser()
     if not arguments:
         parser.print_help()
         sys.exit(0)
@@ -71,7 +71,8 @@ def parse(arguments: list[str]) -> Upload | Monitor:
     return kind(**given)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `s3-upload`."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Upload Illumina sequencing runs to S3: one run, or from cron all that finish.",
