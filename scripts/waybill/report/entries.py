@@ -183,15 +183,16 @@ class _Reader:
         return rows
 
     def _tell_failures(self, rows: Table, state: states.State) -> None:
-        """Set the state and the reason of the entries that have failed."""
+        """Set the state and the reason of the entries that have failed. The failure of an inventory
+        names no dataset; where there are several, its path begins with one."""
         if not self._failed:
             return
-        dataset = rows["dataset"]
-        keys = zip(dataset, rows["path"], strict=True)
-        for row, key in zip(rows.index, keys, strict=True):
-            if key in self._failed:
-                rows.loc[row, ["state", "reason"]] = state.word, self._failed[key]
-                self._untold.pop(key, None)
+        keys = zip(rows["dataset"], rows["path"], strict=True)
+        for row, (dataset, path) in zip(rows.index, keys, strict=True):
+            for key in ((dataset, path), ("", path), ("", f"{dataset}/{path}")):
+                if key in self._failed:
+                    rows.loc[row, ["state", "reason"]] = state.word, self._failed[key]
+                    self._untold.pop(key, None)
 
     def _of_no_table(self) -> Table:
         """The entries that failed and are in no table."""

@@ -72,6 +72,9 @@ def test_the_wheel_carries_the_workflow_and_finds_it(tmp_path):
     rules = {p.name for p in (ROOT / "workflow" / "rules").glob("*.smk")}
     assert {p.name for p in (site / "waybill" / "workflow" / "rules").glob("*.smk")} == rules
     assert (site / "waybill" / "py.typed").is_file()
+    templates = {p.name for p in (ROOT / "scripts/waybill/report/templates").iterdir()}
+    packed = {p.name for p in (site / "waybill/report/templates").iterdir()}
+    assert packed == templates - {"__pycache__"}
     entries = {p.name for p in (ROOT / "scripts").glob("*.py")}
     assert {p.name for p in (site / "waybill" / "scripts").glob("*.py")} == entries
     for name in ("docs/hpc.md", "config/config.toml", "profiles/slurm/config.yaml"):

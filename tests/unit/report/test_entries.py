@@ -129,6 +129,14 @@ def test_only_so_many_rows_are_kept(made: Made, monkeypatch: pytest.MonkeyPatch)
     assert found.of("proven")[0] == 20
 
 
+@pytest.mark.parametrize("told", ["long", "t/long"])
+def test_a_refusal_of_the_inventory_is_one_entry(made: Made, told: str) -> None:
+    made.batch({"a": 1})
+    made.aside("!\tlong\t\trefused: too long\n")
+    made.fail("inventory", told, "refused: too long", dataset="")
+    assert rows(read(made), "path", "state") == [("long", "refused"), ("a", "proven")]
+
+
 def test_names_stay_as_they_stand_in_the_tables(made: Made) -> None:
     made.batch({"tab\there": 3, '"quoted"': 2, "NA": 1}, moved=1)
     assert rows(read(made), "path", "moved") == [

@@ -21,7 +21,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / "c.toml").write_text(
         "".join(
-            f'[transfers.{name}]\nsource = "data"\ndestination = "s3://bucket/{name}"\npublish = false\n'
+            f'[transfers.{name}]\nsource = "data"\npublish = false\n'
+            f'destination = "s3://bucket/{name}"\n'
             for name in ("gut", "new")
         )
     )
