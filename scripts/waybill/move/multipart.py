@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as be
@@ -234,15 +236,24 @@ class MultipartUploader:
         whole: int,
     ) -> dict[int, SentPart]:
         """Send the parts that are missing; returns all parts by number. They are read and sent side
-        by side; the bytes in memory are bounded by the budget."""
-        sending: dict[int, Future[SentPart]] = {
-            part.number: self._pool.submit(self._send_part, descriptor, upload, part, there)
-            for part in parts(item.size, upload.part_size)
-        }
+        by side, and begun in their order: some stores hold a part until those before it are there.
+        The bytes in memory are bounded by the budget."""
+        sending: dict[int, Future[SentPart]] = {}
+        failed = Event()
+
+        def ended(future: Future[SentPart], length: int) -> None:
+            self._budget.give(length)
+            if future.cancelled() or future.exception():
+                failed.set()
+
         try:
-            done, _ = wait(sending.values(), return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+            for part in parts(item.size, upload.part_size):
+                self._budget.take(part.length)
+                future = self._pool.submit(self._send_part, descriptor, upload, part, there)
+                future.add_done_callback(partial(ended, length=part.length))
+                sending[part.number] = future
+                if failed.is_set():
+                    break
             sent = {number: future.result() for number, future in sending.items()}
             if combined(sent) != whole:
                 self.abort(upload)
@@ -256,21 +267,17 @@ class MultipartUploader:
     def _send_part(
         self, descriptor: int, upload: OpenUpload, part: Part, there: dict[int, tuple[str, int]]
     ) -> SentPart:
-        self._budget.take(part.length)
-        try:
-            data = read_range(descriptor, upload.path, part.start, part.length)
-            crc = crc64nvme(data)
-            mark, checksum = self._checksums.of_part(Kind(upload.checksum), data, crc)
-            etag, journalled = upload.parts.get(part.number, ("", ""))
-            if journalled == mark and there.get(part.number) == (etag, part.length):
-                METER.there(upload.key, part.length)
-            else:
-                etag = self._engine.put_part(upload.key, upload.id, part.number, data, checksum)
-                self._journal.part(upload.id, part.number, etag, mark)
-                upload.parts[part.number] = (etag, mark)
-            return SentPart(etag, crc, part.length, mark)
-        finally:
-            self._budget.give(part.length)
+        data = read_range(descriptor, upload.path, part.start, part.length)
+        crc = crc64nvme(data)
+        mark, checksum = self._checksums.of_part(Kind(upload.checksum), data, crc)
+        etag, journalled = upload.parts.get(part.number, ("", ""))
+        if journalled == mark and there.get(part.number) == (etag, part.length):
+            METER.there(upload.key, part.length)
+        else:
+            etag = self._engine.put_part(upload.key, upload.id, part.number, data, checksum)
+            self._journal.part(upload.id, part.number, etag, mark)
+            upload.parts[part.number] = (etag, mark)
+        return SentPart(etag, crc, part.length, mark)
 
     def abort(self, upload: OpenUpload) -> None:
         """Abort an open upload, so that its parts no longer cost storage."""

@@ -83,6 +83,15 @@ def test_each_byte_is_hashed_once(job, proxy, s3, bucket, monkeypatch):
     assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (crc(DATA), "FULL_OBJECT")
 
 
+def test_parts_begin_in_their_order(job, proxy, s3, bucket, monkeypatch):
+    """`rclone serve s3` asks to slow down for a part that comes long before its turn."""
+    monkeypatch.setattr(mover, "IN_MEMORY_BYTES", 5 * MIB)
+    data = random.Random(6).randbytes(40 * MIB)
+    assert job.run(job.item("large", data)).failed == []
+    assert [request.part for request in proxy.select(op="UploadPart")] == list(range(1, 9))
+    assert arrived(job, s3, bucket, data=data)
+
+
 @pytest.mark.parametrize("size", [100_000, len(DATA)], ids=["whole", "in parts"])
 def test_other_bytes_than_were_hashed_are_refused(job, s3, bucket, size):
     """Of the same size and time; the CRC from the first read shows it."""
