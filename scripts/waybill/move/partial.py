@@ -14,7 +14,7 @@ from typing import Any
 
 from waybill.model.target_names import partial_name
 from waybill.s3.parts import Part
-from waybill.system.files import UNKNOWN_CALL, sync_file
+from waybill.system.files import UNKNOWN_CALL, allocate, sync_file
 from waybill.system.hashing import BLOCK_BYTES
 from waybill.system.locks import Lock, try_lock
 from waybill.system.root import Folder
@@ -97,11 +97,13 @@ class Partial:
         return os.fstat(self._file)
 
     def clear(self, size: int = 0) -> None:
-        """Empty the file, and give it ``size`` bytes that are to be written."""
+        """Empty the file, and give it ``size`` bytes that are to be written. Their room on the disk
+        is taken at once, so that a full disk is found before anything is fetched."""
         if self.length:
             os.ftruncate(self._file, 0)
         if size:
             os.ftruncate(self._file, size)
+            allocate(self._file, size)
 
     def write(self, start: int, block: bytes) -> None:
         """Put a block where it belongs; safe to use from several threads."""

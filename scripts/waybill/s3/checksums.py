@@ -77,6 +77,9 @@ _NATIVE: dict[str, tuple[Callable[[], Hasher], int]] = {
     "CRC32": (lambda: _Crc(zlib.crc32, 4), 4),
 }
 
+# The same by the member of an answer.
+_MEMBERS = {f"Checksum{name}": (name, make, width) for name, (make, width) in _NATIVE.items()}
+
 
 class Composite:
     """The checksum of the checksums of parts of the given ``sizes`` in bytes."""
@@ -132,8 +135,9 @@ def stored(head: dict[str, Any], *, md5_etags: bool = True) -> list[Told]:
     # For an object in parts S3 says which kind its checksums are; not every store does.
     kind = head.get("ChecksumType", "" if etag and etag[2] else "FULL_OBJECT")
     found = []
-    for name, (make, width) in _NATIVE.items():
-        match = _CHECKSUM.fullmatch(head.get(f"Checksum{name}", ""))
+    for member in _MEMBERS if not _MEMBERS.keys().isdisjoint(head) else ():
+        name, make, width = _MEMBERS[member]
+        match = _CHECKSUM.fullmatch(head.get(member, ""))
         if match and (match[2] or kind == "FULL_OBJECT") and (d := _digest(match[1], width)):
             found.append(Told(name, make, d, int(match[2] or 0)))
     if etag and md5_etags and _is_md5(head):

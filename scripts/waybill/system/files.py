@@ -33,6 +33,24 @@ def sync_file(descriptor: int) -> OSError | None:
     return None
 
 
+def allocate(descriptor: int, size: int) -> None:
+    """Take the room on the disk for the first ``size`` bytes of an open file. Nothing happens where
+    the system cannot do that. (``os.posix_fallocate`` would write every block there instead.)
+    Raises OSError, as when the disk is full."""
+    import ctypes  # only large files need it
+
+    fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
+    if fallocate is None:  # not on macOS, nor with musl
+        return
+    offset, length = ctypes.c_int64(0), ctypes.c_int64(size)
+    while fallocate(descriptor, 0, offset, length):
+        number = ctypes.get_errno()
+        if number in UNKNOWN_CALL:
+            return
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+
+
 def write_atomic(
     path: Path,
     data: bytes | Iterable[bytes],

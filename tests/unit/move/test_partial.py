@@ -1,5 +1,6 @@
 """The file a download is written to: one writer, never under the name of the target too early."""
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -53,6 +54,40 @@ def test_it_becomes_the_target(target):
     assert names(target.parent) == ["target"]
     assert target.read_bytes() == b"content"
     assert target.stat().st_mtime_ns == 1_500_000_000_123_456_789
+
+
+def test_the_room_for_a_large_file_is_taken_at_once(target):
+    size = 1 << 20
+    with Partial(target) as partial:
+        partial.clear(size)
+        assert partial.length == size
+        assert partial.status.st_blocks * 512 >= size
+        partial.write(0, b"content")
+        assert b"".join(partial.read(Part(1, 0, 9))) == b"content\0\0"
+
+
+def test_no_room_is_found_before_anything_is_written(target):
+    with Partial(target) as partial, pytest.raises(OSError, match=r"\[Errno") as found:
+        partial.clear(1 << 62)
+    assert found.value.errno in (errno.ENOSPC, errno.EFBIG)
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EINTR])
+def test_a_file_system_that_cannot_take_room_writes_all_the_same(target, monkeypatch, number):
+    class Library:
+        calls = 0
+
+        def fallocate64(self, *_):
+            self.calls += 1
+            ctypes.set_errno(number)
+            return -1 if self.calls == 1 else 0
+
+    library = Library()
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: library)
+    with Partial(target) as partial:
+        partial.clear(5)
+        assert partial.length == 5
+    assert library.calls == (2 if number == errno.EINTR else 1)
 
 
 def test_what_stands_there_is_never_overwritten_by_become(target, tmp_path):

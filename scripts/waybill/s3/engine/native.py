@@ -10,6 +10,7 @@ proxy, a directory bucket, an access point of several regions) are left to the b
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
 
 log = logging.getLogger(__name__)
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-/~]+")  # a key that is its own path
 
 AHEAD = 32  # calls that may wait for their turn, so that sending goes on while the caller works
 
@@ -231,7 +234,7 @@ class NativeEngine:
         return Call("GetObject", self._path(key), Span(key), headers)
 
     def _path(self, key: str) -> str:
-        return self._to.path + quote(key, safe="/~")
+        return self._to.path + (key if _PLAIN.fullmatch(key) else quote(key, safe="/~"))
 
     # A call and its attempts
 
