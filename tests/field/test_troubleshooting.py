@@ -698,7 +698,7 @@ def mistyped(w: World, capsys: Capsys) -> str:
 
 @provokes("options-of-snakemake")
 def options_of_snakemake(w: World, capsys: Capsys) -> str:
-    w.config_says("settle = 1")
+    w.file("config.toml", b'[transfers.t]\nsource = "d"\ndestination = "s3://bucket/p/"\n')
     w.patch.chdir(w.folder)
     words = ["run", "--config", "config.toml", "--profile", "nope"]
     return ended(capsys, lambda: waybill(words))
@@ -706,7 +706,7 @@ def options_of_snakemake(w: World, capsys: Capsys) -> str:
 
 @provokes("no-folder-to-work-in")
 def no_folder_to_work_in(w: World, capsys: Capsys) -> str:
-    w.config_says("settle = 1")
+    w.file("config.toml", b'[transfers.t]\nsource = "d"\ndestination = "s3://bucket/p/"\n')
     w.patch.chdir("/")
     return ended(capsys, lambda: waybill(["plan", "--config", f"{w.folder}/config.toml"]))
 
@@ -716,6 +716,13 @@ def is_there_already(w: World, capsys: Capsys) -> str:
     w.file("config/config.toml")
     w.patch.chdir(w.folder)
     return ended(capsys, lambda: waybill(["init"]))
+
+
+@provokes("not-written")
+def not_written(w: World, capsys: Capsys) -> str:
+    w.patch.chdir(w.folder)
+    words = ["init", "--source", "nowhere", "--destination", f"s3://{w.bucket}/p/"]
+    return ended(capsys, lambda: waybill(words))
 
 
 @provokes("verify-alone")

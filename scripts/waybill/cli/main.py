@@ -74,9 +74,7 @@ COMMANDS = {
     "completion": Command(
         "waybill.cli.commands.completion", "Print what completes words in bash, zsh or fish."
     ),
-    "init": Command(
-        "waybill.cli.commands.init", "Write a starter configuration where there is none."
-    ),
+    "init": Command("waybill.cli.commands.init", "Write a configuration: asks, or takes options."),
 }
 
 

@@ -90,6 +90,7 @@ class Screen:
         self._events = False
         self._live = sys.stderr.isatty()
         self._shown = 0
+        self.ended = False  # whether standard input has come to its end
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -163,6 +164,7 @@ class Screen:
         try:
             return input(text).strip()
         except EOFError:
+            self.ended = True
             print(flush=True)
             return ""
         except KeyboardInterrupt:

@@ -218,6 +218,12 @@ COMMANDS = (
         "2",
     ),
     Entry(
+        "not-written",
+        ("nothing written; --no-check",),
+        "`waybill init` looked at folder and bucket, and a run would not work.",
+        "Do what the rows above it say, or add `--no-check`.",
+    ),
+    Entry(
         "verify-alone",
         (
             "verify runs by itself",

@@ -10,15 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from waybill.cli import state_folder
+from waybill.cli import settings_text, state_folder
 from waybill.cli.commands import options, run
 from waybill.cli.terminal import Screen, printable
-from waybill.config.check import dotted, toml
 from waybill.model.errors import EXIT_CONFIG, WaybillError
 from waybill.model.locations import is_s3
 from waybill.model.transfer import Transfer
-
-_NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 # The first line of a file that may be written anew.
 HEAD = "# Written by `waybill copy`, which writes it anew. Remove this line to keep your changes."
@@ -36,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--region", metavar="NAME", help="region of the bucket")
     add("--aws-profile", metavar="NAME", help="profile of the AWS configuration files")
     add(
-        "--set", metavar="KEY=VALUE", action="append", type=_setting, default=[],
+        "--set", metavar="KEY=VALUE", action="append", type=settings_text.setting, default=[],
         help="any other key of docs/configuration.md; may be repeated",
     )  # fmt: skip
     add("--results", metavar="FOLDER", default="results", help="default: results")
@@ -66,7 +63,7 @@ def prepare(given: argparse.Namespace) -> tuple[str, Path]:
     results = Path(given.results).absolute()
     file = results / f"{name}.toml"
     _keep(file)
-    settings["results"] = _place(os.fspath(results))
+    settings["results"] = settings_text.place(os.fspath(results))
     (transfer,) = state_folder.check(file, _text(name, settings), Path.cwd()).values()
     settings |= _one_object(transfer, settings)
     state_folder.configure(file, _text(name, settings), Path.cwd())
@@ -75,19 +72,12 @@ def prepare(given: argparse.Namespace) -> tuple[str, Path]:
 
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
     """The settings of the transfer as a configuration has them, without its results."""
-    for text in filter(None, (given.source, given.destination, given.results)):
-        if _NO_TEXT.search(text):
-            raise WaybillError(
-                f"{printable(text)}: has a byte that a configuration cannot hold; rename the folder"
-                " or use a link to it",
-                exit_code=EXIT_CONFIG,
-            )
     found: dict[str, Any] = {}
     if given.preset:
         found["preset"] = given.preset
     found["source"], only = _source(given)
     if given.destination:
-        found["destination"] = _place(given.destination)
+        found["destination"] = settings_text.place(given.destination)
     if include := (given.include or []) + ([only] if only else []):
         found["include"] = include
     for key, value in (
@@ -106,7 +96,7 @@ def _source(given: argparse.Namespace) -> tuple[str, str]:
     """
     text = given.source
     if is_s3(text) or not Path(text).is_file():
-        return _place(text), ""
+        return settings_text.place(text), ""
     file = Path(text).absolute()
     there = given.destination or ""
     if is_s3(there) and not there.endswith("/") and there.count("/") > 2:
@@ -118,7 +108,7 @@ def _source(given: argparse.Namespace) -> tuple[str, str]:
                 exit_code=EXIT_CONFIG,
             )
         given.destination = there.removesuffix(last)
-    return _place(os.fspath(file.parent)), f"/{glob.escape(file.name)}"
+    return settings_text.place(os.fspath(file.parent)), f"/{glob.escape(file.name)}"
 
 
 def _one_object(transfer: Transfer, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,33 +134,17 @@ def _one_object(transfer: Transfer, settings: Mapping[str, Any]) -> dict[str, An
     return {"source": f"s3://{bucket}/{folder}", "include": [f"/{glob.escape(name)}"]}
 
 
-def _place(text: str) -> str:
-    """An address as it is; a folder as its absolute path, in which a ``$`` is a plain one."""
-    if "://" in text:
-        return text
-    return os.path.abspath(text).replace("$", "$$")  # noqa: PTH100 (keeps links)
-
-
 def _name(given: argparse.Namespace) -> str:
     """The name of a transfer: the same for the same two places, another for others."""
-    source = _place(given.source)
+    source = settings_text.place(given.source)
     last = source.rstrip("/").rpartition("/")[2]
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-_")[:40] or "data"
-    places = (source, _place(given.destination or ""), given.preset or "")
+    places = (source, settings_text.place(given.destination or ""), given.preset or "")
     return f"{word}-{state_folder.digest(*places)[:8]}"
 
 
 def _text(name: str, settings: Mapping[str, Any]) -> str:
-    rows = [row for key, value in settings.items() for row in _rows(key, value)]
-    return "\n".join([HEAD, f"[transfers.{dotted([name])}]", *rows, ""])
-
-
-def _rows(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, dict) and value:
-        for below, item in value.items():
-            yield from _rows(f"{key}.{dotted([below])}", item)
-    else:
-        yield f"{key} = {toml(value)}"
+    return f"{HEAD}\n{settings_text.section(name, settings)}"
 
 
 def _keep(file: Path) -> None:
@@ -191,17 +165,3 @@ def _lines(file: Path) -> Iterator[str]:
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             yield line.rstrip("\n")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """A key and its value, which is read as TOML where it is TOML and as a text elsewhere."""
-    import tomli
-
-    key, _, value = (part.strip() for part in text.partition("="))
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", key) or "=" not in text or _NO_TEXT.search(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    try:
-        found = tomli.loads(f"value = {value}")["value"]
-    except tomli.TOMLDecodeError:
-        return key, value
-    return key, value if hasattr(found, "isoformat") else found

@@ -132,7 +132,7 @@ def _parts(transfers: dict[str, Transfer], *, local: bool) -> Iterator[Part]:
     scopes: list[tuple[str, str | None, list[Check]]] = [(MACHINE, None, _of_machine(transfers))]
     if not local:
         scopes.append((SLURM, None, _of_slurm(transfers)))
-    scopes += [(TRANSFER, name, _of_transfer(each)) for name, each in transfers.items()]
+    scopes += [(TRANSFER, name, of_transfer(each)) for name, each in transfers.items()]
     checks = [check for _, _, some in scopes for check in some]
     found = iter(run_checks(checks, CHECK_SECONDS))
     for scope, name, some in scopes:
@@ -160,7 +160,8 @@ def _of_slurm(transfers: dict[str, Transfer]) -> list[Check]:
     return checks
 
 
-def _of_transfer(transfer: Transfer) -> list[Check]:
+def of_transfer(transfer: Transfer) -> list[Check]:
+    """The checks of one transfer: its folder, its results, its bucket."""
     if transfer.direction == "upload":
         folder = Check("source", lambda: machine.check_source(transfer))
     else:
