@@ -44,7 +44,7 @@ define CHECK_PYTHON
 endef
 
 .PHONY: help demo test test-pages test-lowest pin test-slurm test-stores record-stores storm bench \
-	lint docs release-check clean
+	lint docs pictures newcomer release-check clean
 
 help:
 	@echo "make demo   upload sample .h5ad files to an embedded S3 server, twice"
@@ -60,6 +60,8 @@ help:
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, import-linter, pyright, snakefmt, codespell, snakemake --lint"
 	@echo "make docs   the pages that are generated from the code, and the site of all pages in site/"
+	@echo "make pictures  records the terminal of README.md; writes docs/first-transfer.svg"
+	@echo "make newcomer  does what README.md says, literally, in an empty home"
 	@echo "make release-check  builds sdist and wheel, and tries the wheel where nothing else is"
 	@echo "make clean  remove .venv/, demo/ and site/"
 
@@ -127,6 +129,12 @@ docs: $(VENV)/.docs
 	@$(BIN)/python -m waybill.cli.options_page --write
 	@$(BIN)/mkdocs build --strict
 
+pictures: $(VENV)/.pictures
+	@$(BIN)/python packaging/pictures.py
+
+newcomer: $(VENV)/.ready
+	@$(BIN)/python tests/newcomer/walk.py
+
 # W002: the wheel has the profiles twice, as the clone has a link to them.
 release-check: $(RELEASE)/.ready
 	@rm -rf dist
@@ -159,6 +167,10 @@ $(VENV)/.docs: $(VENV)/.ready
 
 $(VENV)/.bench: $(VENV)/.ready
 	$(call INSTALL,demo report test bench)
+	@touch $@
+
+$(VENV)/.pictures: $(VENV)/.ready
+	$(call INSTALL,demo report test pictures)
 	@touch $@
 
 $(VENV)/.slurm: $(VENV)/.ready

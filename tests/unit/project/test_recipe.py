@@ -9,6 +9,8 @@ import jinja2
 import pytest
 import yaml
 
+from waybill import __version__
+
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -58,3 +60,9 @@ def test_the_recipe_has_what_bioconda_asks_for(recipe: dict) -> None:
     assert len(about["summary"]) <= 120
     assert recipe["test"]["imports"] == ["waybill"]
     assert recipe["extra"]["recipe-maintainers"]
+
+
+def test_the_version_stands_in_the_package_alone() -> None:
+    assert PROJECT["dynamic"] == ["version"]
+    for name in ("pyproject.toml", "CITATION.cff", "README.md", "packaging/meta.yaml"):
+        assert __version__ not in (ROOT / name).read_text(encoding="utf-8")
