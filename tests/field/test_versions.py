@@ -160,7 +160,7 @@ def test_F3_test_lowest_asks_for_the_bounds_themselves(tmp_path: Path) -> None:
     lowest = {r.name: str(r.specifier) for r in map(Requirement, lines)}
     bounds = {
         r.name: "==" + next(s.version for s in r.specifier if s.operator == ">=")
-        for r in requirements("demo", "test")
+        for r in requirements("demo", "report", "test")
     }
     assert lowest == bounds
     commands = said.read_text(encoding="utf-8").splitlines()
@@ -234,6 +234,9 @@ def test_F9_the_service_runs_what_a_stranger_can() -> None:
 # F13: what a job needs, and no more
 
 
+NO_JOB_NEEDS = ("snakemake", "shtab")
+
+
 def test_F13_every_rule_asks_for_what_jobs_import_and_no_more() -> None:
     asked = set()
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
@@ -244,7 +247,7 @@ def test_F13_every_rule_asks_for_what_jobs_import_and_no_more() -> None:
     (file,) = asked  # one environment to build, for all rules
     listed = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
     wanted = {f"python{PROJECT['requires-python']}"}
-    wanted |= {text for text in PROJECT["dependencies"] if not text.startswith("snakemake")}
+    wanted |= {text for text in PROJECT["dependencies"] if not text.startswith(NO_JOB_NEEDS)}
     assert set(listed) == wanted
 
 
@@ -253,10 +256,14 @@ def test_F13_no_job_imports_what_its_environment_lacks() -> None:
     listed = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
     given = closure(re.split(r"[<>=]", text)[0] for text in listed)
     missing = {
-        name: sorted(p for p in files if not p.startswith("waybill/demo/"))
+        name: sorted(p for p in files if not p.startswith(("waybill/demo/", "waybill/report/")))
         for name, files in imported(ROOT / "scripts").items()
         if name not in given
     }
     missing = {name: files for name, files in missing.items() if files}
-    # Snakemake is used in the main process only, and in one module.
-    assert missing == {"snakemake": ["waybill/stages/snakemake_private.py"]}
+    # What the main process or a command alone uses, each in one module.
+    assert missing == {
+        "shtab": ["waybill/cli/commands/completion.py"],
+        "snakemake": ["waybill/stages/snakemake_private.py"],
+    }
+    assert set(missing) == set(NO_JOB_NEEDS)
