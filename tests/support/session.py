@@ -43,7 +43,7 @@ _VARIES = [
     (re.compile(r"\b\d{4}-\d\d-\d\d([T -]\d\d[:-]\d\d([:-]\d\d)?([.,-]\d+)?Z?)?"), "TIME"),
     (re.compile(r"\b\d{8}_\d{6}_\d+"), "TIME"),
     (re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b"), "HASH"),
-    (re.compile(r"\b[\d.]+ (seconds|s left|[kKMG]?i?B/s|files/s)"), r"RATE \1"),
+    (re.compile(r"\b[\d.]+ (seconds|s left|[kKMG]?i?B/s|files/s)"), "RATE"),
     (re.compile(r"Files/Second: [\d.]+"), "Files/Second: RATE"),
     (re.compile(r"127\.0\.0\.1:\d+"), "SERVER"),
     (re.compile(r"-{4,}"), "----"),

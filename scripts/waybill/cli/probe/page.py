@@ -29,7 +29,7 @@ _INTRO = """\
 Many servers speak S3, and no two the same. `waybill probe` asks a store what it does of all that
 Waybill uses, and says which settings follow:
 
-```
+```bash
 waybill probe s3://my-bucket/tmp --endpoint-url https://s3.example.org --profile lab
 waybill probe s3://my-bucket/tmp --yes --json       # for programs
 ```
@@ -145,7 +145,7 @@ def page(folder: Path) -> str:
 def _example(record: Record) -> str:
     given = {"endpoint_url": "https://s3.example.org", "profile": "lab"}
     said = "\n".join(lines(record.rows, given))
-    return f"This is what it says of {record.store} {record.version}:\n\n```\n{said}\n```\n"
+    return f"This is what it says of {record.store} {record.version}:\n\n```text\n{said}\n```\n"
 
 
 def _questions() -> str:
