@@ -38,6 +38,7 @@ _NONE = {
     "{file}: transfers.{name}.destination: {text}",
     "the job has ended",
     "bytes after the answer",
+    "{folder} belongs to others",
 }
 
 _INTRO = """\
