@@ -60,7 +60,7 @@ help:
 	@echo "make bench  Waybill beside s5cmd, aws, rclone: over an hour; writes benchmarks/peers.md"
 	@echo "make lint   ruff, import-linter, pyright, snakefmt, codespell, snakemake --lint"
 	@echo "make docs   the pages that are generated from the code, and the site of all pages in site/"
-	@echo "make pictures  records the terminal of README.md; writes docs/first-transfer.svg"
+	@echo "make pictures  records the terminal of README.md, draws the diagrams; writes docs/first-transfer.svg, docs/pictures/"
 	@echo "make newcomer  does what README.md says, literally, in an empty home"
 	@echo "make release-check  builds sdist and wheel, and tries the wheel where nothing else is"
 	@echo "make clean  remove .venv/, demo/ and site/"
@@ -131,6 +131,9 @@ docs: $(VENV)/.docs
 
 pictures: $(VENV)/.pictures
 	@$(BIN)/python packaging/pictures.py
+	@for drawing in docs/pictures/*.d2; do \
+		$(BIN)/d2 --dark-theme=200 --pad=16 --omit-version $$drawing $${drawing%.d2}.svg && \
+		chmod 644 $${drawing%.d2}.svg || exit 1; done
 
 newcomer: $(VENV)/.ready
 	@$(BIN)/python tests/newcomer/walk.py
