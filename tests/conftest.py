@@ -61,7 +61,7 @@ def proxy(s3: S3Server) -> Iterator[Proxy]:
     with Proxy(s3.endpoint_url) as running:
         yield running
     assert running.errors == []
-    assert {request.op for request in running.requests} <= OPERATIONS
+    assert running.operations <= OPERATIONS
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ class Proxy:
         self.latency, self.rate = latency, rate
         self._free_at = {"request": 0.0, "answer": 0.0}
         self.requests: list[Request] = []
+        self.operations: set[str] = set()  # of all requests, also of forgotten ones
         self.faults: list[Fault] = []
         self.errors: list[BaseException] = []
         self.closing = threading.Event()
@@ -160,4 +161,5 @@ class Proxy:
         """Record a request and take the faults that apply to it."""
         with self._lock:
             self.requests.append(request)
+            self.operations.add(request.op)
             return [fault.action for fault in list(self.faults) if fault.take(request)]

@@ -83,6 +83,7 @@ def test_every_operation_gets_its_name(bucket: str, proxy: Proxy) -> None:
     assert [request.op for request in proxy.requests] == expected.split()
     assert [request.part for request in proxy.select(op="UploadPart")] == [1, 2]
     assert proxy.select(op="ListObjectsV2")[0].query["prefix"] == "k"
+    proxy.operations.clear()  # Waybill asks for some of them only
 
 
 def test_connections_are_kept_alive(bucket: str, proxy: Proxy) -> None:
