@@ -143,7 +143,7 @@ class Door:
 
 
 class Talk:
-    """A command on a terminal."""
+    """A command on a terminal, of the kind that the variable TALK_TERM names."""
 
     def __init__(self, door: Door, arguments: list[str], cwd: Path, env: dict[str, str]) -> None:
         self._door = door
@@ -153,7 +153,7 @@ class Talk:
         self.process = subprocess.Popen(
             [sys.executable, "-c", _ON_TERMINAL, *arguments[1:]],
             cwd=cwd,
-            env={**env, "TERM": "xterm"},
+            env={**env, "TERM": env.get("TALK_TERM", "xterm")},
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -159,12 +159,9 @@ def test_units_of_the_seed(size, text):
     assert screen.in_units(size) == text
 
 
-def test_summary_and_bar():
+def test_summary():
     assert list(screen.summary(5, 3011, 0.5)) == [
         "Upload Summary Report:", "Total Files: 5", "Total Size: 2.94 KB",
         "Duration: 0.50 seconds", "Average Rate: 5.88 KB/s", "Files/Second: 10.00",
     ]  # fmt: skip
     assert "Files/Second: 0.00" in list(screen.summary(0, 0, 0))
-    assert screen.bar(0, 0) == f"[{'-' * 20}]"
-    assert screen.bar(1, 4) == f"[{'#' * 5}{'-' * 15}]"
-    assert screen.bar(4, 4) == f"[{'#' * 20}]"

@@ -64,7 +64,7 @@ def test_one_run(core: Core) -> None:
     words = ("--local_path", "latest", "--bucket", core.bucket, "--remote_path", "/up/2024/")
     with core.talk("upload", *words, command="s3_upload") as talk:
         talk.expect("Looking at the runs ...")
-        talk.expect(" of 7 file(s), ")
+        talk.expect(" of 7 files, ")
         talk.end(0)
     assert len(core.keys("^up/2024/latest/")) == len(keys)
     states = (core.home / ".local/state/waybill/s3-upload").iterdir()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from waybill.cli.plan import Move, Plan
-from waybill.cli.progress import Moving
+from waybill.cli.progress import arrived
 from waybill.cli.terminal import printable, table, width
 from waybill.results import state
-from waybill.results.journal import Journal, OpenDownload, OpenUpload, mark_listing
+from waybill.results.journal import Journal, mark_listing
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 
@@ -37,10 +37,10 @@ def test_columns_stand_below_each_other() -> None:
     assert lines[0] == "file        MB"
 
 
-def test_progress_counts_this_run_and_the_parts_that_are_there(tmp_path: Path) -> None:
+def test_what_has_arrived_of_a_plan(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     state.write(layout, state.State(run="now"))
-    moves = [Move("set", f"f{n}", 100, "", "new") for n in range(3)]
+    plan = Plan(moves=[Move("set", f"f{n}", 100, "", "new") for n in range(3)])
     path = layout.journal("set", "b0")
     for batch in ("b0", "b1"):
         layout.local("set", batch).parent.mkdir(parents=True, exist_ok=True)
@@ -52,32 +52,8 @@ def test_progress_counts_this_run_and_the_parts_that_are_there(tmp_path: Path) -
     with Journal(path, "earlier") as earlier:
         earlier.done(proof("f0"))
     mark_listing(path, "now")
-    now = 50.0
-    uploading = Moving([(layout, Plan(moves=moves))], clock=lambda: now)
-    assert uploading.text() == "Uploading: 0 of 3 file(s), 0 B of 300 B (0 %)"
+    assert arrived(layout, plan) == (0, 0)
     with Journal(path, "now") as journal:
         journal.done(proof("f1"))
         journal.done(proof("another batch's file that is not in the plan"))
-        journal.upload(OpenUpload("f2", "id", 100, "", 30, "f2"))
-        for number in (1, 4):  # the last part has 10 bytes
-            journal.part("id", number, "etag", "")
-        now += 10
-        assert uploading.arrived() == (1, 100, 140)
-        assert uploading.text().endswith("1 of 3 file(s), 140 B of 300 B (46 %), 14 B/s, 11 s left")
-        journal.closed("id")
-        journal.done(proof("f2"))
-    assert uploading.arrived() == (2, 200, 200)
-
-
-def test_progress_counts_the_ranges_of_a_download(tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
-    state.write(layout, state.State(run="now"))
-    layout.local("set", "b0").parent.mkdir(parents=True)
-    layout.local("set", "b0").touch()
-    plan = Plan(moves=[Move("set", "f", 100, "", "new")])
-    with Journal(layout.journal("set", "b0"), "now") as journal:
-        journal.download(OpenDownload("f", "id", "etag", 100, 30))
-        for number in (2, 4):  # the last range has 10 bytes
-            journal.range("id", number)
-    moving = Moving([(layout, plan)], verb="Downloading")
-    assert moving.text() == "Downloading: 0 of 1 file(s), 40 B of 100 B (40 %)"
+    assert arrived(layout, plan) == (1, 100)

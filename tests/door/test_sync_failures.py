@@ -46,7 +46,7 @@ def test_one_satellite_never_hides_the_other(glacier: Glacier, tmp_path: Path) -
     assert "sync-from-s3: sentinel2: FAILED list s3://" in said.err
     assert "access denied" in said.err
     assert "sentinel2/\n  not compared; see above\n" in said.out
-    assert "landsat: 5 file(s), 23.2 kB, downloaded; complete" in said.out
+    assert "landsat: 5 file(s), 22.7 KiB, downloaded; complete" in said.out
     assert "Sync complete" not in said.out
     assert "access denied" in told.read_text()
     assert [p.name for p in glacier.data.iterdir()] == [BASE]
@@ -82,7 +82,7 @@ def test_interrupted_with_another_beside_it(glacier: Glacier) -> None:
     last = f"{BASE}/sentinel2/134_Arsuk/template/134_Arsuk.tif"
     glacier.proxy.fault(Delay(300), op="GetObject", key=last)
     with glacier.talk("sentinel2", "--exclude-downloads", command="glacier") as talk:
-        talk.expect("Downloading: 5 of 6 file(s), 35.2 kB of 51.2 kB (68 %)")
+        talk.expect("5 of 6 files, 34.4 KiB of 50.0 KiB")
         second = glacier.sync("sentinel2", code=1)
         assert f"process {talk.process.pid} on {os.uname().nodename}" in second.err
         assert second.requests == []

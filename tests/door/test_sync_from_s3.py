@@ -56,8 +56,8 @@ def test_from_a_dry_run_to_everything(glacier: Glacier, tmp_path: Path, layout: 
     said = glacier.sync("landsat", "sentinel2", "--exclude-downloads")
     assert fetched(said) == sorted(processed)
     assert glacier.files() == processed
-    assert "sentinel2: 6 file(s), 51.2 kB, downloaded; complete" in said.out
-    assert "landsat: 5 file(s), 23.2 kB, downloaded; complete" in said.out
+    assert "sentinel2: 6 file(s), 50.0 KiB, downloaded; complete" in said.out
+    assert "landsat: 5 file(s), 22.7 KiB, downloaded; complete" in said.out
     for path in processed:
         head = glacier.proxy.client().head_object(Bucket=glacier.bucket, Key=f"{BASE}/{path}")
         assert (glacier.base / path).stat().st_mtime == head["LastModified"].timestamp()
@@ -183,7 +183,7 @@ def test_upload(glacier: Glacier) -> None:
         talk.expect(question)
         talk.type("y\n")
         said = talk.end(1)
-    assert "sentinel2: 6 file(s), 51.2 kB, uploaded; complete" in said.out
+    assert "sentinel2: 6 file(s), 50.0 KiB, uploaded; complete" in said.out
     assert re.search(rf"FAILED 134_Arsuk/{LANDSAT[0]}: size differs: .*not overwritten", said.out)
     for path, body in (mine | theirs).items():
         if not is_tile(path):

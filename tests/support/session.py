@@ -44,6 +44,7 @@ _VARIES = [
     (re.compile(r"\b\d{8}_\d{6}_\d+"), "TIME"),
     (re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b"), "HASH"),
     (re.compile(r"\b[\d.]+ (seconds|s left|[kKMG]?i?B/s|files/s)"), "RATE"),
+    (re.compile(r"\btook (\d+ h )?(\d+ min ?)?(\d+ s)?"), "took TIME"),
     (re.compile(r"Files/Second: [\d.]+"), "Files/Second: RATE"),
     (re.compile(r"127\.0\.0\.1:\d+"), "SERVER"),
     (re.compile(r"-{4,}"), "----"),
@@ -146,6 +147,7 @@ class Session:
         env = door.env(**variables)
         del env["HCA_S3_BUCKET"]
         env["PATH"] = f"{programs}:{Path(sys.executable).parent}:{env['PATH']}"
+        env["TALK_TERM"] = "dumb"  # how far a run is differs each time
         session = cls(door, env, door.home)
         try:
             yield session

@@ -1,7 +1,7 @@
 """Counts the files of each dataset that are to be uploaded, and those that have arrived.
 
 The numbers come from the files that the workflow writes. No plan is needed, and files that had
-arrived before count too. (``cli.progress.Moving`` counts only the entries of a plan.) A transfer
+arrived before count too. (``cli.progress.arrived`` counts only the entries of a plan.) A transfer
 may have hundreds of datasets with thousands of files, so only numbers are kept; names are read
 again when they are needed.
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from waybill.cli.plan import Plan
 from waybill.model.errors import WaybillError
 from waybill.results import outcome
+from waybill.results.forecast import Progress
 from waybill.verify.judge import Finding
 from waybill.verify.layout import Verified
 
@@ -105,5 +106,37 @@ def of_verification(
              "reason": f.reason, "fails": f.fails}
             for f in told
             if f.status != "="
+        ],
+    }  # fmt: skip
+
+
+def of_progress(progress: Progress, *, running: bool) -> dict[str, Any]:
+    """How far a run is; null where nothing is known."""
+    moves, hashes = progress.moves, progress.hashes
+    return {
+        "running": running,
+        "does": progress.phase if running else "ended",
+        "files": progress.files,
+        "files_total": progress.files_total,
+        "bytes": moves.done,
+        "bytes_total": moves.total,
+        "bytes_per_second": moves.rate,
+        "seconds_left": moves.seconds_left,
+        "hashed_bytes": hashes.done,
+        "hashed_bytes_total": hashes.total,
+        "hashed_bytes_per_second": hashes.rate,
+        "hashing_seconds_left": hashes.seconds_left,
+        "repeated_requests": progress.repeats,
+        "failed": progress.failed,
+        "jobs": [
+            {
+                "stage": job.stage, "dataset": job.dataset, "batch": job.batch, "host": job.host,
+                "cluster_job": job.cluster_job, "files": job.files, "files_total": job.files_total,
+                "bytes": job.moved + job.there, "bytes_total": job.bytes_total,
+            }
+            for job in progress.jobs
+        ],
+        "large_files": [
+            {"path": path, "bytes": done, "size": size} for path, done, size in progress.large
         ],
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -9,11 +10,13 @@ from waybill import notify
 from waybill.cli import plan as planning
 from waybill.cli.launch import Ended, Launch
 from waybill.cli.plan import Plan
-from waybill.cli.progress import Hashing, Moving
+from waybill.cli.progress import arrived
 from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.model.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.model.transfer import Transfer
+from waybill.model.units import format_size
 from waybill.results import failures, outcome, state
+from waybill.results.forecast import CLOSING, LOOKING, Forecast, verb_of
 from waybill.results.layout import Layout
 from waybill.results.outcome import Asked
 from waybill.system.locks import lock
@@ -36,21 +39,11 @@ class Session:
         folder = self.launch.directory
         self.layouts = {name: Layout(folder / t.results) for name, t in self.transfers.items()}
 
-    @property
-    def _directions(self) -> set[str]:
-        return {transfer.direction for transfer in self.transfers.values()}
-
     def plan(self, *, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
         """Run target ``plan``. Returns how it ended, and the plans of the transfers that have one.
         ``forced`` is as in ``cli.plan.read``."""
         before = {name: state.read(layout).run for name, layout in self.layouts.items()}
-        hashes = "upload" in self._directions
-        hashing = Hashing(list(self.layouts.values()), hashes=hashes)
-        self.screen.progress(hashing.text())
-        ended = self.launch.run(
-            "plan", list(self.layouts), lambda: self.screen.progress(hashing.text())
-        )
-        self.screen.clear()
+        ended = self._launch("plan", list(self.layouts))
         plans = {}
         for name, layout in self.layouts.items():
             now = state.read(layout)
@@ -66,12 +59,17 @@ class Session:
         for name in plans:
             if state.read(self.layouts[name]).run != self._runs[name]:
                 raise WaybillError(f"{name}: another run has looked here meanwhile; run again")
-        verb = "Uploading" if self._directions == {"upload"} else "Downloading"
-        pairs = [(self.layouts[name], plan) for name, plan in plans.items()]
-        moving = Moving(pairs, verb="Moving" if len(self._directions) > 1 else verb)
-        moves = any(plan.moves for plan in plans.values())
-        text = moving.text if moves else lambda: "Seeing to the manifest ..."
-        ended = self.launch.run("all", list(plans), lambda: self.screen.progress(text()))
+        return self._launch("all", list(plans))
+
+    def _launch(self, target: str, names: list[str]) -> Ended:
+        """Make a target, and show how far it is."""
+        forecast = Forecast(
+            [self.layouts[name] for name in names],
+            verb_of(self.transfers.values()),
+            since=time.time(),
+        )
+        self.screen.progress(LOOKING if target == "plan" else CLOSING)
+        ended = self.launch.run(target, names, lambda: self.screen.progress(forecast.look()))
         self.screen.clear()
         return ended
 
@@ -89,8 +87,8 @@ class Session:
 
     def moved(self, plans: dict[str, Plan]) -> tuple[int, int]:
         """Files and bytes of the plans that have arrived."""
-        pairs = [(self.layouts[name], plan) for name, plan in plans.items()]
-        return Moving(pairs).arrived()[:2]
+        counts = [arrived(self.layouts[name], plan) for name, plan in plans.items()]
+        return sum(files for files, _ in counts), sum(size for _, size in counts)
 
     def failed(self, ended: Ended) -> list[tuple[str, str]]:
         """What went wrong, as (transfer, line), without what an earlier call has returned."""
@@ -137,23 +135,19 @@ def hold_results(layout: Layout) -> None:
 def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None = None) -> list[str]:
     """The plan as a table for people; ``most`` rows at most."""
     hashed = any(move.sha256 for move in plan.moves)  # files to be downloaded are not
-    rows = [("file", "size (MB)", "reason", "SHA-256" if hashed else "")]
-    rows += [(printable(m.path), _megabytes(m.size), m.what, m.sha256[:16]) for m in plan.moves]
+    rows = [("file", "size", "reason", "SHA-256" if hashed else "")]
+    rows += [(printable(m.path), format_size(m.size), m.what, m.sha256[:16]) for m in plan.moves]
     rows += [(printable(path), "", f"refused: {visible(reason)}", "") for path, reason in refused]
     more = 0
     if most is not None and len(rows) - 1 > most:
         more = len(rows) - 1 - most
         del rows[most + 1 :]
-    total = (f"{len(plan.moves)} file(s)", _megabytes(plan.size), "", "")
+    total = (f"{len(plan.moves)} file(s)", format_size(plan.size), "", "")
     lines = table([*rows, total], right={1})
     lines.insert(len(lines) - 1, "-" * max(map(len, lines)))
     if more:
         lines.insert(len(lines) - 2, f"... and {more} more")
     return lines
-
-
-def _megabytes(size: int) -> str:
-    return "<0.01" if 0 < size < 5000 else f"{size / 1e6:,.2f}"
 
 
 def _interrupted(ended: Ended) -> str:

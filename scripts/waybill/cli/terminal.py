@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from waybill import __version__
 from waybill.cli.words import Words, translated
@@ -25,6 +25,12 @@ from waybill.model.errors import (
 from waybill.model.escaping import escape
 from waybill.model.times import utc
 from waybill.system import encoding
+
+if TYPE_CHECKING:
+    from waybill.cli.live import Display
+    from waybill.results.forecast import Progress
+
+LINE_SECONDS = 30.0  # between two lines of progress off a terminal
 
 
 def printable(text: str) -> str:
@@ -88,8 +94,9 @@ class Screen:
         self.data: dict[str, Any] = {}
         self._problems: list[str] = []
         self._events = False
-        self._live = sys.stderr.isatty()
-        self._shown = 0
+        self._live = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        self._display: Display | None = None
+        self._due = time.monotonic() + LINE_SECONDS
         self.ended = False  # whether standard input has come to its end
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -139,19 +146,25 @@ class Screen:
         found = {**head, "problems": self._problems, **self.data}
         _write(json.dumps(found, indent=2, ensure_ascii=False) + "\n", sys.stdout)
 
-    def progress(self, text: str) -> None:
-        """Show ``text`` in place of the last progress; nothing off a terminal."""
-        if not self._live or self._held is not None:
+    def progress(self, what: str | Progress) -> None:
+        """Show a line or the progress of a run in place of what was shown last. Off a terminal the
+        progress of a run is one plain line every ``LINE_SECONDS``."""
+        if self._held is not None:
             return
-        text = text[: shutil.get_terminal_size().columns - 1]
-        print(f"\r{text:<{self._shown}}", end="", file=sys.stderr, flush=True)
-        self._shown = len(text)
+        if self._live:
+            if self._display is None:
+                from waybill.cli.live import Display
+
+                self._display = Display(printable)
+            self._display.show(what)
+        elif not isinstance(what, str) and time.monotonic() >= self._due:
+            self._due = time.monotonic() + LINE_SECONDS
+            self.note(f"{self._program} progress: {visible(str(what))}")
 
     def clear(self) -> None:
         """Remove the progress."""
-        if self._shown:
-            print(f"\r{'':<{self._shown}}\r", end="", file=sys.stderr, flush=True)
-            self._shown = 0
+        if self._display is not None:
+            self._display.clear()
 
     def ask(self, question: str) -> bool:
         """Whether the answer is yes; no answer is no."""

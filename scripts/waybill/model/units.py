@@ -41,13 +41,21 @@ def parse_sample(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def format_size(size: float, *, decimal: bool = False) -> str:
-    """A size in bytes for people: ``1.5 GiB``, or in decimal units ``1.6 GB``."""
-    step, units = (1000, ("kB", "MB", "GB")) if decimal else (1024, ("KiB", "MiB", "GiB"))
-    if size < step:
+def format_size(size: float) -> str:
+    """A size in bytes for people, in steps of 1024: ``1.5 GiB``."""
+    if size < 1024:
         return f"{size:.0f} B"
-    for unit in units:
-        size /= step
-        if size < step:
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
             return f"{size:.1f} {unit}"
-    return f"{size / step:.1f} {'TB' if decimal else 'TiB'}"
+    return f"{size / 1024:.1f} TiB"
+
+
+def format_duration(seconds: float) -> str:
+    """A time for people: ``3 h 05 min``, ``2 min 10 s`` or ``7 s``."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"

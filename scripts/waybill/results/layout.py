@@ -143,6 +143,11 @@ class Layout:
         """The folder in which each job at work says how far it is (``results.jobs``)."""
         return self.root / "progress"
 
+    @property
+    def run_progress(self) -> Path:
+        """What the jobs of the last run have done that have ended (``results.run_progress``)."""
+        return self.root / "progress.json"
+
     def job_log(self, dataset: str = "", batch: str = "") -> Path:
         """A line for each job about a batch, a dataset or the transfer that has ended."""
         if not dataset:

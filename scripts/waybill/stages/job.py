@@ -76,7 +76,7 @@ def run(
     _leave_terminal()
     _allow_open_files()
     spare_imports()
-    reporter = Reporter(task)
+    reporter = Reporter(task, says=snakemake.config.get("waybill_alone", False))
     _at_end.append(reporter.end)
     try:
         installed.check_job()

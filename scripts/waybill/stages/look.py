@@ -140,7 +140,7 @@ class Look:
         run goes on from the last inventory, and ends with the exit code of the look."""
         print("waybill: looking at both sides for the dry run", file=sys.stderr, flush=True)
         root = project_root()
-        own = {"waybill", "waybill_tree", "start", "transfers"}
+        own = {"waybill", "waybill_tree", "waybill_alone", "start", "transfers"}
         config = {key: value for key, value in self._config.items() if key not in own}
         config |= {"start": self._start, "transfers": ",".join(self._transfers)}
         done = subprocess.run(

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
 
+from waybill.model.units import format_duration
 from waybill.results import jobs
+from waybill.results.forecast import of_job
 from waybill.results.jobs import WINDOW_SECONDS, Job, Samples
 from waybill.stages.task import Task
 from waybill.system.meter import METER, Counts, Meter
@@ -19,19 +21,27 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0  # between two looks at the counts
 SLOWER = 60  # a job writes no more often than after this share, 1/60, of its age ...
-SLOWEST_SECONDS = 5.0  # ... but at least after so many seconds
+SLOWEST_SECONDS = 2.0  # ... but at least after so many seconds
+LINE_SECONDS = 30.0
 END_SECONDS = 1.0  # how long the end of a job waits for a write that is under way
 
 
 class Reporter:
     """Writes the progress of one job (``results.jobs``), from the counts of its process. ``clock``
-    gives seconds since the epoch, and can be replaced in tests. Use it as a context manager, or
-    call ``end`` with the exit code of the job."""
+    gives seconds since the epoch, and can be replaced in tests. With ``says`` the job prints a line
+    every ``LINE_SECONDS``: it has a log of its own, which the main process does not write to."""
 
     def __init__(
-        self, task: Task, meter: Meter = METER, clock: Callable[[], float] = time.time
+        self,
+        task: Task,
+        meter: Meter = METER,
+        clock: Callable[[], float] = time.time,
+        *,
+        says: bool = False,
     ) -> None:
         self._layout, self._meter, self._clock = task.layout, meter, clock
+        self._uploads = task.transfer.direction == "upload"
+        self._says, self._said = says, clock()
         self._job = Job(
             stage=task.stage,
             dataset=task.dataset,
@@ -64,7 +74,9 @@ class Reporter:
             self._job.code = code
             with suppress(OSError):
                 jobs.append(self._layout, self._job)
-                if self._is_shown:
+                if self._job.files_total or self._job.hash_total:
+                    jobs.write_progress(self._layout, self._job)
+                elif self._is_shown:
                     jobs.drop_progress(self._layout, self._job.name)
         finally:
             if held:
@@ -90,12 +102,25 @@ class Reporter:
         )  # fmt: skip
         return job
 
+    def _say(self, job: Job) -> None:
+        from waybill.stages.announcer import say
+
+        verb = "Uploading" if self._uploads else "Downloading"
+        if job.stage == "verify_batch":
+            verb = "Verifying"
+        age = f"at work for {format_duration(job.time - job.begun)}"
+        name = "/".join(filter(None, (job.dataset, job.batch)))
+        say(f"{job.stage} {name}: {'; '.join(of_job(job, verb)) or age}")
+
     def _work(self) -> None:
         while not self._ended.wait(TICK_SECONDS):
             with self._lock:
                 if self._ended.is_set():
                     return
                 job = self.look()
+                if self._says and job.time - self._said >= LINE_SECONDS:
+                    self._said = job.time
+                    self._say(job)
                 pause = min(SLOWEST_SECONDS, (job.time - job.begun) / SLOWER)
                 if job.time - self._written < pause:
                     continue

@@ -25,9 +25,11 @@ from waybill.model.errors import (
 )
 from waybill.model.transfer import Transfer
 from waybill.report.write import after_run as write_pages
-from waybill.results import closing_lines, history, outcome, state
+from waybill.results import closing_lines, history, outcome, run_lines, state
+from waybill.results.forecast import verb_of
 from waybill.results.layout import Layout
 from waybill.stages import console
+from waybill.stages.announcer import Announcer
 from waybill.stages.repeats import give_up_lasting_failures
 from waybill.stages.rules import summarise
 from waybill.stages.run_inputs import Inputs
@@ -44,7 +46,9 @@ from waybill.verify.outcome import conclude as conclude_verification
 DEFAULT_TOML = "config/config.toml"
 
 # Keys of `snakemake --config` that are not settings of a transfer.
-_OWN_KEYS = {"toml", "transfers", "start", "waybill", "waybill_tree", "defaults"}
+_OWN_KEYS = {
+    "toml", "transfers", "start", "waybill", "waybill_tree", "waybill_alone", "defaults",
+}  # fmt: skip
 
 
 class Run(Inputs):
@@ -61,6 +65,7 @@ class Run(Inputs):
         self._last: dict[str, str] = {}  # the last inventory before this run, by transfer
         self._begun: list[Path] = []  # the files ``begun`` that this run has made
         self._interrupts: Interrupts | None = None
+        self._announcer: Announcer | None = None
         self._outcomes: dict[str, outcome.Outcome] = {}
         self._since = time.monotonic()
 
@@ -100,6 +105,9 @@ class Run(Inputs):
         config["waybill"] = {name: t.for_jobs() for name, t in transfers.items()}
         config["waybill_tree"] = os.fspath(installed.tree())
         snakemake = Snakemake(workflow)
+        config["waybill_alone"] = (
+            snakemake.is_on_cluster
+        )  # its jobs say themselves how far they are
         snakemake.start_lightly(project_root() / "scripts")
         run = cls(transfers, snakemake, config)
         if snakemake.is_main_process:
@@ -174,14 +182,28 @@ class Run(Inputs):
             self._snakemake.drop_backup(layout.inventory)  # the folder is complete at every moment
             if self._plans:  # a new plan is wanted, not that of the last run
                 layout.plan.unlink(missing_ok=True)
+        self._announce()
         give_up_lasting_failures(
             self.verification.layout(name) if self.verification.wanted else Layout(t.results)
             for name, t in self.transfers.items()
         )
 
+    def _announce(self) -> None:
+        """Begin to count the jobs of this run, and to print how far it is."""
+        if not self._snakemake.is_main_process:
+            return
+        free = {n: Layout(t.results) for n, t in self.transfers.items() if n not in self._busy}
+        verb, verification = verb_of(self.transfers.values()), self.verification
+        if verification.wanted:
+            verb = "Verifying"
+        self._announcer = Announcer(free, self._kind, verb=verb, expected=verification.expected)
+        self._announcer.begin()
+
     def end(self, *, success: bool) -> None:
         """Print the outcome of each transfer. Ends the process unless the exit code is 0."""
         self._snakemake.drop_timers()
+        if self._announcer:
+            self._announcer.end()
         if success:  # where no inventory was taken, none was needed
             for path in self._begun:
                 path.unlink(missing_ok=True)
@@ -193,7 +215,8 @@ class Run(Inputs):
             codes.append(code)
             explained |= any(line.startswith("FAILED ") for line in lines)
             explained |= self.verification.wanted and code != EXIT_OK
-            for line in lines:
+            took = run_lines.lines(Layout(transfer.results), self._outcomes.get(transfer.name))
+            for line in [*took, *lines]:
                 print(f"waybill: {transfer.name}: {line}", file=sys.stderr)
         code = worst(codes)
         if not explained and not success:
@@ -230,14 +253,19 @@ class Run(Inputs):
             summarise(layout)
         return closing_lines.lines(found, transfer, layout, asked), found.code(asked)
 
+    @property
+    def _kind(self) -> str:
+        """What this run is for, as ``results.history`` has it."""
+        if self.verification.wanted:
+            return history.VERIFY
+        return history.PLAN if self._only_looks else history.RUN
+
     def _note(self, transfer: Transfer, lines: list[str], code: int) -> None:
         """Add this run to the history of a transfer. A history that cannot be written changes no
         exit code: nothing depends on it."""
         layout, verifies = Layout(transfer.results), self.verification.wanted
-        kind = history.PLAN if self._only_looks else history.RUN
         counts: dict[str, int] = {}
         if verifies:
-            kind = history.VERIFY
             now = verified_if_any(self.verification.layout(transfer.name))
             counts = {"files": now.files, "bytes": now.bytes, "looked": now.looked}
         elif found := self._outcomes.get(transfer.name):
@@ -251,7 +279,7 @@ class Run(Inputs):
                 history.Ended(
                     time=datetime.now(UTC).isoformat(timespec="seconds"),
                     seconds=round(time.monotonic() - self._since, 1),
-                    kind=kind,
+                    kind=self._kind,
                     code=code,
                     run=state.read(layout).run,
                     depth=transfer.verify_depth if verifies else "",

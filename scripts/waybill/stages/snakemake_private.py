@@ -46,6 +46,11 @@ class Snakemake:
         return self._workflow.is_main_process
 
     @property
+    def is_on_cluster(self) -> bool:
+        """Whether this process runs a job for the executor of a cluster, with a log of its own."""
+        return self._workflow.remote_exec
+
+    @property
     def in_host(self) -> bool:
         """Whether another workflow uses this Snakefile as a module."""
         return not self._modifier.is_main_snakefile()
@@ -312,5 +317,6 @@ def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
         "config": {
             "waybill": {transfer: config["waybill"][transfer]},
             "waybill_tree": config["waybill_tree"],
+            "waybill_alone": config.get("waybill_alone", False),
         },
     }

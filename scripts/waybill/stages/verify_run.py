@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED
-from waybill.verify.layout import VerifyLayout, read_state
+from waybill.verify.layout import VerifyLayout, expected, read_state
 
 if TYPE_CHECKING:
     from waybill.model.transfer import Transfer
+    from waybill.results.layout import Layout
     from waybill.stages.snakemake_private import Snakemake
 
 
@@ -43,6 +44,10 @@ class VerifyRun:
     def layout(self, name: str) -> VerifyLayout:
         """The layout of a transfer in this run."""
         return VerifyLayout(self._transfers[name].results, self._run)
+
+    def expected(self, layout: Layout) -> tuple[int, int]:
+        """As ``verify.layout.expected``, of a transfer in this run."""
+        return expected(VerifyLayout(layout.root, self._run))
 
     def verdicts(self, _wildcards: Any) -> list[str]:
         """An input function: the verdict on every transfer."""

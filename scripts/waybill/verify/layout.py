@@ -126,6 +126,19 @@ def verified_if_any(layout: VerifyLayout) -> Verified:
         return Verified()
 
 
+def expected(layout: VerifyLayout) -> tuple[int, int]:
+    """Files that the closer look of a verification is about, and their bytes; 0 while that is not
+    known, or when there is none."""
+    now = verified_if_any(layout)
+    return (now.looked, now.looked_bytes) if now.batches else (0, 0)
+
+
+def last_run(layout: Layout) -> VerifyLayout:
+    """The layout of the last verification of a transfer; its ``run`` is ``""`` without one."""
+    names = (path.name for path in (layout.root / "verify").glob("run-*"))
+    return VerifyLayout(layout.root, max(names, default=""))
+
+
 def write_state(layout: VerifyLayout, state: Verified) -> None:
     """Write the state in one step."""
     write_atomic(layout.verified, json.dumps(asdict(state), indent=1).encode() + b"\n")

@@ -27,6 +27,7 @@ from waybill.results import (
     manifest,
     marker,
     published,
+    run_progress,
     state,
 )
 from waybill.results.journal import Journal, OpenDownload, OpenUpload
@@ -247,6 +248,7 @@ COLUMNS = {
     LAYOUT.cache: batch_tables.CACHE_COLUMNS,
     LAYOUT.state: members(state.State),
     LAYOUT.history: members(history.Ended),
+    LAYOUT.run_progress: members(run_progress.RunProgress),
     LAYOUT.job_log: tuple(name for name in members(jobs.Job) if name != "large"),
     LAYOUT.root / notify_state.NAME: members(notify_state.State),
     failures.record_path(LAYOUT, **RECORD): failures.COLUMNS,
@@ -322,6 +324,7 @@ SIGNS = {
     of(LAYOUT.history): r"history\.(append|read)",
     of(LAYOUT.seals): r"seals_of\(|seals\.check",
     of(LAYOUT.seals_of_all): r"seals_of\(|seals\.check",
+    LAYOUT.run_progress: r"run_progress\.(read|write|look|fold)",
     of(LAYOUT.job_log): r"jobs\.(append|ended)",
     LAYOUT.progress / jobs.Job(**RECORD).name: r"jobs\.(write_progress|in_progress)",
     LAYOUT.root / notify_state.NAME: r"state\.(read|write)\(",

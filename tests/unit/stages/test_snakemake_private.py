@@ -339,7 +339,8 @@ rule theirs:
     ours, theirs = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("ours", "theirs"))
     assert ours["type"] == "SimpleNamespace" and theirs["type"] == "Snakemake"
     assert ours["config"] == {
-        "waybill": {"päth 'x'": {"a": [1, None, "é"]}}, "waybill_tree": "tree"
+        "waybill": {"päth 'x'": {"a": [1, None, "é"]}}, "waybill_tree": "tree",
+        "waybill_alone": False
     }  # fmt: skip
     assert theirs["config"]["foreign"] == "not handed over"
     assert (ours["input"], ours["log"]) == (["in.txt"], ["log/päth 'x'.é.ours"])

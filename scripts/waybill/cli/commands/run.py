@@ -11,7 +11,7 @@ from waybill.cli.commands.plan import open_session, show, tell
 from waybill.cli.terminal import Screen, asks, printable, visible
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, worst
 from waybill.model.transfer import Transfer
-from waybill.results import closing_lines
+from waybill.results import closing_lines, run_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
         codes.append(code)
         told = documents.of_outcome(transfers[name], session.layouts[name], code)
         screen.event("outcome", transfer=told)
-        for line in lines:
+        for line in [*run_lines.lines(session.layouts[name]), *lines]:
             if not line.startswith("FAILED "):  # was printed already
                 screen.line(visible(f"{name}: {line}"))
     # A run that has nothing to do does not tell what went wrong in the plan.

@@ -6,6 +6,7 @@ import argparse
 
 from waybill.cli import documents, status
 from waybill.cli.commands import options
+from waybill.cli.follow import follow, forecast_of, is_running
 from waybill.cli.terminal import Screen, visible
 from waybill.model.errors import worst
 from waybill.results.layout import Layout
@@ -16,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_transfers(parser)
     options.add_quiet(parser)
     options.add_json(parser)
+    parser.add_argument(
+        "--follow", "-f", action="store_true",
+        help="first show how far runs of other terminals and nodes are, until they have ended",
+    )  # fmt: skip
 
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
@@ -23,12 +28,17 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
     codes = []
     told = screen.data["transfers"] = []
     transfers = options.transfers(given)
+    if given.follow and not follow(screen, transfers):
+        screen.note("no run is at work here; this is how the last one ended")
     for name, lines, code in status.total(transfers):
         codes.append(code)
         if screen.json:
             transfer = transfers[name]
             found = documents.of_outcome(transfer, Layout(transfer.results), code)
-            told.append({**found, "lines": lines})
+            now = documents.of_progress(
+                forecast_of({name: transfer}).look(), running=is_running(transfer)
+            )
+            told.append({**found, "lines": lines, "progress": now})
         for line in lines:
             screen.line(visible(f"{name}: {line}"))
     return worst(codes)

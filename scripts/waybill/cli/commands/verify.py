@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 
 from waybill.cli import documents
 from waybill.cli.commands import options
-from waybill.cli.launch import Ended, Launch
+from waybill.cli.launch import TICK_SECONDS, Ended, Launch
 from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
 from waybill.model.selection import Selection
 from waybill.model.transfer import Transfer
 from waybill.model.units import format_size, parse_sample
+from waybill.results.forecast import LOOKING, Amount, Forecast, Progress, Rate
+from waybill.results.layout import Layout
+from waybill.system.meter import METER
 from waybill.verify.count import Count
 from waybill.verify.folder import hold_folder, look_at
 from waybill.verify.judge import CONTENT, LISTING, METADATA, Finding
-from waybill.verify.layout import Verified, VerifyLayout, read_findings, read_state
+from waybill.verify.layout import (
+    Verified,
+    VerifyLayout,
+    expected,
+    last_run,
+    read_findings,
+    read_state,
+)
 from waybill.verify.outcome import Tally
 
 MOST_ROWS = 50  # of a report on the screen; all are in report.tsv
@@ -57,19 +68,23 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
     here = Path.cwd()
     log = here / ".snakemake" / "waybill.log"
     log.unlink(missing_ok=True)
-    roots = {name: here / transfer.results for name, transfer in transfers.items()}
-    before = {name: _last_run(root) for name, root in roots.items()}
+    layouts = {name: Layout(here / transfer.results) for name, transfer in transfers.items()}
+    before = {name: last_run(layout).run for name, layout in layouts.items()}
     launch = Launch(
         here, str(given.config), log, cores=given.cores, settings=settings,
         options=options.launch_options(given),
     )  # fmt: skip
-    screen.progress("Looking at both sides ...")
-    ended = launch.run("verify", list(transfers), lambda: screen.progress(_progress(roots)))
+    forecast = Forecast(
+        layouts.values(), "Verifying", expected=lambda layout: expected(last_run(layout)),
+        since=time.time(),
+    )  # fmt: skip
+    screen.progress(LOOKING)
+    ended = launch.run("verify", list(transfers), lambda: screen.progress(forecast.look()))
     screen.clear()
     told = False
     screen.data["transfers"] = []
     for name, transfer in transfers.items():
-        layout = VerifyLayout(roots[name], _last_run(roots[name]))
+        layout = last_run(layouts[name])
         fresh = layout.run != before[name] and layout.report.exists()
         if fresh and (now := read_state(layout)).files:
             told |= _report(screen, transfer, layout, now)
@@ -103,21 +118,6 @@ def _report(screen: Screen, transfer: Transfer, layout: VerifyLayout, now: Verif
     return bool(tally.failing)
 
 
-def _last_run(root: Path) -> str:
-    """The name of the last verification of these results, or ``""``."""
-    return max((path.name for path in (root / "verify").glob("run-*")), default="")
-
-
-def _progress(roots: dict[str, Path]) -> str:
-    done = total = 0
-    for root in roots.values():
-        layout = VerifyLayout(root, _last_run(root))
-        batches = layout.to_look()
-        total += len(batches)
-        done += sum(layout.checked(*batch).exists() for batch in batches)
-    return f"Looking closely: {done} of {total} batches" if total else "Looking at both sides ..."
-
-
 def _tell(screen: Screen, name: str, ended: Ended) -> bool:
     """Show the last lines of the workflow about a transfer. Returns whether there were any."""
     lines = [said.text for said in ended.said if said.transfer == name and not said.stage]
@@ -144,12 +144,14 @@ def _verify_folder(screen: Screen, given: argparse.Namespace) -> int:
         return EXIT_EMPTY
     found = [finding for _, finding in count.decided]
     size = sum(look.size for look in looks)
-    done = 0
+    rate = Rate()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for look, result in zip(looks, pool.map(lambda k: look_at(folder, k), looks), strict=True):
-            found += result
-            done += look.size
-            screen.progress(f"Hashing: {format_size(done)} of {format_size(size)}")
+        results = [pool.submit(look_at, folder, look) for look in looks]
+        while wait(results, timeout=TICK_SECONDS).not_done:
+            done = METER.look().hashed
+            hashes = Amount(done, size, rate.at(time.monotonic(), done))
+            screen.progress(Progress("Verifying", hashes=hashes))
+    found += [finding for result in results for finding in result.result()]
     screen.clear()
     found.sort(key=lambda f: f.path)
     told = documents.of_verification(count.now, depth, sample, found)

@@ -73,7 +73,7 @@ def summary(plan: Plan, files: int, size: int, moved: str, *, complete: bool) ->
     no batch is open and no file was refused."""
     wanted = len(plan.moves)
     count = str(files) if files == wanted else f"{files} of {wanted}"
-    text = f"{count} file(s), {format_size(size, decimal=True)}, {moved}"
+    text = f"{count} file(s), {format_size(size)}, {moved}"
     parts = [text if wanted else f"nothing {moved}"]
     if plan.same:
         parts.append(f"{len(plan.same)} up to date")

@@ -108,9 +108,7 @@ def _run(screen: Screen, session: Session, transfer: Transfer, plans: dict[str, 
     if plan.moves:
         files, size = session.moved(plans)
         count = str(files) if files == len(plan.moves) else f"{files} of {len(plan.moves)}"
-        screen.line(
-            f"Uploaded {count} file(s), {format_size(size, decimal=True)}, to {transfer.url}"
-        )
+        screen.line(f"Uploaded {count} file(s), {format_size(size)}, to {transfer.url}")
         if files < len(plan.moves):
             screen.line("No new manifest: it is published when every file has arrived")
     key = published_key(layout.publication(dataset))

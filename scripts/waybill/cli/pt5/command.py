@@ -17,7 +17,6 @@ import botocore.exceptions as be
 from waybill.cli import state_folder
 from waybill.cli.arrivals import Arrivals, of_transfer
 from waybill.cli.launch import Ended
-from waybill.cli.progress import on_the_way
 from waybill.cli.pt5 import place as pt5_place
 from waybill.cli.pt5 import screen as pt5_screen
 from waybill.cli.pt5.arguments import PROGRAM, WORDS, Wish, parse
@@ -31,6 +30,7 @@ from waybill.model.transfer import Transfer
 from waybill.presets.ifcb.settings import NO_BIN
 from waybill.results import journal, outcome, state
 from waybill.results.batch_tables import ASIDE_COLUMNS
+from waybill.results.forecast import LOOKING, Forecast
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
 from waybill.results.published import last_published, published_key
@@ -88,7 +88,6 @@ class Upload:
 
     def __init__(self, screen: Screen, colours: Colours, wish: Wish, place: Place) -> None:
         self.screen, self.colours, self.wish, self.place = screen, colours, wish, place
-        self._begun: tuple[float, int] | None = None
         self._files: Arrivals | None = None
 
     def run(self) -> int:
@@ -142,10 +141,13 @@ class Upload:
         key_before = last_published(layout, NAME)
         begun = time.monotonic()
 
-        def tick() -> None:
-            self.screen.progress(self._progress(layout, before))
+        forecast = Forecast([layout], "Uploading", since=time.time())
 
-        tick()
+        def tick() -> None:
+            self._look(layout, before)
+            self.screen.progress(forecast.look())
+
+        self.screen.progress(LOOKING)
         ended = session.launch.run("all", [NAME], tick)
         seconds = time.monotonic() - begun
         self.screen.clear()
@@ -155,7 +157,7 @@ class Upload:
         self._tell_aside(layout)
         if ended.code == EXIT_EMPTY:
             return self._empty()
-        self._progress(layout, before)
+        self._look(layout, before)
         sent = list(_sent(layout))
         if self.wish.verbose:
             for proof in sent:
@@ -170,24 +172,13 @@ class Upload:
             self.colours.good(f"{what} proven in {printable(transfer.url)}")
         return ended.code
 
-    def _progress(self, layout: Layout, before: str) -> str:
-        """A bar and the progress in one line."""
+    def _look(self, layout: Layout, before: str) -> None:
+        """Read what jobs have written since the last call."""
         if self._files is None:
             found = of_transfer(layout, before)
-            if not found:
-                return "Looking at both sides ..."
-            self._files = found[0]
-        run = self._files
-        run.update()
-        files, size = (run.count, run.total), (run.arrived_bytes, run.bytes)
-        if files[0] == files[1]:
-            return "Seeing to the manifest ..."
-        if self._begun is None:
-            self._begun = time.monotonic(), size[0]
-        since, at_first = self._begun
-        sent, seconds = size[0] - at_first, time.monotonic() - since
-        text = on_the_way("Uploading", files, size, sent=sent, seconds=seconds)
-        return f"{pt5_screen.bar(*size)} {text}"
+            self._files = found[0] if found else None
+        if self._files is not None:
+            self._files.update()
 
     def _sum_up(self, sent: list[Proof], seconds: float) -> None:
         """Print the report of the seed about the files that were sent, then the other counts."""

@@ -1,4 +1,4 @@
-"""What ``pt5-uploader`` shows: colours on a terminal, a bar, the summary of its seed."""
+"""What ``pt5-uploader`` shows: colours on a terminal, the summary of its seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from waybill.cli.terminal import Screen, visible
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33}
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
-_BAR = 20
 
 
 class Colours:
@@ -44,12 +43,6 @@ class Colours:
 
 def _paint(text: str, colour: str) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour else text
-
-
-def bar(done: int, total: int) -> str:
-    """A bar that fills from the left."""
-    full = _BAR * done // total if total else 0
-    return f"[{'#' * full}{'-' * (_BAR - full)}]"
 
 
 def summary(files: int, size: int, seconds: float) -> Iterator[str]:

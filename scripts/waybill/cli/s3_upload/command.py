@@ -77,9 +77,9 @@ def upload(screen: Screen, wish: Upload) -> int:
 
     def tick() -> None:
         watch.look()
-        screen.progress(watch.text())
+        screen.progress(watch.progress())
 
-    screen.progress(watch.text())
+    screen.progress("Looking at the runs ...")
     ended = launch.run("all", list(layouts), tick)
     screen.clear()
     watch.look()
@@ -105,7 +105,7 @@ def _sum_up(screen: Screen, watch: Watch, folder: Path, url: str, bucket: str) -
         if not run.total:
             screen.line(f"No files in {printable(str(folder))}: nothing uploaded")
         elif files:
-            amount = f"{files} file(s), {format_size(size, decimal=True)}"
+            amount = f"{files} file(s), {format_size(size)}"
             screen.line(f"Uploaded {amount}, to {printable(url)}; {proven}")
         else:
             screen.line(f"Nothing to upload to {printable(url)}; {proven}")

@@ -196,7 +196,7 @@ class Pass:
                 where = visible(str(run.folder)), self._url(run)
                 log.info("%s: %d file(s) to upload to %s", where[0], missing, where[1])
                 self._announced.append(run)
-        self._screen.progress(self._watch.text())
+        self._screen.progress(str(self._watch.progress()))  # no lines for cron
         self._states.follow(self._watch.by_folder())
 
     def _conclude(self, folder: Path, ways: list[Arrivals]) -> bool:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waybill.cli.arrivals import Arrivals, of_transfer
-from waybill.cli.progress import on_the_way
 from waybill.cli.terminal import visible
 from waybill.presets.illumina import run_state
 from waybill.presets.illumina.glance import glance
 from waybill.presets.illumina.run_state import RunState
 from waybill.results import state
+from waybill.results.forecast import Forecast, Progress
 from waybill.results.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Watch:
         self._layouts = layouts
         self._before = {name: state.read(layout).run for name, layout in layouts.items()}
         self.runs: dict[str, list[Arrivals]] = {}
-        self._begun: tuple[float, int] | None = None
+        self._forecast = Forecast(layouts.values(), "Uploading", since=time.time())
 
     def look(self) -> None:
         """Read what jobs have written since the last call."""
@@ -53,20 +53,9 @@ class Watch:
             found.setdefault(run.folder, []).append(run)
         return found
 
-    def text(self) -> str:
-        """The progress in one line."""
-        if len(self.runs) < len(self._layouts):
-            return "Looking at the runs ..."
-        runs = self.all()
-        files = sum(run.count for run in runs), sum(run.total for run in runs)
-        size = sum(run.arrived_bytes for run in runs), sum(run.bytes for run in runs)
-        if files[0] == files[1]:
-            return "Seeing to the manifests ..." if runs else "Nothing to upload ..."
-        if self._begun is None:
-            self._begun = time.monotonic(), size[0]
-        begun, before = self._begun
-        seconds = time.monotonic() - begun
-        return on_the_way("Uploading", files, size, sent=size[0] - before, seconds=seconds)
+    def progress(self) -> Progress:
+        """How far the uploads are."""
+        return self._forecast.look()
 
 
 @dataclass(slots=True)
