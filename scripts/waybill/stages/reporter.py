@@ -11,7 +11,7 @@ from contextlib import suppress
 from threading import Event, Lock, Thread
 
 from waybill.model.units import format_duration
-from waybill.results import jobs
+from waybill.results import jobs, run_progress
 from waybill.results.forecast import of_job
 from waybill.results.jobs import WINDOW_SECONDS, Job, Samples
 from waybill.stages.task import Task
@@ -74,7 +74,9 @@ class Reporter:
             self._job.code = code
             with suppress(OSError):
                 jobs.append(self._layout, self._job)
-                if self._job.files_total or self._job.hash_total:
+                run = run_progress.read(self._layout)
+                is_counted = run.begun and not run.ended  # not in a host workflow
+                if is_counted and (self._job.files_total or self._job.hash_total):
                     jobs.write_progress(self._layout, self._job)
                 elif self._is_shown:
                     jobs.drop_progress(self._layout, self._job.name)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from support.transfers import transfer_of
-from waybill.results import jobs
+from waybill.results import jobs, run_progress
 from waybill.results.layout import Layout
+from waybill.results.run_progress import RunProgress
 from waybill.stages import reporter as module
 from waybill.stages.reporter import Reporter
 from waybill.stages.task import Task
@@ -61,6 +62,19 @@ def test_the_end_leaves_a_line(task: Task) -> None:
     (line,) = jobs.ended(task.layout)
     assert (line.code, line.moved, line.hashed, line.moves) == (1, 50, 20, [0, 0, 50])
     assert (line.begun, line.time, line.files_total, line.bytes_total) == (1_000, 1_002.5, 2, 100)
+
+
+def test_the_last_counts_stay_only_for_a_run_that_counts_them(task: Task) -> None:
+    for run, left in (
+        (RunProgress(), 0),  # a host workflow
+        (RunProgress("run", 5, ended=True), 0),
+        (RunProgress("run", 5), 1),
+    ):
+        run_progress.write(task.layout, run)
+        meter = Meter()
+        meter.expect([7])
+        Reporter(task, meter).end(0)
+        assert len(list(jobs.in_progress(task.layout))) == left
 
 
 def test_a_job_without_bytes_leaves_only_its_line(task: Task) -> None:
