@@ -51,7 +51,7 @@ from waybill.messages import page
 from waybill.messages.find import Message, messages
 from waybill.model import regexes
 from waybill.model.difference import MOVE, NEW, Difference
-from waybill.model.entries import LocalEntry
+from waybill.model.entries import LocalEntry, RemoteEntry
 from waybill.model.errors import ReportedError, WaybillError, describe
 from waybill.model.selection import Selection
 from waybill.model.target_names import Limits, refusals
@@ -689,6 +689,14 @@ def no_terminal(w: World, capsys: Capsys) -> str:
 @provokes("argument")
 def argument(w: World, capsys: Capsys) -> str:
     return ended(capsys, lambda: pt5.main(["--workers", "many"]))
+
+
+@provokes("undecided")
+def undecided(_: World, __: Capsys) -> str:
+    file, there = LocalEntry("a", 3, 1, 1), RemoteEntry("a", 3, 1, "etag")
+    how = {"compare": "sha256", "overwrite": "if-changed", "same_bytes": None}
+    known = [{"a": ""}, {"a": "0" * 64}]
+    return "\n".join(d.reason for one in known for d in diff.diff([file], one, {"a": there}, **how))
 
 
 @provokes("mistyped")

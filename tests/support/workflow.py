@@ -184,9 +184,13 @@ class Workflow:
         (self.folder / "config.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def start(
-        self, *targets: str, options: list[str] | None = None, config: str = "", **settings: Any
+        self,
+        *targets: str,
+        options: list[str] | None = None,
+        config: str | list[str] = "",
+        **settings: Any,
     ) -> Running:
-        """Start Snakemake; ``config`` is one more ``KEY=VALUE`` for its ``--config``, ``settings``
+        """Start Snakemake; ``config`` is more ``KEY=VALUE`` for its ``--config``, ``settings``
         other than ``env`` and ``limits`` (``support.limits``) go to ``subprocess.Popen``. The
         variable TEST_ENGINE names the engine of all transfers, and TEST_ONE_JOB is their setting
         `one_job_per_batch`."""
@@ -197,8 +201,9 @@ class Workflow:
         inherited["WAYBILL_REPORT"] = "no"  # a second of CPU time for each run
         arguments = [*targets, "--snakefile", str(SNAKEFILE), "-d", str(self.folder)]
         engine, one_job = os.environ.get("TEST_ENGINE"), os.environ.get("TEST_ONE_JOB")
-        more = [config, f"engine={engine}" if engine else ""]
-        if one_job and "one_job_per_batch" not in config:
+        more = [*([config] if isinstance(config, str) else config)]
+        more.append(f"engine={engine}" if engine else "")
+        if one_job and not any("one_job_per_batch" in word for word in more):
             more.append(f"one_job_per_batch={one_job}")
         arguments += [*(options or []), "--config", "toml=config.toml", *filter(None, more)]
         env = settings.pop("env", {**inherited, **self.proxy.env(), **self.env})

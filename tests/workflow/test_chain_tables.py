@@ -54,6 +54,9 @@ def test_the_plan_tells_what_stands_where(work: Workflow, s3: S3Server, bucket: 
     (work.source / "sample4/reads.fq").unlink()
     before = keys(s3, bucket)
     run = work.run("plan", code=1)
+    plan = {row["path"]: row for row in work.results("t").table("plan.tsv")}
+    assert (plan["sample2/reads.fq"]["status"], plan["sample2/reads.fq"]["action"]) == ("?", "look")
+    run = work.run("plan", config="hash=true", code=1)
     assert keys(s3, bucket) == before
     assert [line for line in run.lines if "FAILED" in line] == [
         line for line in run.lines if line.startswith("waybill: t: FAILED caf\\xe9: ")

@@ -167,9 +167,10 @@ def test_a_stricter_comparison_looks_again(trip: Trip, bucket: str, s3: S3Server
     trip.run(config="transfers=down")
     assert (trip.back / "a").read_bytes() == b"old?"
     trip.plan_trip(bucket)
-    trip.run("plan", config="transfers=down")
-    (row,) = trip.results("down").table("plan.tsv")
-    assert (row["status"], row["action"]) == ("*", "move")
+    for hashes, marks in (("hash=false", ("?", "look")), ("hash=true", ("*", "move"))):
+        trip.run("plan", config=["transfers=down", hashes])
+        (row,) = trip.results("down").table("plan.tsv")
+        assert (row["status"], row["action"]) == marks
     trip.run(config="transfers=down")
     assert (trip.back / "a").read_bytes() == b"new!"
 

@@ -133,7 +133,8 @@ def test_what_happens_between_the_stages(ships: Fleet, s3: S3Server) -> None:
     files = {name: name.encode() * 5 for name in names}
     for name in ("hashing", "sending"):
         ships.add(name, files)
-    ships.run("results/hashing/inventory", "results/sending/plan.tsv", config=ONCE)
+    hashed = [ONCE, "hash=true"]
+    ships.run("results/hashing/inventory", "results/sending/plan.tsv", config=hashed)
     for name in ("hashing", "sending"):
         folder = ships[name].folder
         (folder / "vanished").unlink()
@@ -202,7 +203,7 @@ def test_other_bytes_behind_the_same_size_and_time(ships: Fleet, s3: S3Server) -
     os.truncate(way.folder / "large", large)
     for name in ("kept", "small", "large"):
         age(way.folder / name)
-    ships.run("plan", config=ONCE)
+    ships.run("plan", config=[ONCE, "hash=true"])
     for name in ("small", "large"):
         with (way.folder / name).open("r+b") as file:
             file.write(b"after.")

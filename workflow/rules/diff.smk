@@ -1,4 +1,4 @@
-"""What the destination holds, against what it should; and the plan that follows."""
+"""What the destination holds, against what it should; and the plan of a transfer."""
 
 
 rule diff:
@@ -27,7 +27,7 @@ rule diff:
 
 rule gather_plan:
     input:
-        runner.diffs(checkpoints),
+        runner.to_plan(checkpoints),
     output:
         "{results}/{transfer}/plan.tsv",
     log:
@@ -35,6 +35,8 @@ rule gather_plan:
     localrule: True
     conda:
         "../envs/waybill.yaml"
+    params:
+        compared=runner.compared,
     message:
         "{wildcards.transfer}: gathering the plan"
     script:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from waybill import notify
 from waybill.cli import plan as planning
@@ -39,18 +41,17 @@ class Session:
         folder = self.launch.directory
         self.layouts = {name: Layout(folder / t.results) for name, t in self.transfers.items()}
 
-    def plan(self, *, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
+    def plan(self, *, hashes: bool = True, forced: bool = False) -> tuple[Ended, dict[str, Plan]]:
         """Run target ``plan``. Returns how it ended, and the plans of the transfers that have one.
-        ``forced`` is as in ``cli.plan.read``."""
-        before = {name: state.read(layout).run for name, layout in self.layouts.items()}
-        ended = self._launch("plan", list(self.layouts))
+        A later plan of the same session is made from the same inventory. With ``hashes`` a plan
+        reads what only a hash could tell. ``forced`` is as in ``cli.plan.read``."""
+        before = {name: _identity(layout.plan) for name, layout in self.layouts.items()}
+        ended = self._launch("plan", list(self.layouts), hash=hashes)
         plans = {}
         for name, layout in self.layouts.items():
-            now = state.read(layout)
-            # Target plan removes the last plan.tsv first, so one that is there is new.
-            if now.run != before[name] and layout.plan.exists():
+            if _identity(layout.plan) not in (None, before[name]):
                 plans[name] = planning.read(layout.plan, forced=forced)
-                self._runs[name] = now.run
+                self._runs[name] = state.read(layout).run
         return ended, plans
 
     def run(self, plans: dict[str, Plan]) -> Ended:
@@ -61,15 +62,16 @@ class Session:
                 raise WaybillError(f"{name}: another run has looked here meanwhile; run again")
         return self._launch("all", list(plans))
 
-    def _launch(self, target: str, names: list[str]) -> Ended:
+    def _launch(self, target: str, names: list[str], **settings: Any) -> Ended:
         """Make a target, and show how far it is."""
+        launch = replace(self.launch, settings={**self.launch.settings, **settings})
         forecast = Forecast(
             [self.layouts[name] for name in names],
             verb_of(self.transfers.values()),
             since=time.time(),
         )
         self.screen.progress(LOOKING if target == "plan" else CLOSING)
-        ended = self.launch.run(target, names, lambda: self.screen.progress(forecast.look()))
+        ended = launch.run(target, names, lambda: self.screen.progress(forecast.look()))
         self.screen.clear()
         return ended
 
@@ -123,6 +125,15 @@ class Session:
                 yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What differs between two files that stood at ``path``; None when none does."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def hold_results(layout: Layout) -> None:
     """Lock these results against other commands until this process ends, so that no other command
     makes a new plan while a question waits. (Snakemake runs have another lock.)
@@ -132,15 +143,25 @@ def hold_results(layout: Layout) -> None:
     lock(layout.root / ".door.lock")
 
 
-def plan_lines(plan: Plan, refused: list[tuple[str, str]], *, most: int | None = None) -> list[str]:
+def plan_lines(
+    plan: Plan,
+    refused: list[tuple[str, str]],
+    *,
+    most: int | None = None,
+    largest_first: bool = False,
+) -> list[str]:
     """The plan as a table for people; ``most`` rows at most."""
-    hashed = any(move.sha256 for move in plan.moves)  # files to be downloaded are not
+    moves = [*plan.moves, *plan.unsure]
+    if largest_first:
+        moves.sort(key=lambda move: -move.size)
+    hashed = any(move.sha256 for move in moves)  # files to be downloaded are not
     rows = [("file", "size", "reason", "SHA-256" if hashed else "")]
-    rows += [(printable(m.path), format_size(m.size), m.what, m.sha256[:16]) for m in plan.moves]
+    shown = moves if most is None else moves[: most + 1]
+    rows += [(printable(m.path), format_size(m.size), m.what, m.sha256[:16]) for m in shown]
     rows += [(printable(path), "", f"refused: {visible(reason)}", "") for path, reason in refused]
     more = 0
     if most is not None and len(rows) - 1 > most:
-        more = len(rows) - 1 - most
+        more = len(moves) + len(refused) - most
         del rows[most + 1 :]
     total = (f"{len(plan.moves)} file(s)", format_size(plan.size), "", "")
     lines = table([*rows, total], right={1})

@@ -254,6 +254,8 @@ class Update:
             or self._failed("diff", name)
         ):
             diff.unlink(missing_ok=True)
+        for stage in ("checksum", "diff"):  # what failed is tried again: its tables are gone
+            failures.record_path(layout, stage, dataset, name).unlink(missing_ok=True)
         write_if_changed(layout, layout.local(dataset, name), local)
         write_if_changed(layout, layout.remote(dataset, name), remote)
 

@@ -150,6 +150,18 @@ COMMANDS = (
         "2",
     ),
     Entry(
+        "undecided",
+        (
+            "only a hash could tell",
+            "only S3 could tell",
+        ),
+        "A plan reads no file and asks S3 about no object. An object of the same size is there, and"
+        " nothing proves that it has the same content.",
+        "Nothing: the run compares them. `waybill plan --hash` and `snakemake plan --config"
+        " hash=true` compare them at once.",
+        "0",
+    ),
+    Entry(
         "argument",
         (
             "is not a number",
@@ -162,6 +174,7 @@ COMMANDS = (
             "does not go without the other",
             "a folder has no checksums of its own",
             "is not KEY=VALUE",
+            "is neither true nor false",
             "a file keeps its name",
             "is an object and a folder",
             "a byte that a configuration cannot hold",

@@ -7,9 +7,11 @@ from typing import NamedTuple
 from waybill.model.entries import LocalEntry
 
 UNCHANGED, NEW, CHANGED, ONLY_THERE, FAILED = "=", "+", "*", "-", "!"
+UNDECIDED = "?"  # in a plan that reads no file and asks S3 about no object
 
 
 KEEP, MOVE, REFUSE = "keep", "move", "refuse"
+LOOK = "look"  # of an undecided entry: the run looks closer, then keeps, moves or refuses it
 
 
 class Difference(NamedTuple):

@@ -52,6 +52,14 @@ def format_size(size: float) -> str:
     return f"{size / 1024:.1f} TiB"
 
 
+HASH_RATE = 500 << 20  # bytes a second: a disk is slower than SHA-256 on most machines
+
+
+def hash_time(size: int) -> str:
+    """How long it takes to hash so many bytes at ``HASH_RATE``, for people."""
+    return format_duration(max(1, size / HASH_RATE))
+
+
 def format_duration(seconds: float) -> str:
     """A time for people: ``3 h 05 min``, ``2 min 10 s`` or ``7 s``."""
     minutes, seconds = divmod(round(seconds), 60)

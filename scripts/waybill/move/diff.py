@@ -38,6 +38,9 @@ always        move        move        move            move
 
 A file that cannot be read and an object that cannot be looked at are always refused. A refused
 entry fails its batch after the others moved.
+
+A plan reads no file and asks S3 about no object: ``same_bytes`` and ``made_ns`` are None. An entry
+that needs either is ``?`` then. Its action is look, or move with ``overwrite = "always"``.
 """
 
 from __future__ import annotations
@@ -45,15 +48,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from waybill.model.difference import CHANGED, FAILED, KEEP, MOVE, NEW, REFUSE, UNCHANGED, Difference
+from waybill.model.difference import (
+    CHANGED,
+    FAILED,
+    KEEP,
+    LOOK,
+    MOVE,
+    NEW,
+    REFUSE,
+    UNCHANGED,
+    UNDECIDED,
+    Difference,
+)
 from waybill.model.entries import LocalEntry, RemoteEntry
 from waybill.model.errors import EntryError
 from waybill.s3.same_bytes import Verdict, by_proof
 
 NOTHING_TO_COMPARE = "the object has no checksum that can be compared"
 REPLACED = "the object was written again since it was proven"
+ONLY_A_HASH = "same size; only a hash could tell"
+ONLY_S3 = "same size; only S3 could tell"
 
 Same = Callable[[LocalEntry], Verdict | EntryError]
+
+
+class UndecidedError(Exception):
+    """Neither the tables nor earlier proofs decide about an entry; the text is the reason."""
 
 
 class _Pair(NamedTuple):
@@ -107,6 +127,8 @@ def action_of(status: str, *, overwrite: str) -> str:
         return MOVE
     if status == UNCHANGED:
         return KEEP
+    if status == UNDECIDED:
+        return LOOK
     return MOVE if overwrite == "if-changed" else REFUSE
 
 
@@ -117,13 +139,13 @@ def diff(
     *,
     compare: str,
     overwrite: str,
-    same_bytes: Same,
+    same_bytes: Same | None,
 ) -> Iterator[Difference]:
     """The differences of a batch, in the order of ``entries``.
 
     ``hashes`` maps a path to the SHA-256 (hex) of the file. ``same_bytes`` is called for objects of
     the same size whose SHA-256 no listing, marker or manifest gives; it may return the error of
-    that one entry.
+    that one entry. A plan has None for it, and ``""`` for a hash that is not known.
     """
     for entry in entries:
         there = remote.get(entry.path)
@@ -145,16 +167,22 @@ def diff_download(
     overwrite: str,
     ours: Mapping[str, str],
     hashes: Mapping[str, str],
-    same_bytes: Same,
-    made_ns: Callable[[RemoteEntry], int],
+    same_bytes: Same | None,
+    made_ns: Callable[[RemoteEntry], int] | None,
 ) -> Iterator[Difference]:
     """The differences of a batch to download, in the order of ``entries``.
 
     ``ours`` and ``hashes`` map a path to the SHA-256 (hex) of the file at the destination. ``ours``
     has the files that were downloaded from the listed objects and not changed since; ``hashes`` has
     other files that had to be hashed. ``same_bytes`` and ``made_ns`` (raises EntryError) are called
-    where the tables do not decide.
+    where the tables do not decide; a plan has None for both.
     """
+
+    def made(entry: RemoteEntry) -> int:
+        if made_ns is None:
+            raise UndecidedError(ONLY_S3)
+        return made_ns(entry)
+
     for entry in entries:
         there = local.get(entry.path)
         sha256 = ours.get(entry.path) or hashes.get(entry.path, "")
@@ -167,7 +195,7 @@ def diff_download(
                 pair.there,
                 compare=compare,
                 same=lambda: _same(pair, same_bytes),
-                made_ns=lambda: made_ns(entry),
+                made_ns=lambda: made(entry),
             )
 
         pair = _Pair(entry, there, there, entry, sha256)
@@ -175,12 +203,16 @@ def diff_download(
         yield found if found.action == KEEP else found._replace(sha256="")
 
 
-def _same(pair: _Pair, same_bytes: Same) -> Verdict:
-    """Whether both sides hold the same bytes. Raises EntryError."""
+def _same(pair: _Pair, same_bytes: Same | None) -> Verdict:
+    """Whether both sides hold the same bytes. Raises EntryError, UndecidedError."""
+    if same_bytes is None and not pair.sha256:
+        raise UndecidedError(ONLY_A_HASH)
     if pair.file is None or pair.object is None or not pair.sha256:
         raise EntryError(pair.source.path, "the file at the destination could not be hashed")
     if pair.object.sha256:
         return by_proof(pair.object.sha256, pair.sha256)
+    if same_bytes is None:
+        raise UndecidedError(ONLY_S3)
     answer = same_bytes(pair.file)
     if isinstance(answer, EntryError):
         raise answer
@@ -194,7 +226,10 @@ def _difference(pair: _Pair, judged: Callable[[], tuple[str, str]], overwrite: s
         if sha256 is None:
             status, action, reason = FAILED, REFUSE, "the file could not be hashed"
         else:
-            status, reason = judged()
+            try:
+                status, reason = judged()
+            except UndecidedError as why:
+                status, reason = UNDECIDED, str(why)
             action = action_of(status, overwrite=overwrite)
             status, reason = _told(status, action, reason, there)
     except EntryError as error:
@@ -213,7 +248,7 @@ def _told(status: str, action: str, reason: str, there: RemoteEntry | None) -> t
         reason = f"{reason}; {REPLACED}"
     if action == REFUSE:
         return FAILED, f'{reason}; not overwritten (overwrite = "never")'
-    if action == MOVE and status == UNCHANGED:
+    if action == MOVE and status in (UNCHANGED, UNDECIDED):
         return status, f'{reason}; forced (overwrite = "always")'
     return status, reason
 

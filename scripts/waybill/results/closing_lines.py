@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from waybill.model.units import format_size
+from waybill.model.units import format_size, hash_time
 from waybill.results.layout import Layout
 from waybill.results.outcome import Asked, Outcome, read
 
@@ -85,6 +85,8 @@ def _progress(found: Outcome, transfer: Transfer, layout: Layout) -> str:
     if moved:
         return f"{size}: {proven}{what}"
     if found.planned is not None:
-        move, keep = found.planned
-        return f"{size}: {move} to move, {keep} to keep; see {layout.plan}"
+        plan = found.planned
+        look = f"{format_size(plan.look_bytes)}, about {hash_time(plan.look_bytes)} to hash"
+        more = f", {plan.look} that only a hash could tell ({look})" if plan.look else ""
+        return f"{size}: {plan.move} to move, {plan.keep} to keep{more}; see {layout.plan}"
     return f"{size}: {proven}"

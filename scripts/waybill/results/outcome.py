@@ -14,6 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from waybill.model.difference import KEEP, LOOK, MOVE
 from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK, WaybillError, one_line, worst
 from waybill.model.escaping import escape
 from waybill.results import failures, journal, marker, state
@@ -81,6 +82,16 @@ class Dataset(NamedTuple):
         return not self.open and self.listed
 
 
+class Planned(NamedTuple):
+    """How many entries a plan moves and keeps, and how many with how many bytes it leaves to be
+    looked at by the run."""
+
+    move: int
+    keep: int
+    look: int
+    look_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a transfer stands.
@@ -90,8 +101,8 @@ class Outcome:
     that still stand, one for each entry. ``blind`` means that they kept the inventory from being
     taken, so nothing else is known. ``held`` is the number of files that wait, and ``aside`` has a
     line for each reason why entries are in no batch. ``lost`` is the number of batches of the last
-    inventory whose tables are gone. ``planned`` is the number of entries to be moved and to be
-    kept, if there is a plan and nothing of it is done. ``damaged`` are lines about files that
+    inventory whose tables are gone. ``planned`` is what a plan tells, if
+    there is one and nothing of it is done. ``damaged`` are lines about files that
     cannot be read. ``overtaken`` means that a later run ended before its inventory, so the last one
     is old.
     """
@@ -106,7 +117,7 @@ class Outcome:
     datasets: tuple[Dataset, ...] = ()
     unproven: int = 0
     lost: int = 0
-    planned: tuple[int, int] | None = None
+    planned: Planned | None = None
     damaged: tuple[str, ...] = ()
     overtaken: bool = False
     unmatched: int = 0
@@ -328,11 +339,16 @@ class _Look:
         return listed == [(proof.path, proof.size, proof.etag) for proof in proofs]
 
 
-def _planned(layout: Layout) -> tuple[int, int] | None:
+def _planned(layout: Layout) -> Planned | None:
     if not layout.plan.exists():
         return None
-    counts = Counter(row[2] for row in rows(layout.plan, PLAN_COLUMNS))
-    return counts["move"], counts["keep"]
+    counts: Counter[str] = Counter()
+    size = 0  # of what is to be looked at
+    for row in rows(layout.plan, PLAN_COLUMNS):
+        counts[row[2]] += 1
+        if row[2] == LOOK:
+            size += int(row[4])
+    return Planned(counts[MOVE], counts[KEEP], counts[LOOK], size)
 
 
 def _aside(layout: Layout, seen: state.State) -> list[str]:

@@ -1,10 +1,10 @@
 """The stage ``diff``: compares one batch with the destination. It asks S3 only about entries for
-which the tables do not decide."""
+which the tables do not decide. A plan (``foresee``) goes as far as the tables do."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from waybill.model.difference import Difference
 from waybill.model.entries import LocalEntry, RemoteEntry
@@ -13,6 +13,7 @@ from waybill.model.failure import Failure
 from waybill.move import checksum, diff
 from waybill.results import failures, journal, marker, sha256sum
 from waybill.results.batch_tables import read_local, read_remote, render_diff
+from waybill.results.marker import Proof
 from waybill.s3.same_bytes import Verdict
 from waybill.stages.task import Task
 from waybill.system.root import Root
@@ -28,6 +29,36 @@ def compare(task: Task) -> None:
     differences = (_upload if uploads else _download)(task, failed)
     task.write(task.layout.diff(task.dataset, task.batch), render_diff(differences))
     failures.write(task.failure_record, failed)
+
+
+def foresee(task: Task, inherited: Collection[str]) -> Iterator[Difference]:
+    """The differences of one batch, as far as the inventory and earlier results decide. No file is
+    read and S3 is not asked: what the run would do that for has the status ``?``. ``inherited`` are
+    the batches that held entries of this batch before."""
+    layout, transfer = task.layout, task.transfer
+    local = read_local(layout.local(task.dataset, task.batch))
+    remote = read_remote(layout.remote(task.dataset, task.batch))
+    settings = {"compare": transfer.compare, "overwrite": transfer.overwrite}
+    names = (task.batch, *inherited)
+    cached = checksum.read_caches(layout.cache(task.dataset, name) for name in names)
+    if transfer.direction == "download":
+        files = {e.path: e for e in local}
+        hashes = {e.path: cached[e].sha256 for e in local if e in cached}
+        ours = _ours(task, inherited, remote, files)
+        return diff.diff_download(
+            remote, files, ours=ours, hashes=hashes, same_bytes=None, made_ns=None, **settings
+        )
+    proven = {proof.path: proof for proof in _proofs(task, inherited) if proof.sha256}
+
+    def sha256(entry: LocalEntry) -> str:
+        if known := cached.get(entry):
+            return known.sha256
+        proof = proven.get(entry.path)
+        return proof.sha256 if proof and proof.is_of(*entry[1:]) else ""
+
+    hashes = {entry.path: sha256(entry) for entry in local}
+    objects = {e.path: e for e in remote}
+    return diff.diff(local, hashes, objects, same_bytes=None, **settings)
 
 
 def _upload(task: Task, failed: list[Failure]) -> Iterator[Difference]:
@@ -64,7 +95,7 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
     layout, transfer = task.layout, task.transfer
     local = {e.path: e for e in read_local(layout.local(task.dataset, task.batch))}
     entries = read_remote(layout.remote(task.dataset, task.batch))
-    ours = _ours(task, entries, local)
+    ours = _ours(task, task.inherited(), entries, local)
     open_ = [
         (entry, there)
         for entry in entries
@@ -113,26 +144,34 @@ def _download(task: Task, failed: list[Failure]) -> Iterator[Difference]:
     )
 
 
-def _ours(task: Task, entries: list[RemoteEntry], local: dict[str, LocalEntry]) -> dict[str, str]:
+def _ours(
+    task: Task,
+    inherited: Collection[str],
+    entries: list[RemoteEntry],
+    local: dict[str, LocalEntry],
+) -> dict[str, str]:
     """The SHA-256 (hex) by path of the files that earlier jobs downloaded from the listed objects
     and that have not changed since."""
-    layout, dataset = task.layout, task.dataset
-    names = (*task.inherited(), task.batch)
-    proofs = [
-        proof for name in names for proof in marker.read_if_any(layout.kept_marker(dataset, name))
-    ]
-    record = journal.read(layout.journal(dataset, name) for name in names)
-    proofs += [proof for _, proof in record.done.values()]
     etags = {entry.path: entry.etag for entry in entries}
     return {
         proof.path: proof.sha256
-        for proof in proofs
+        for proof in _proofs(task, inherited)
         if proof.sha256
         and proof.key == task.transfer.prefix + proof.path
         and proof.etag == etags.get(proof.path)
         and (there := local.get(proof.path))
         and proof.is_of(*there[1:])
     }
+
+
+def _proofs(task: Task, inherited: Collection[str]) -> Iterator[Proof]:
+    """The proofs in the markers and journals of earlier jobs, the latest last."""
+    layout, dataset = task.layout, task.dataset
+    names = (*inherited, task.batch)
+    for name in names:
+        yield from marker.read_if_any(layout.kept_marker(dataset, name))
+    record = journal.read(layout.journal(dataset, name) for name in names)
+    yield from (proof for _, proof in record.done.values())
 
 
 def _ask(

@@ -9,24 +9,29 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from waybill.model import difference
+from waybill.model.difference import Difference
 from waybill.model.errors import ReportedError
-from waybill.model.escaping import escape
+from waybill.model.escaping import escape, unescape
 from waybill.model.times import has_date
 from waybill.model.transfer import Transfer
 from waybill.results import failures, marker, published, seals, sha256sum, state
 from waybill.results.batch_tables import (
     ASIDE_COLUMNS,
+    LOCAL_COLUMNS,
     PLAN_COLUMNS,
+    REMOTE_COLUMNS,
     SUMMARY_COLUMNS,
     read_diff,
     read_local,
 )
 from waybill.results.layout import Layout
 from waybill.results.marker import Proof
+from waybill.stages.compare import foresee
 from waybill.stages.task import Task
 from waybill.system.files import write_atomic
 from waybill.system.root import Root
@@ -85,27 +90,27 @@ def file_checksum(task: Task, table: Path) -> None:
     raise ReportedError(f"{path}: has no checksum")
 
 
-def plan(task: Task) -> None:
+def plan(task: Task, *, compared: bool = True) -> None:
     """Write every entry of the transfer with its status, in the order of the paths.
 
-    The diff table of a proven batch is older than its move, so its entries are given as ``=``.
+    The entries of a proven batch are ``=``: its diff table is older than its move. Those of another
+    batch are as its diff table has them. If not all batches are ``compared``, those of a batch
+    without a diff table have the status that the tables and earlier proofs tell.
     """
     layout = task.layout
     seen = state.read(layout)
-    open_ = set(seen.open)
 
     def lines() -> Iterator[str]:
         for dataset in seen.datasets:
-            tables = [layout.diff(d, b) for d, b in state.batches(layout) if d == dataset]
-            for table in sorted(tables, key=_first_path):
-                proven = f"{dataset}/{table.stem}" not in open_ and not _is_newer(
-                    table, layout.marker(dataset, table.stem), task.transfer
-                )
-                for d in read_diff(table):
-                    if proven:
-                        d = d._replace(
-                            status=difference.UNCHANGED, action=difference.KEEP, reason=PROVEN
-                        )
+            place = seen.places[dataset]
+            view = replace(
+                task,
+                transfer=task.transfer.for_dataset(place.folder, place.prefix),
+                dataset=dataset,
+            )
+            batches = [replace(view, batch=b) for d, b in state.batches(layout) if d == dataset]
+            for batch in sorted(batches, key=_first_path):
+                for d in _differences(batch, seen, compared=compared):
                     yield "\t".join(
                         (dataset, d.status, d.action, escape(d.path), str(d.size),
                          str(d.mtime_ns), d.sha256, escape(d.reason))
@@ -118,6 +123,23 @@ def plan(task: Task) -> None:
     task.write(layout.plan, render(PLAN_COLUMNS, lines()))
 
 
+def _differences(task: Task, seen: state.State, *, compared: bool) -> Iterator[Difference]:
+    """The differences of one batch, for the plan."""
+    layout, batch = task.layout, (task.dataset, task.batch)
+    name, table = "/".join(batch), layout.diff(*batch)
+    proof, kept = layout.marker(*batch), layout.kept_marker(*batch)
+    if name not in seen.open and not _is_newer(table, proof, task.transfer):
+        for p in marker.read(proof if proof.exists() else kept):
+            yield Difference(
+                difference.UNCHANGED, difference.KEEP, p.path, p.size, p.mtime_ns, p.inode,
+                p.sha256, p.etag, "", PROVEN,
+            )  # fmt: skip
+    elif compared or _is_up_to_date(table, layout.local(*batch), layout.remote(*batch)):
+        yield from read_diff(table)
+    else:
+        yield from foresee(task, seen.inherits.get(name, ()))
+
+
 def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
     """Whether a diff table asks to move a proven batch again. With ``overwrite = "always"`` it does
     when it is newer than the marker."""
@@ -126,8 +148,21 @@ def _is_newer(table: Path, proof: Path, transfer: Transfer) -> bool:
     return not proof.exists() or table.stat().st_mtime_ns > proof.stat().st_mtime_ns
 
 
-def _first_path(table: Path) -> str:
-    return next(read_diff(table)).path
+def _is_up_to_date(table: Path, *inputs: Path) -> bool:
+    """Whether a table is there and not older than the tables that it was made from."""
+    try:
+        made_ns = table.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    return all(path.stat().st_mtime_ns <= made_ns for path in inputs)
+
+
+def _first_path(batch: Task) -> str:
+    layout, name = batch.layout, (batch.dataset, batch.batch)
+    table, columns = layout.local(*name), LOCAL_COLUMNS
+    if batch.transfer.direction == "download":
+        table, columns = layout.remote(*name), REMOTE_COLUMNS
+    return unescape(next(rows(table, columns))[0])
 
 
 def manifest(task: Task) -> None:

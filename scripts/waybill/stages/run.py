@@ -47,8 +47,11 @@ DEFAULT_TOML = "config/config.toml"
 
 # Keys of `snakemake --config` that are not settings of a transfer.
 _OWN_KEYS = {
-    "toml", "transfers", "start", "waybill", "waybill_tree", "waybill_alone", "defaults",
+    "toml", "transfers", "start", "hash", "waybill", "waybill_tree", "waybill_alone", "defaults",
 }  # fmt: skip
+
+# Snakemake turns only `True` and `False` into a boolean, not other words for it.
+_BOOLEANS = {"true": True, "yes": True, "false": False, "no": False, "0": False, "1": True}
 
 
 class Run(Inputs):
@@ -74,7 +77,8 @@ class Run(Inputs):
         """Read the configuration that ``--config`` names and leave it in ``config`` for the jobs.
 
         A mistake ends the process with exit code 2 and one line for each mistake.
-        With ``--config start=WORD`` the last inventory is used and no new one is taken.
+        With ``--config start=WORD`` the last inventory is used and no new one is taken. With
+        ``--config hash=true`` the target ``plan`` hashes files and asks S3 about objects.
         ``defaults`` is for profiles: settings below those of presets and of the TOML file.
         """
         spare_imports()
@@ -84,10 +88,13 @@ class Run(Inputs):
         chosen = config.get("transfers") or []
         names = [n.strip() for n in chosen.split(",")] if isinstance(chosen, str) else chosen
         overrides = {k: v for k, v in config.items() if k not in _OWN_KEYS}
-        # Snakemake turns only `True` and `False` into a boolean, not other words for it.
-        words = {"true": True, "yes": True, "false": False, "no": False, "0": False, "1": True}
-        if (word := str(overrides.get("one_job_per_batch")).lower()) in words:
-            overrides["one_job_per_batch"] = words[word]
+        for table, key in ((overrides, "one_job_per_batch"), (config, "hash")):
+            if (word := str(table.get(key)).lower()) in _BOOLEANS:
+                table[key] = _BOOLEANS[word]
+        if not isinstance(config.get("hash", False), bool):
+            text = f"--config hash={config['hash']}: is neither true nor false"
+            print(f"waybill: {text}", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
         try:
             if "toml" not in config and not Path(DEFAULT_TOML).exists():
                 text = "no such file; `--config toml=PATH` names another, `waybill init` writes one"

@@ -46,6 +46,7 @@ class Inputs(ABC):
         self.transfers = transfers
         self._snakemake = snakemake
         self._look = Look(transfers, snakemake, config)
+        self._hash = bool(config.get("hash"))
         self.start = self._look.start
         self._busy: dict[str, str] = {}  # transfers that another run holds, with a message
 
@@ -154,18 +155,27 @@ class Inputs(ABC):
         """A params function: one setting of the job's transfer."""
         return lambda wildcards: getattr(self.transfers[wildcards.transfer], name)
 
-    def diffs(self, checkpoints: Any) -> Callable[[Any], list[str]]:
-        """An input function: the diff tables of a transfer, and the tables of its entries in no
-        batch. When one job does all stages of a batch, it gives the marker: the diff table is
-        written before it."""
+    def to_plan(self, checkpoints: Any) -> Callable[[Any], list[str]]:
+        """An input function: the tables that the plan of a transfer is made from, and those of its
+        entries in no batch. A plan that does not hash is made from the inventory alone, other plans
+        from the diff tables. When one job does all stages of a batch, its marker is given for them:
+        the diff table is written before it."""
 
         def files(wildcards: Any) -> list[str]:
             layout = self._after_inventory(checkpoints, wildcards)
-            table = layout.marker if self._one_job(wildcards.transfer) else layout.diff
-            tables = [table(dataset, batch) for dataset, batch in state.batches(layout)]
-            return [os.fspath(p) for p in (*tables, *sorted(layout.inventory.glob("*.aside.tsv")))]
+            tables = [layout.local, layout.remote]
+            if self.compared(wildcards):
+                tables = [layout.marker if self._one_job(wildcards.transfer) else layout.diff]
+            found = [table(*names) for names in state.batches(layout) for table in tables]
+            return [os.fspath(p) for p in (*found, *sorted(layout.inventory.glob("*.aside.tsv")))]
 
         return files
+
+    def compared(self, wildcards: Any) -> str:
+        """A params function: whether the plan follows from a comparison of every batch, ``yes`` or
+        ``""``. One that is all that is wanted does not, unless ``--config hash=true`` asks for
+        it."""
+        return "yes" if self._hash or not self._only_looks else ""
 
     def to_hash(self, checkpoints: Any) -> Callable[[Any], list[str]]:
         """An input function: the files of a batch to be hashed."""
