@@ -105,7 +105,7 @@ def test_the_examples_of_the_page_are_of_the_schema() -> None:
     page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
     (document,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert valid(document)["command"] == "status"
-    (lines,) = re.findall(r"```\n(\{.*?)```", page, re.DOTALL)
+    (lines,) = re.findall(r"```text\n(\{.*?)```", page, re.DOTALL)
     assert [valid(line)["event"] for line in lines.splitlines()] == [
         "begin",
         "plan",

@@ -50,7 +50,7 @@ def test_plan_run_status(door: Door, work: Path) -> None:
 
     said = waybill(door, work, "plan", "--transfers", "data,1e5", "--cores", "1", code=3)
     assert "file(s)" in said.out
-    rows = [line for line in said.out.splitlines() if "  new  " in line]
+    rows = [line for line in said.out.splitlines() if line.endswith("  new")]
     assert [row.split()[0] for row in rows[:3]] == [f"folder/file{n}.bin" for n in range(3)]
     assert len(rows) == 50
     assert "... and 10 more" in said.out
@@ -76,6 +76,64 @@ def test_plan_run_status(door: Door, work: Path) -> None:
     status = waybill(door, work, "status", code=1)
     assert "data: 60 files, 5.9 KiB: all proven" in status.out
     assert "lost: FAILED" in status.out
+
+
+def test_what_only_a_hash_could_tell_is_read_when_it_matters(door: Door, work: Path) -> None:
+    """A plan reads nothing, unless it is told to. The run asks before it hashes if it has to ask in
+    any case, and hashes before it asks if there may be nothing to ask."""
+    same = door.write("same.bin", 5000)
+    door.write("new.bin", 300)
+    url = f"s3://{door.bucket}/data/"
+    door.proxy.client().put_object(Bucket=door.bucket, Key="data/same.bin", Body=b"x" * 5000)
+    data = ("--transfers", "data")
+    (work / "prices.toml").write_text('currency = "XTS"\nput = 500\nget = 250\nmonth = 1e7\n')
+    said = waybill(door, work, "plan", *data, "--bandwidth", "10B", "--prices", "prices.toml")
+    assert {r.op for r in said.requests} == {"ListObjectsV2"}
+    lines = [line.strip() for line in said.out.splitlines()]
+    assert "1 ? same size (4.9 KiB), 1 new (300 B)" in lines
+    order = [line.split()[0] for line in lines if line.split()[:1] and ".bin" in line]
+    assert order == ["same.bin", "new.bin"]
+    assert lines[-4].startswith("? 1 file(s), 4.9 KiB: the same size is there, and nothing proves")
+    assert lines[-3:] == [
+        "time: about 30 s at 10 B/s",
+        "requests: about 2 PUT, 1 LIST, 2 HEAD",
+        "cost: about 2.00 XTS, and 3.00 a month to store what is moved",
+    ]
+    with door.talk("run", *data, command="main", cwd=work) as talk:
+        talk.expect(f"Upload 1 file(s), and what has changed of 1 more, to {url}? [y/N] ")
+        assert door.proxy.count(op="HeadObject") == 0
+        talk.type("y\n")
+        assert "2 moved" in talk.end(0).out
+    assert door.body("data/same.bin") == same.read_bytes()
+
+    same.write_bytes(b"y" * 5000)
+    with door.talk("run", *data, command="main", cwd=work) as talk:
+        talk.expect("Nothing else is to be moved, so they are compared before the question")
+        talk.expect(f"Upload 1 file(s) to {url}? [y/N] ")
+        talk.type("n\n")
+        talk.end(0)
+    said = waybill(door, work, "plan", *data, "--hash")
+    row = next(line for line in said.out.splitlines() if "same.bin" in line)
+    assert "  changed  " in row
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--bandwidth", "fast"], "'fast': a size is a number of bytes"),
+        (["--bandwidth", "0"], "'0' is not a number of bytes above 0"),
+        (["--prices", "none.toml"], "none.toml: No such file"),
+        (["--prices", "wrong.toml"], "wrong.toml: put: -1 is not a number that is not negative"),
+        (["--prices", "wrong.toml"], "wrong.toml: gold: no such price; there are currency, put"),
+    ],
+)
+def test_what_a_forecast_cannot_be_made_from(
+    door: Door, work: Path, words: list[str], says: str
+) -> None:
+    (work / "wrong.toml").write_text("put = -1\ngold = 2\n")
+    said = waybill(door, work, "plan", *words, code=2)
+    assert says in said.err
+    assert said.requests == []
 
 
 def test_config(door: Door, work: Path, tmp_path: Path) -> None:

@@ -34,10 +34,12 @@ def of_transfer(transfer: Transfer) -> dict[str, Any]:
 def of_plan(
     transfer: Transfer, plan: Plan, refused: Iterable[tuple[str, str]], *, entries: bool
 ) -> dict[str, Any]:
-    """The counts of a plan; with ``entries`` also each entry that is to be moved or is aside.
+    """The counts of a plan; with ``entries`` also each entry that is or may be to be moved, or is
+    aside.
     ``refused`` are the refused ones that are no failures. Sizes are in bytes."""
     counts = {
         "move": len(plan.moves),
+        "undecided": len(plan.unsure),
         "same": len(plan.same),
         "refused": len(plan.refused),
         "held": len(plan.held),
@@ -50,9 +52,10 @@ def of_plan(
     aside = {"refused": refused, "held": plan.held, "skipped": plan.skipped}
     return found | {
         "entries": [
-            {"dataset": m.dataset, "path": m.path, "size": m.size, "what": m.what,
+            {"dataset": m.dataset, "path": m.path, "size": m.size, "what": what or m.what,
              "sha256": m.sha256 or None}
-            for m in plan.moves
+            for moves, what in ((plan.moves, ""), (plan.unsure, "undecided"))
+            for m in moves
         ],
         "aside": [
             {"path": path, "what": what, "reason": reason}

@@ -11,6 +11,7 @@ from typing import Any
 from waybill.config import read
 from waybill.model.errors import EXIT_CONFIG, ConfigError, WaybillError
 from waybill.model.transfer import Transfer
+from waybill.model.units import parse_size
 from waybill.stages.run import DEFAULT_TOML
 from waybill.system.resources import project_root
 
@@ -61,8 +62,20 @@ def add_cores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", metavar="N", type=_cores, help="CPU cores to use (default: all)")
 
 
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that shows a plan."""
+    add = parser.add_argument
+    add("--hash", action="store_true", help="read what only a hash could tell, for the plan")
+    add(
+        "--bandwidth", metavar="RATE", type=_rate,
+        help="bytes a second for the estimated time, such as 50MiB (default: as in the last run)",
+    )  # fmt: skip
+    add("--prices", metavar="TOML", type=Path, help="prices for the estimated cost")
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the options of a command that moves data."""
+    add_plan(parser)
     parser.add_argument("--yes", "-y", action="store_true", help="move without a question")
     parser.add_argument("--dry-run", "-n", action="store_true", help="do what `plan` does")
 
@@ -142,6 +155,16 @@ def _profile(name: str) -> str:
         " folder with a config.yaml",
         exit_code=EXIT_CONFIG,
     )
+
+
+def _rate(text: str) -> int:
+    try:
+        rate = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    if not rate:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes above 0")
+    return rate
 
 
 def _cores(text: str) -> int:

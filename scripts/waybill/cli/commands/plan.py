@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from waybill.cli import documents
+from waybill.cli import documents, forecast
 from waybill.cli.commands import options
+from waybill.cli.forecast import Budget
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
@@ -21,6 +22,7 @@ MOST_ROWS = 50  # of a plan on the screen; all are in plan.tsv
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_transfers(parser)
+    options.add_plan(parser)
     options.add_quiet(parser)
     options.add_json(parser)
     options.add_snakemake(parser)
@@ -28,11 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(screen: Screen, given: argparse.Namespace) -> int:
     """Show what a run would do; returns the exit code."""
+    budget = Budget.of(given)
     session, transfers = open_session(screen, given)
-    ended, plans = session.plan()
+    ended, plans = session.plan(hashes=given.hash)
     tell(screen, session.failed(ended))
     for name, its_plan in plans.items():
-        show(screen, session, transfers[name], its_plan)
+        show(screen, session, transfers[name], its_plan, budget)
     screen.data["transfers"] = [
         documents.of_plan(transfers[name], plan, session.refused(name, plan), entries=True)
         for name, plan in plans.items()
@@ -61,15 +64,20 @@ def tell(screen: Screen, failed: list[tuple[str, str]]) -> None:
         screen.problem(visible(f"{name}: {line}" if name else line))
 
 
-def show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -> None:
-    """Show the plan of a transfer."""
+def show(
+    screen: Screen, session: Session, transfer: Transfer, its_plan: Plan, budget: Budget
+) -> None:
+    """Show the plan of a transfer, the largest files first, and what a run of it takes."""
     way = f"{printable(transfer.source)} -> {printable(transfer.destination)}"
     screen.line(f"{transfer.name}: {way}")
     refused = session.refused(transfer.name, its_plan)
-    if its_plan.moves or refused:
-        for line in plan_lines(its_plan, refused, most=MOST_ROWS):
+    rows = len(its_plan.moves) + len(its_plan.unsure) + len(refused)
+    if rows:
+        if reasons := its_plan.reasons():
+            screen.line(f"  {reasons}")
+        for line in plan_lines(its_plan, refused, most=MOST_ROWS, largest_first=True):
             screen.line(f"  {line}")
-        if len(its_plan.moves) + len(refused) > MOST_ROWS:
+        if rows > MOST_ROWS:
             screen.line(f"  all of it: {printable(str(Layout(transfer.results).plan))}")
     notes = {
         "up to date": len(its_plan.same),
@@ -83,5 +91,8 @@ def show(screen: Screen, session: Session, transfer: Transfer, its_plan: Plan) -
         unmatched = state.read(session.layouts[transfer.name]).unmatched
         why = closing_lines.none_selected(transfer, unmatched)
         screen.line("  no files" + (f": {why}" if why else ""))
-    if text or its_plan.moves:
+    if text or rows:
         screen.line(f"  {text}" if text else "")
+    layout = session.layouts[transfer.name]
+    for line in forecast.lines(its_plan, transfer, layout, budget):
+        screen.line(f"  {visible(line)}")
