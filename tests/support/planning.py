@@ -39,10 +39,11 @@ class World(Verifying):
         super().__init__(folder, proxy, bucket, monkeypatch)
         self.direction, self.chosen = direction, chosen
         self._ticks = itertools.count(1)
+        self.client = proxy.client()  # of those who change the bucket
 
     def do(self, what: str, *about: Any) -> None:
         """One step of what may have happened before the plan."""
-        client = self.proxy.client()
+        client = self.client
         match what, *about:
             case "write", name, body, *recent:
                 file = self.data / name

@@ -42,7 +42,9 @@ def world(tmp_path, s3, proxy, monkeypatch):
 
     def make(direction="upload", **chosen):
         bucket = s3.make_bucket(f"plan-{os.getpid()}-{tmp_path.name[-20:].lower()}-{next(count)}")
-        return World(tmp_path / bucket, proxy, bucket, monkeypatch, direction, **chosen)
+        made = World(tmp_path / bucket, proxy, bucket, monkeypatch, direction, **chosen)
+        made.client = s3.client()  # the proxy sees what Waybill asks for, and nothing else
+        return made
 
     return make
 
