@@ -59,6 +59,14 @@ def test_F10_a_dry_run_shows_the_chain_and_moves_nothing(work: Workflow) -> None
     assert work.run(**CORES).data_puts == ["t/b/6.txt"]
 
 
+def test_F10_a_dry_run_knows_the_settings_of_a_profile(work: Workflow) -> None:
+    """Those of a configfile are numbers and truth values, not text."""
+    cluster = SNAKEFILE.parent / "workflow" / "profiles" / "slurm" / "cluster.yaml"
+    dry = work.run(options=["--cores", "2", "-n", "--configfile", str(cluster)])
+    shown = jobs_shown(dry)
+    assert shown["upload"] >= 3 and not shown["checksum"] and not shown["diff"]
+
+
 def test_F10_graphs_and_summaries_show_the_last_look_and_look_at_nothing(work: Workflow) -> None:
     work.run(**CORES)
     work.write("b/6.txt", b"new")

@@ -101,11 +101,12 @@ class PartChecksums:
         """The mark of a part in the journal, and the arguments of UploadPart."""
         mark = f"{crc64nvme:016x}"
         match kind:
-            case Kind.CRC64NVME | Kind.NONE:  # without one, botocore would add another
+            case Kind.CRC64NVME:
                 return mark, {"ChecksumCRC64NVME": base64_crc64nvme(crc64nvme)}
-            case Kind.SHA256:
+            case Kind.SHA256 | Kind.NONE:  # without a checksum, the store may check the signature
                 sha256 = hashlib.sha256(body).hexdigest()
-                return sha256, {"ChecksumSHA256": base64_sha256(sha256)}
+                checked = kind is Kind.SHA256
+                return sha256 if checked else mark, {"ChecksumSHA256": base64_sha256(sha256)}
             case Kind.MD5:
                 return mark, of_md5(hashlib.md5(body, usedforsecurity=False).hexdigest())
 

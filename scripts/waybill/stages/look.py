@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,19 +144,22 @@ class Look:
         own = {"waybill", "waybill_tree", "waybill_alone", "start", "transfers"}
         config = {key: value for key, value in self._config.items() if key not in own}
         config |= {"start": self._start, "transfers": ",".join(self._transfers)}
-        done = subprocess.run(
-            [
-                sys.executable, "-P", "-m", "snakemake",
-                "--snakefile", str(root / "Snakefile"),
-                "--profile", "none",
-                "--workflow-profile", str(root / "workflow" / "profiles" / "default"),
-                "--cores", "1", "--quiet", "all", "--until", "inventory",
-                "--config", *(f"{k}={json.dumps(v, default=str)}" for k, v in config.items()),
-            ],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-        )  # fmt: skip
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            json.dump(config, file, default=str)  # in --config, Snakemake reads `true` as text
+            file.flush()
+            done = subprocess.run(
+                [
+                    sys.executable, "-P", "-m", "snakemake",
+                    "--snakefile", str(root / "Snakefile"),
+                    "--profile", "none",
+                    "--workflow-profile", str(root / "workflow" / "profiles" / "default"),
+                    "--cores", "1", "--quiet", "all", "--until", "inventory",
+                    "--configfile", file.name,
+                ],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+            )  # fmt: skip
         self._code = done.returncode
 
     def _tell_time(self) -> None:
