@@ -17,9 +17,11 @@ from support.proxy import Proxy
 from support.server import S3Server
 from waybill.s3.permissions import NEEDS
 
-# A suite that was started in the background is told to ignore interrupts, and so would be all the
-# runs whose interrupts are looked at.
+# A suite that was started in the background, or by nohup, is told to ignore signals, and so would
+# be all the runs that are sent one. A handler, unlike SIG_IGN, is not handed on to other programs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 models.keep()
 
 # Folders of tests that run Snakemake. The slowest take 150 s on a quiet machine of two cores, and

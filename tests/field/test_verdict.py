@@ -402,7 +402,7 @@ def test_F7_a_host_workflow_fails_with_the_verdict(
 
 def test_D6_a_manifest_is_not_published_twice(up: Uploads) -> None:
     """Not when markers are made anew; but when an entry is another, or the manifest is gone."""
-    client = up.proxy.client()
+    client = up.proxy.straight()
 
     def published() -> set[str]:
         listing = client.list_objects_v2(Bucket=up.bucket, Prefix="x/manifests/")

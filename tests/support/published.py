@@ -24,7 +24,8 @@ def publish_seis(site: Path) -> None:
     """Publish preset ``seis`` as docs/presets.md shows it."""
     blocks = dict.fromkeys(("python", "toml"), "")
     for language, text in re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
-        blocks[language] = blocks[language] or text
+        if language in blocks:
+            blocks[language] = blocks[language] or text
     project = tomllib.loads(blocks["toml"])["project"]
     entry_points = project["entry-points"]["waybill.presets"]
     publish(site, project["name"], entry_points, waybill_seis=blocks["python"])

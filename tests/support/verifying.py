@@ -101,8 +101,8 @@ def read_report(table: Path) -> dict[str, str]:
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """All that stands in a folder of results but what verifications write, the seal of that, and
-    the lock, which names its last holder."""
+    """All that stands in a folder of results but what verifications write, the seal of that, the
+    records of runs and jobs, and the lock, which names its last holder."""
 
     def content(path: Path) -> tuple[bytes, int]:
         if path.name != "results.sha256":
@@ -115,5 +115,6 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
         for path in folder.rglob("*")
         if path.is_file()
         and "verify" not in path.relative_to(folder).parts[1:2]
-        and path.name != ".lock"
+        and "logs/jobs" not in path.as_posix()
+        and path.name not in (".lock", "history.jsonl", "progress.json")
     }

@@ -175,9 +175,12 @@ def test_what_is_selected(ships: Fleet, s3: S3Server) -> None:
     assert files(some.folder) == {"a.tif": b"1", "raw/a.tif": b"3"}
     assert not (some.folder / "skipped").exists()
     assert failures(run, "empty") == failures(run, "none") == []
-    for name in ("empty", "none"):
+    for name, more in (
+        ("empty", ""),
+        ("none", ': 8 files there, none matches include = ["*.h5ad"]'),
+    ):
         url = f"s3://{ships.bucket}/{name}/"
-        assert f"waybill: {name}: nothing to download in {url}" in run.lines
+        assert f"waybill: {name}: nothing to download in {url}{more}" in run.lines
     assert [line for line in run.lines if line.startswith("waybill: held: 1 held back: ")]
     for way in (held, empty, none):
         way.check_nothing_claimed()

@@ -82,7 +82,8 @@ def test_both_ways(s3: S3Server, proxy: Proxy, bucket: str, tmp_path: Path) -> N
     assert report(workflow, "up") == agree | up
     assert report(workflow, "down") == agree | down
     for name, named in (("up", up), ("down", down)):
-        said = [line for line in run.lines if line.startswith(f"waybill: {name}: ")]
+        took, *said = [line for line in run.lines if line.startswith(f"waybill: {name}: ")]
+        assert took.startswith(f"waybill: {name}: took ")
         for line, (path, sign) in zip(said, sorted(named.items()), strict=False):
             assert line.startswith(f"waybill: {name}: {sign}: {path}: "), said
         assert len(said) == len(named) + 1
