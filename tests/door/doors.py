@@ -163,7 +163,10 @@ class Talk:
 
     def expect(self, text: str) -> str:
         """Wait until the terminal shows ``text`` (again), and return what it showed until then."""
-        return self._read_until(lambda: text in self._fresh, text)
+        shown = self._read_until(lambda: text in self._fresh, text)
+        end = shown.index(text) + len(text)
+        self._fresh = shown[end:]  # what came with it is for the next one
+        return shown[:end]
 
     def type(self, text: str) -> None:
         """Type at the terminal; ``\\x03`` is Ctrl-C."""

@@ -27,7 +27,8 @@ def fill(door: Door) -> None:
 
 def listed(out: str) -> list[list[str]]:
     """The rows of a plan table: file, size, reason, SHA-256."""
-    return [line.split() for line in out.splitlines() if re.search(r"  [0-9a-f]{16}$", line)]
+    rows = (line.strip() for line in out.splitlines() if re.search(r"  [0-9a-f]{16}$", line))
+    return [re.split("  +", row) for row in rows]
 
 
 def sha256(path: Path) -> str:
@@ -43,10 +44,10 @@ def test_from_a_dry_run_to_force(door: Door) -> None:
     assert {r.method for r in dry.requests} <= {"GET", "HEAD"}
     rows = listed(dry.out)
     assert [row[0] for row in rows] == NAMES, "not in natural order"
-    assert [row[1] for row in rows] == ["0.70", "1.40", "2.10"]
+    assert [row[1] for row in rows] == ["683.6 KiB", "1.3 MiB", "2.0 MiB"]
     assert {row[2] for row in rows} == {"new"}
     assert [row[3] for row in rows] == [sha256(door.data / name)[:16] for name in NAMES]
-    assert re.search(r"^3 file\(s\) +4\.20$", dry.out, re.MULTILINE)
+    assert re.search(r"^3 file\(s\) +4\.0 MiB$", dry.out, re.MULTILINE)
     assert "nothing uploaded" in dry.out
     assert "\r" not in dry.all, "progress off a terminal"
 

@@ -257,7 +257,9 @@ def test_what_follows_from_the_answers(door: Door) -> None:
     door.proxy.fault(not_implemented(), op="PutObject", key="*/native")
     door.proxy.fault(DropHeader("range"))
     document = json.loads(probe(door, "--json", "--yes", code=1).out)
-    assert list(document) == ["waybill", "time", "url", "exit_code", "settings", "rows"]
+    assert list(document) == [
+        "waybill", "command", "time", "url", "exit_code", "settings", "rows",
+    ]  # fmt: skip
     assert document["exit_code"] == 1
     assert document["settings"] == {
         "endpoint_url": door.proxy.endpoint_url,

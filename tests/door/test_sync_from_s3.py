@@ -20,7 +20,7 @@ def snapshot(*folders: Path) -> dict[Path, tuple[int, int]]:
 
 def listed(out: str) -> list[str]:
     """The paths of the plan tables."""
-    return re.findall(r"^  (\S+/\S+) +<?[\d,.]+  \w+", out, re.MULTILINE)
+    return re.findall(r"^  (\S+/\S+) +[\d,.]+ [KMG]?i?B  \w+", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("layout", ["old", "new"])

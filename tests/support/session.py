@@ -45,6 +45,7 @@ _VARIES = [
     (re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b"), "HASH"),
     (re.compile(r"\b[\d.]+ (seconds|s left|[kKMG]?i?B/s|files/s)"), "RATE"),
     (re.compile(r"\btook (\d+ h )?(\d+ min ?)?(\d+ s)?"), "took TIME"),
+    (re.compile(r"\b\d+ file\(s\) to upload"), "N file(s) to upload"),  # at the time of the look
     (re.compile(r"Files/Second: [\d.]+"), "Files/Second: RATE"),
     (re.compile(r"127\.0\.0\.1:\d+"), "SERVER"),
     (re.compile(r"-{4,}"), "----"),
