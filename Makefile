@@ -156,12 +156,12 @@ $(VENV)/.ready: pyproject.toml
 	$(CHECK_PYTHON)
 	@echo "waybill: making $(VENV)/ beside this file, in a minute or two"
 	@$(PYTHON) -m venv $(VENV)
-	$(call INSTALL,demo report test)
+	$(call INSTALL,demo report test docs)
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.ready
-	$(call INSTALL,demo report test lint)
+	$(call INSTALL,demo report test docs lint)
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.ready
@@ -169,15 +169,15 @@ $(VENV)/.docs: $(VENV)/.ready
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.ready
-	$(call INSTALL,demo report test bench)
+	$(call INSTALL,demo report test docs bench)
 	@touch $@
 
 $(VENV)/.pictures: $(VENV)/.ready
-	$(call INSTALL,demo report test pictures)
+	$(call INSTALL,demo report test docs pictures)
 	@touch $@
 
 $(VENV)/.slurm: $(VENV)/.ready
-	$(call INSTALL,demo report test slurm schedulers)
+	$(call INSTALL,demo report test docs slurm schedulers)
 	@touch $@
 
 $(VENV)/.pages: $(VENV)/.ready

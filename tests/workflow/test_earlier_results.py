@@ -139,7 +139,9 @@ def test_nothing_is_sent_again(earlier: Earlier, monkeypatch: pytest.MonkeyPatch
     for more in (looks, Counter()):
         run = earlier.run()
         assert run.operations == Counter(ListObjectsV2=2) + more
-        assert [line.endswith("nothing to move") for line in run.lines] == [True, True]
+        assert [
+            line.endswith("nothing to move") for line in run.lines if ": took " not in line
+        ] == [True, True]
         assert {name: proofs(earlier.results(name)) for name in before} == before
     monkeypatch.chdir(earlier.folder)
     assert main(["status", "--config", "config.toml"]) == 0
