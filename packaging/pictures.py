@@ -102,8 +102,10 @@ def record(home: Path, env: dict[str, str]) -> Frames:
                 seen = time.monotonic()
             if asked:
                 os.write(terminal, b"y\n")
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
         os.close(terminal)
+        if status:
+            sys.exit(f"waybill: {command}: ended with {os.waitstatus_to_exitcode(status)}")
         show(PAUSE)
     frames[-1] = (REST, frames[-1][1])
     return different(frames)
@@ -121,7 +123,9 @@ def line_of(screen: pyte.Screen, row: int) -> Text:
     cells = [screen.buffer[row][column] for column in range(COLUMNS)]
     line = Text()
     for (fg, bold), run in groupby(cells, key=lambda cell: (cell.fg, cell.bold)):
-        color = None if fg == "default" else fg.replace("brown", "yellow")
+        # pyte has brown and brightblack where rich has yellow and bright_black.
+        name = fg.replace("brown", "yellow").replace("bright", "bright_")
+        color = None if fg == "default" else name
         named = color is None or not all(c in "0123456789abcdef" for c in color)
         style = Style(color=color if named else f"#{color}", bold=bold)
         line.append("".join(cell.data for cell in run), style)
