@@ -19,6 +19,7 @@ from waybill.results.batch_tables import ASIDE_COLUMNS, read_diff, read_local, r
 from waybill.results.layout import LOCAL_SUFFIX, Layout
 from waybill.results.outcome import Failed
 from waybill.results.state import Place, State
+from waybill.system.files import identity
 from waybill.system.tsv import rows
 
 _STAGES = ("checksum", "diff", "upload")
@@ -38,7 +39,7 @@ class _Batch:
     bytes: int = 0
     partly: int = 0
     moved: tuple[int, int] = (0, 0)  # files and bytes that were sent since the inventory
-    seen: tuple[int, int] | None = None  # mtime and size of its own journal
+    seen: tuple[int, int, int] | None = None  # the identity of its own journal
 
 
 class Arrivals:
@@ -98,7 +99,7 @@ class Arrivals:
 
     def _update(self, batch: _Batch) -> None:
         batch.proven = self.layout.marker(self.dataset, batch.name).exists()
-        seen = _identity(batch.journals[-1])
+        seen = identity(batch.journals[-1])
         is_new = seen != batch.seen or (not batch.looked and len(batch.journals) > 1)
         batch.looked, batch.seen = True, seen
         if not (is_new or batch.proven):
@@ -187,14 +188,6 @@ class Arrivals:
             and failure.batch in names
         ]
         yield from sorted(found, key=lambda f: (not f.batch, f.batch, stages.index(f.stage)))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def of_transfer(layout: Layout, before: str) -> list[Arrivals] | None:

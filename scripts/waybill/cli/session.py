@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from waybill import notify
@@ -21,6 +20,7 @@ from waybill.results import failures, outcome, state
 from waybill.results.forecast import CLOSING, LOOKING, Forecast, verb_of
 from waybill.results.layout import Layout
 from waybill.results.outcome import Asked
+from waybill.system.files import identity
 from waybill.system.locks import lock
 
 _FAILED = "FAILED "
@@ -45,11 +45,11 @@ class Session:
         """Run target ``plan``. Returns how it ended, and the plans of the transfers that have one.
         A later plan of the same session is made from the same inventory. With ``hashes`` a plan
         reads what only a hash could tell. ``forced`` is as in ``cli.plan.read``."""
-        before = {name: _identity(layout.plan) for name, layout in self.layouts.items()}
+        before = {name: identity(layout.plan) for name, layout in self.layouts.items()}
         ended = self._launch("plan", list(self.layouts), hash=hashes)
         plans = {}
         for name, layout in self.layouts.items():
-            if _identity(layout.plan) not in (None, before[name]):
+            if identity(layout.plan) not in (None, before[name]):
                 plans[name] = planning.read(layout.plan, forced=forced)
                 self._runs[name] = state.read(layout).run
         return ended, plans
@@ -123,15 +123,6 @@ class Session:
             for path in sorted(layout.root.glob("logs/**/*.log")):
                 yield f"--- {path}"
                 yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What differs between two files that stood at ``path``; None when none does."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def hold_results(layout: Layout) -> None:

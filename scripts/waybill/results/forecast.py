@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.model import difference
@@ -17,6 +16,7 @@ from waybill.results.batch_tables import read_diff, read_local, read_remote
 from waybill.results.jobs import WINDOW_SECONDS, Job
 from waybill.results.layout import Layout
 from waybill.results.run_progress import MOVES, RunProgress, counted_batches
+from waybill.system.files import identity
 
 RECHECK_SECONDS = 20.0  # how often batches without a job are looked for among the proven ones
 SILENT_SECONDS = 120.0  # after which a job that writes nothing is taken for lost
@@ -202,13 +202,13 @@ class _Transfer:
         self._since = since
         self.ended = False
         self._state = state.State(run="")
-        self._state_of: tuple[int, int] | None = None
+        self._state_of: tuple[int, int, int] | None = None
         # Files and bytes by dataset and batch, and whether a diff tells them.
         self._waiting: dict[tuple[str, str], tuple[int, int, bool]] = {}
         self._unhashed: dict[tuple[str, str], int] = {}
         self._checked = 0.0
         self._heard: dict[str, tuple[float, float]] = {}  # the last words of a job, and when
-        self._failed: tuple[tuple[int, int] | None, int] = None, 0
+        self._failed: tuple[tuple[int, int, int] | None, int] = None, 0
         self.moved = self.hashed = 0
 
     def look(self, found: Progress) -> bool:
@@ -246,14 +246,14 @@ class _Transfer:
         return now - when < SILENT_SECONDS
 
     def _failures(self) -> int:
-        seen = _identity(self._layout.failures)
+        seen = identity(self._layout.failures)
         if seen != self._failed[0]:
             self._failed = seen, sum(1 for _ in failures.read(self._layout))
         return self._failed[1]
 
     def _read_state(self) -> None:
         """Read the state of a new inventory, and its open batches."""
-        seen = _identity(self._layout.state)
+        seen = identity(self._layout.state)
         if seen == self._state_of:
             return
         self._state_of, self._state = seen, state.read(self._layout)
@@ -345,14 +345,6 @@ class _Transfer:
         for dataset, batch in list(self._unhashed):
             if self._layout.checksums(dataset, batch).exists():
                 del self._unhashed[dataset, batch]
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def verb_of(transfers: Iterable[Transfer]) -> str:

@@ -111,6 +111,17 @@ def _begin(path: Path) -> tuple[BinaryIO, int]:
         file.close()
 
 
+def identity(path: Path) -> tuple[int, int, int] | None:
+    """What differs between two files that stood at ``path`` one after the other, and between two
+    states of one: inode, modification time (ns since the epoch), size (bytes). None when none is
+    there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def drop_leftover(path: Path, older_than: float) -> bool:
     """Remove the temporary file of a killed ``write_atomic``. Returns whether it was removed.
 
