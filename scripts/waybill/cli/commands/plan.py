@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from waybill.cli import documents, forecast
+from waybill.cli import documents, estimate
 from waybill.cli.commands import options
-from waybill.cli.forecast import Budget
+from waybill.cli.estimate import Budget
 from waybill.cli.launch import Launch
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session, hold_results, plan_lines
@@ -94,5 +94,5 @@ def show(
     if text or rows:
         screen.line(f"  {text}" if text else "")
     layout = session.layouts[transfer.name]
-    for line in forecast.lines(its_plan, transfer, layout, budget):
+    for line in estimate.lines(its_plan, transfer, layout, budget):
         screen.line(f"  {visible(line)}")

@@ -8,7 +8,7 @@ from waybill import __version__
 from waybill.cli import documents
 from waybill.cli.commands import options, plan
 from waybill.cli.commands.plan import open_session, show, tell
-from waybill.cli.forecast import Budget
+from waybill.cli.estimate import Budget
 from waybill.cli.launch import Ended
 from waybill.cli.plan import Plan
 from waybill.cli.session import Session

@@ -1,4 +1,4 @@
-"""What a forecast tells is what the run then takes."""
+"""What an estimate tells is what the run then takes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from support.planning import World
 from support.transfers import transfer_of
-from waybill.cli import forecast
+from waybill.cli import estimate
 from waybill.cli import plan as planning
-from waybill.cli.forecast import Budget, Prices
+from waybill.cli.estimate import Budget, Prices
 from waybill.results import history
 from waybill.results.layout import Layout
 from waybill.s3.parts import MULTIPART_ABOVE_BYTES
@@ -34,7 +34,7 @@ def test_the_requests_are_those_of_the_run(tmp_path, proxy, bucket, monkeypatch,
     here.plan()
     plan = planning.read(here.layout_now.plan)
     assert [move.path for move in plan.unsure] == ["same"]
-    told = forecast.requests_of(plan, here.transfer_now)
+    told = estimate.requests_of(plan, here.transfer_now)
     here.run()
     seen = Counter(request.op for request in proxy.requests)
     assert seen["PutObject"] == told.put
@@ -49,7 +49,7 @@ def test_the_requests_are_those_of_the_run(tmp_path, proxy, bucket, monkeypatch,
 
 def test_the_rate_is_that_of_the_last_run_that_was_large_enough(tmp_path):
     layout = Layout(tmp_path)
-    assert forecast.last_rate(layout) is None
+    assert estimate.last_rate(layout) is None
     times = {"time": "2026-01-01T00:00:00+00:00", "code": 0}
     for kind, seconds, moved in (
         ("run", 50, 1 << 30), ("run", 20, 1 << 30), ("plan", 30, 0), ("run", 5, 1 << 30),
@@ -58,7 +58,7 @@ def test_the_rate_is_that_of_the_last_run_that_was_large_enough(tmp_path):
         history.append(
             layout, history.Ended(kind=kind, seconds=seconds, moved_bytes=moved, **times)
         )
-    assert forecast.last_rate(layout) == (1 << 30) / 20
+    assert estimate.last_rate(layout) == (1 << 30) / 20
 
 
 def test_time_and_cost(tmp_path):
@@ -67,12 +67,12 @@ def test_time_and_cost(tmp_path):
     layout = Layout(tmp_path)
     prices = Prices(currency="XTS", put=10, get=1, out=0.5, month=2)
     down = transfer_of(tmp_path, down=True)
-    assert list(forecast.lines(plan, down, layout, Budget(1_000_000, prices))) == [
+    assert list(estimate.lines(plan, down, layout, Budget(1_000_000, prices))) == [
         "time: about 2 h 00 min at 976.6 KiB/s",
         "requests: about 430 GET, 1 LIST, 1 HEAD",
         "cost: about 4.04 XTS",  # 0.01 for LIST, 0.43 for GET and HEAD, 3.60 for 7.2 GB
     ]
-    up = list(forecast.lines(plan, transfer_of(tmp_path), layout, Budget(None, prices)))
+    up = list(estimate.lines(plan, transfer_of(tmp_path), layout, Budget(None, prices)))
     assert up[0] == "requests: about 432 for parts, 1 LIST"
     assert up[-1] == "cost: about 4.33 XTS, and 14.40 a month to store what is moved"
-    assert list(forecast.lines(planning.Plan(), down, layout, Budget())) == []
+    assert list(estimate.lines(planning.Plan(), down, layout, Budget())) == []
