@@ -9,7 +9,8 @@ from waybill.cli.launch import TICK_SECONDS
 from waybill.cli.status import at_work
 from waybill.cli.terminal import Screen
 from waybill.model.transfer import Transfer
-from waybill.results.forecast import Forecast, verb_of
+from waybill.model.verbs import verb_of
+from waybill.results.forecast import Forecast
 from waybill.results.layout import Layout
 from waybill.results.run_progress import look
 from waybill.verify.layout import expected, last_run
@@ -21,7 +22,7 @@ def forecast_of(transfers: Mapping[str, Transfer]) -> Forecast:
     """A forecast of the runs of these transfers."""
     return Forecast(
         (Layout(transfer.results) for transfer in transfers.values()),
-        verb_of(transfers.values()),
+        verb_of(transfers.values()).doing,
         expected=lambda layout: expected(last_run(layout)),
     )
 

@@ -16,8 +16,9 @@ from waybill.cli.terminal import Screen, printable, table, visible
 from waybill.model.errors import EXIT_EMPTY, EXIT_INTERRUPTED, EXIT_OK, WaybillError
 from waybill.model.transfer import Transfer
 from waybill.model.units import format_size
+from waybill.model.verbs import verb_of
 from waybill.results import failures, outcome, state
-from waybill.results.forecast import CLOSING, LOOKING, Forecast, verb_of
+from waybill.results.forecast import CLOSING, LOOKING, Forecast
 from waybill.results.layout import Layout
 from waybill.results.outcome import Asked
 from waybill.system.files import identity
@@ -67,7 +68,7 @@ class Session:
         launch = replace(self.launch, settings={**self.launch.settings, **settings})
         forecast = Forecast(
             [self.layouts[name] for name in names],
-            verb_of(self.transfers.values()),
+            verb_of(self.transfers.values()).doing,
             since=time.time(),
         )
         self.screen.progress(LOOKING if target == "plan" else CLOSING)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from waybill.model import difference
 from waybill.model.units import format_duration, format_size
+from waybill.model.verbs import VERIFY
 from waybill.results import failures, history, run_progress, state
 from waybill.results.batch_tables import read_diff, read_local, read_remote
 from waybill.results.jobs import WINDOW_SECONDS, Job
@@ -22,7 +23,7 @@ RECHECK_SECONDS = 20.0  # how often batches without a job are looked for among t
 SILENT_SECONDS = 120.0  # after which a job that writes nothing is taken for lost
 
 if TYPE_CHECKING:
-    from waybill.model.transfer import Transfer
+    pass
 
 STARTING = "Starting ..."
 LOOKING = "Looking at both sides ..."
@@ -166,7 +167,7 @@ class Forecast:
         own = sum(job.hash_rate for job in found.jobs)
         found.hashes.rate = self._hashes.at(now, hashed) or own or None
         if found.verifies:
-            found.verb = "Verifying"
+            found.verb = VERIFY.doing
         return found
 
 
@@ -345,14 +346,6 @@ class _Transfer:
         for dataset, batch in list(self._unhashed):
             if self._layout.checksums(dataset, batch).exists():
                 del self._unhashed[dataset, batch]
-
-
-def verb_of(transfers: Iterable[Transfer]) -> str:
-    """The word for what happens to the files of some transfers."""
-    directions = {transfer.direction for transfer in transfers}
-    if len(directions) > 1:
-        return "Moving"
-    return "Uploading" if directions == {"upload"} else "Downloading"
 
 
 def share(done: int, total: int) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from threading import Event, Lock, Thread
 
 from waybill.model.units import format_duration
+from waybill.model.verbs import VERIFY, verb_of
 from waybill.results import jobs, run_progress
 from waybill.results.forecast import of_job
 from waybill.results.jobs import WINDOW_SECONDS, Job, Samples
@@ -40,7 +41,7 @@ class Reporter:
         says: bool = False,
     ) -> None:
         self._layout, self._meter, self._clock = task.layout, meter, clock
-        self._uploads = task.transfer.direction == "upload"
+        self._verb = verb_of([task.transfer])
         self._says, self._said = says, clock()
         self._job = Job(
             stage=task.stage,
@@ -107,12 +108,10 @@ class Reporter:
     def _say(self, job: Job) -> None:
         from waybill.stages.announcer import say
 
-        verb = "Uploading" if self._uploads else "Downloading"
-        if job.stage == "verify_batch":
-            verb = "Verifying"
+        verb = VERIFY if job.stage == "verify_batch" else self._verb
         age = f"at work for {format_duration(job.time - job.begun)}"
         name = "/".join(filter(None, (job.dataset, job.batch)))
-        say(f"{job.stage} {name}: {'; '.join(of_job(job, verb)) or age}")
+        say(f"{job.stage} {name}: {'; '.join(of_job(job, verb.doing)) or age}")
 
     def _work(self) -> None:
         while not self._ended.wait(TICK_SECONDS):

@@ -24,9 +24,9 @@ from waybill.model.errors import (
     worst,
 )
 from waybill.model.transfer import Transfer
+from waybill.model.verbs import VERIFY, verb_of
 from waybill.report.write import after_run as write_pages
 from waybill.results import closing_lines, history, outcome, run_lines, state
-from waybill.results.forecast import verb_of
 from waybill.results.layout import Layout
 from waybill.stages import console
 from waybill.stages.announcer import Announcer
@@ -200,10 +200,11 @@ class Run(Inputs):
         if not self._snakemake.is_main_process:
             return
         free = {n: Layout(t.results) for n, t in self.transfers.items() if n not in self._busy}
-        verb, verification = verb_of(self.transfers.values()), self.verification
-        if verification.wanted:
-            verb = "Verifying"
-        self._announcer = Announcer(free, self._kind, verb=verb, expected=verification.expected)
+        verification = self.verification
+        verb = VERIFY if verification.wanted else verb_of(self.transfers.values())
+        self._announcer = Announcer(
+            free, self._kind, verb=verb.doing, expected=verification.expected
+        )
         self._announcer.begin()
 
     def end(self, *, success: bool) -> None:

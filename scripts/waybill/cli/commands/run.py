@@ -15,6 +15,7 @@ from waybill.cli.session import Session
 from waybill.cli.terminal import Screen, asks, printable, visible
 from waybill.model.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, worst
 from waybill.model.transfer import Transfer
+from waybill.model.verbs import verb_of
 from waybill.results import closing_lines, run_lines
 
 
@@ -49,8 +50,8 @@ def command(screen: Screen, given: argparse.Namespace) -> int:
         screen.event("plan", transfer=told)
     if not given.yes and any(its_plan.moves for its_plan in plans.values()):
         if screen.json or not asks():
-            _, done = _words([transfers[name] for name in plans if plans[name].moves])
-            screen.problem(f"no terminal to ask on: add --yes; nothing {done}")
+            verb = verb_of(transfers[name] for name in plans if plans[name].moves)
+            screen.problem(f"no terminal to ask on: add --yes; nothing {verb.done}")
             return EXIT_CONFIG
         if not _agreed(screen, transfers, plans):
             return EXIT_OK
@@ -91,21 +92,13 @@ def _depends_on_hashes(plans: dict[str, Plan]) -> bool:
 def _agreed(screen: Screen, transfers: dict[str, Transfer], plans: dict[str, Plan]) -> bool:
     """Whether the user wants the run. What a hash has to tell first is named in the question."""
     moving = [transfers[name] for name, its_plan in plans.items() if its_plan.moves]
-    verb, done = _words(moving)
+    verb = verb_of(moving)
     moves = sum(len(its_plan.moves) for its_plan in plans.values())
     unsure = sum(len(its_plan.unsure) for its_plan in plans.values())
     what = f"{moves} file(s)" + (f", and what has changed of {unsure} more," if unsure else "")
     places = [transfer.destination for transfer in moving]
     where = places[0] if len(places) == 1 else f"{len(places)} destinations"
-    if screen.ask(f"{verb} {what} to {printable(where)}?"):
+    if screen.ask(f"{verb.plain} {what} to {printable(where)}?"):
         return True
-    screen.line(f"nothing {done}")
+    screen.line(f"nothing {verb.done}")
     return False
-
-
-def _words(transfers: list[Transfer]) -> tuple[str, str]:
-    """The verb for what a run does, and its participle: ``Upload``, ``uploaded``."""
-    directions = {transfer.direction for transfer in transfers}
-    if len(directions) > 1:
-        return "Move", "moved"
-    return ("Upload", "uploaded") if directions == {"upload"} else ("Download", "downloaded")

@@ -18,6 +18,7 @@ from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_OK, WaybillError
 from waybill.model.selection import Selection
 from waybill.model.transfer import Transfer
 from waybill.model.units import format_size, parse_sample
+from waybill.model.verbs import VERIFY
 from waybill.results.forecast import LOOKING, Amount, Forecast, Progress, Rate
 from waybill.results.layout import Layout
 from waybill.system.meter import METER
@@ -75,7 +76,7 @@ def _verify_transfers(screen: Screen, given: argparse.Namespace) -> int:
         options=options.launch_options(given),
     )  # fmt: skip
     forecast = Forecast(
-        layouts.values(), "Verifying", expected=lambda layout: expected(last_run(layout)),
+        layouts.values(), VERIFY.doing, expected=lambda layout: expected(last_run(layout)),
         since=time.time(),
     )  # fmt: skip
     screen.progress(LOOKING)
@@ -150,7 +151,7 @@ def _verify_folder(screen: Screen, given: argparse.Namespace) -> int:
         while wait(results, timeout=TICK_SECONDS).not_done:
             done = METER.look().hashed
             hashes = Amount(done, size, rate.at(time.monotonic(), done))
-            screen.progress(Progress("Verifying", hashes=hashes))
+            screen.progress(Progress(VERIFY.doing, hashes=hashes))
     found += [finding for result in results for finding in result.result()]
     screen.clear()
     found.sort(key=lambda f: f.path)

@@ -27,6 +27,7 @@ from waybill.cli.terminal import Screen, guarded, printable
 from waybill.model.errors import EXIT_EMPTY, EXIT_FAILED, EXIT_OK
 from waybill.model.escaping import unescape
 from waybill.model.transfer import Transfer
+from waybill.model.verbs import UPLOAD
 from waybill.presets.ifcb.settings import NO_BIN
 from waybill.results import journal, outcome, state
 from waybill.results.batch_tables import ASIDE_COLUMNS
@@ -141,7 +142,7 @@ class Upload:
         key_before = last_published(layout, NAME)
         begun = time.monotonic()
 
-        forecast = Forecast([layout], "Uploading", since=time.time())
+        forecast = Forecast([layout], UPLOAD.doing, since=time.time())
 
         def tick() -> None:
             self._look(layout, before)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from waybill.cli.arrivals import Arrivals, of_transfer
 from waybill.cli.terminal import visible
+from waybill.model.verbs import UPLOAD
 from waybill.presets.illumina import run_state
 from waybill.presets.illumina.glance import glance
 from waybill.presets.illumina.run_state import RunState
@@ -30,7 +31,7 @@ class Watch:
         self._layouts = layouts
         self._before = {name: state.read(layout).run for name, layout in layouts.items()}
         self.runs: dict[str, list[Arrivals]] = {}
-        self._forecast = Forecast(layouts.values(), "Uploading", since=time.time())
+        self._forecast = Forecast(layouts.values(), UPLOAD.doing, since=time.time())
 
     def look(self) -> None:
         """Read what jobs have written since the last call."""
