@@ -145,9 +145,7 @@ def test_B6_parts_that_are_listed_without_an_end_are_an_error_once(
     use(proxy.endpoint_url)
     job = Uploads(tmp_path, bucket, engine=engine)
     large, small = job.item("large", small_parts), job.item("small", b"1")
-    broken = proxy.fault(access_denied(), op="CompleteMultipartUpload")
-    assert job.fail(large).keys() == {"large"}
-    proxy.faults.remove(broken)
+    job.leave_open(proxy, large)
     more = b"<IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
     endless = Rewrite(
         lambda page: re.sub(rb"(?s)<IsTruncated>.*?</IsTruncated>", more, page).replace(
