@@ -9,7 +9,7 @@ import pytest
 from awscrt.checksums import crc64nvme
 
 from support.engines import without_pauses
-from support.proxy import Answer, CheckSha256, DropHeader, FlipByte
+from support.proxy import Answer, CheckSha256, DropHeader, Fault, FlipByte
 from support.uploads import Uploads
 from waybill.model.entries import Checksums
 from waybill.move import checksum, mover, upload
@@ -113,12 +113,15 @@ def test_a_crc_counts_only_with_its_sha256(job, s3, bucket):
     assert arrived(job, s3, bucket)
 
 
-def test_a_store_that_refuses_the_crc_gets_sha256(job, proxy, s3, bucket):
-    class NoCrc(type(proxy.fault(UNKNOWN, op="ListBuckets"))):
-        def take(self, request):
-            algorithm = request.headers.get("x-amz-checksum-algorithm", "")
-            return algorithm == "CRC64NVME" and super().take(request)
+class NoCrc(Fault):
+    """A store that does not know the CRC."""
 
+    def take(self, request):
+        algorithm = request.headers.get("x-amz-checksum-algorithm", "")
+        return algorithm == "CRC64NVME" and super().take(request)
+
+
+def test_a_store_that_refuses_the_crc_gets_sha256(job, proxy, s3, bucket):
     proxy.faults.append(NoCrc(UNKNOWN, op="CreateMultipartUpload"))
     one, two = job.item("one", DATA), job.item("two", DATA)
     assert job.run(one).failed == []
