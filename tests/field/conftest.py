@@ -46,3 +46,13 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> Aws:
     """A user with a configuration of AWS, whose requests go through the proxy."""
     return Aws(tmp_path, monkeypatch, proxy.endpoint_url)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Four files of two kinds, two of them in a folder."""
+    for name in ("a.tif", "b.csv", "more/c.tif", "more/d.csv"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path / "data"

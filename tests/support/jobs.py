@@ -21,6 +21,7 @@ from waybill.s3.engine.choose import make_engine
 
 ENGINES = pytest.mark.parametrize("engine", ["boto3", "native"])
 MIB = 1 << 20
+LARGE = 65 * MIB  # goes in parts
 LOGIN = "aws_access_key_id = AKID\naws_secret_access_key = secret\n"
 
 Use = Callable[[str], None]
