@@ -21,6 +21,7 @@ from waybill.cli.terminal import Screen, asks, guarded, visible
 from waybill.model.errors import EXIT_CONFIG, EXIT_EMPTY, EXIT_FAILED, EXIT_OK, worst
 from waybill.model.selection import Selection
 from waybill.model.transfer import Transfer
+from waybill.model.verbs import DOWNLOAD, UPLOAD
 from waybill.presets.glacier import region_patterns
 from waybill.results import outcome
 from waybill.results.layout import Layout
@@ -131,7 +132,7 @@ class Sync:
 
     @property
     def _moved_word(self) -> str:
-        return "uploaded" if self.wish.upload else "downloaded"
+        return (UPLOAD if self.wish.upload else DOWNLOAD).done
 
     def _tell(self, ended: Ended) -> None:
         for name, line in self.session.failed(ended):

@@ -272,8 +272,10 @@ class NativeEngine:
         """Give the future of a call its result or error. The bytes of its body are released at
         once, before Python collects the call."""
         self._gate.leave(call.moved)
-        if call.flow is None:
-            call.span.reach(call.moved) if error is None else call.span.drop()
+        if call.flow is None and error is None:
+            call.span.reach(call.moved)
+        elif call.flow is None:
+            call.span.drop()
         elsewhere, call.elsewhere, call.body, call.read = call.elsewhere, None, b"", None
         is_elsewhere = isinstance(error, be.ClientError) and error_code(error) in ELSEWHERE
         if error is None:
